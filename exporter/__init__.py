@@ -1,0 +1,1 @@
+"""What is measured: third-party APIs and product usage, as Prometheus metrics."""

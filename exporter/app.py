@@ -1,0 +1,201 @@
+"""Wires the exporter: configuration, ledger, schedule and web server, each released when the process stops."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from exporter import config as configuration
+from exporter.config import ExporterConfig, Provider
+from exporter.exposition import render
+from exporter.ledger import MIGRATIONS, Ledger
+from exporter.metrics import ExporterMetrics
+from exporter.providers.collector import Collector
+from exporter.providers.history import State, advance
+from exporter.providers.probe import Exchange, client_session, exchange
+from exporter.providers.schedule import Schedule
+from exporter.providers.verdict import Certainty, Kind, Verdict, judge
+from exporter.usage.collector import UsageCollector
+from exporter.usage.engine import Counted, count
+from exporter.usage.rules import SeriesKey, compile_rules
+from exporter.web import routes
+from toolkit.cli import Options
+from toolkit.clock import Now
+from toolkit.configfile import ConfigError
+from toolkit.httpserver import Authenticator, Probes, application, exposure_problem, server_tls
+from toolkit.logs import Logger, configure
+from toolkit.service import serve
+from toolkit.storage import Database, StorageUnavailable, migrate
+
+SAVE_EVERY_SECONDS = 1.0
+"""How much of a provider's past a crash can cost: states are saved together, this often."""
+
+
+class Exporter:
+    """The running exporter. Everything that touches the world was passed in."""
+
+    def __init__(
+        self,
+        config_file: Path,
+        ledger: Ledger,
+        session: aiohttp.ClientSession,
+        users: Mapping[str, str],
+        metrics: ExporterMetrics,
+        now: Now,
+        log: Logger,
+    ) -> None:
+        self.metrics = metrics
+        self.ready = False
+        self._users = users
+        self._file, self._ledger, self._session, self._now, self._log = config_file, ledger, session, now, log
+        self._states: dict[str, State] = {}
+        self._unsaved: set[str] = set()
+        self._responses: Counter[tuple[str, str, str]] = Counter()
+        self._counts: dict[SeriesKey, int] = {}
+        self._schedule = Schedule(self.probe, metrics.schedule_delay.observe, random.Random())  # noqa: S311 - spreads probes, guards nothing
+        self._use(ExporterConfig())
+
+    # --- configuration
+
+    def _use(self, config: ExporterConfig) -> None:
+        self._config = config
+        self._authenticator = Authenticator(self._users, config.auth.bearer_token_files)
+        self._providers = Collector(config.providers)
+        self._usage = UsageCollector(config.usage.rules)
+        self._table = compile_rules(config.usage.rules)
+
+    @property
+    def config(self) -> ExporterConfig:
+        """The configuration in force."""
+        return self._config
+
+    async def reload(self) -> None:
+        """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
+        try:
+            config = await asyncio.to_thread(configuration.load, self._file)
+        except ConfigError as error:
+            self.metrics.reloaded(False, self._now)
+            self._log.error("configuration refused, the old one stays in force", problems=str(error))
+            raise
+        self._use(config)
+        await self._schedule.follow(config.providers)
+        self.metrics.reloaded(True, self._now)
+        self._log.info("configuration loaded", file=self._file, providers=len(config.providers))
+
+    # --- life
+
+    async def start(self) -> None:
+        """Reads what was remembered, loads the configuration, begins to probe."""
+        self._states = await self._ledger.states()
+        self._counts = await self._ledger.counts()
+        await self.reload()
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Ends the probes and saves what they found."""
+        self.ready = False
+        await self._schedule.stop()
+        await self._save()
+
+    async def save_forever(self) -> None:
+        """Saves changed states every SAVE_EVERY_SECONDS; a failure is counted and tried again."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        names, self._unsaved = self._unsaved, set()
+        if not names:
+            return
+        try:
+            await self._ledger.save_states({name: self._states[name] for name in names})
+        except StorageUnavailable as error:
+            self._unsaved |= names
+            self.metrics.storage_errors.inc()
+            self._log.error("provider states not saved, will try again", reason=error.reason)
+
+    # --- the measurement line
+
+    async def probe(self, provider: Provider) -> None:
+        """One probe: exchange -> verdict -> state."""
+        outcome = await exchange(self._session, provider)
+        try:
+            verdict = judge(outcome)
+        except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
+            self._log.exception("an answer could not be judged", provider=provider.name)
+            verdict = Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")
+        before = self._states.get(provider.name)
+        state = advance(before, verdict, outcome.seconds, self._now())
+        self._states[provider.name] = state
+        self._unsaved.add(provider.name)
+        self._responses[provider.name, verdict.kind.value, outcome.code] += 1
+        if before is None or before.kind is not verdict.kind:
+            self._log_change(provider, verdict, outcome.status if isinstance(outcome, Exchange) else None)
+
+    def _log_change(self, provider: Provider, verdict: Verdict, status: int | None) -> None:
+        self._log.info(
+            "verdict changed",
+            provider=provider.name,
+            verdict=verdict.kind.value,
+            certainty=verdict.certainty.value,
+            reason=verdict.reason,
+            status=status,
+        )
+
+    async def count_events(self, body: bytes, ndjson: bool) -> Counted:
+        """Counts a body's events; they are in the ledger when this returns. Raises StorageUnavailable."""
+        counted = count(body, ndjson, self._table)
+        if counted.deltas:
+            await self._ledger.add(counted.deltas)
+            for key, delta in counted.deltas.items():
+                self._counts[key] = self._counts.get(key, 0) + delta
+        self.metrics.events.labels("matched").inc(counted.matched)
+        self.metrics.events.labels("unmatched").inc(counted.unmatched)
+        self.metrics.events.labels("rejected").inc(len(counted.rejects))
+        return counted
+
+    def exposition(self, openmetrics: bool) -> bytes:
+        """Third-party and usage series as text (without OpenMetrics's closing line)."""
+        providers = self._providers.families(self._states, self._responses)
+        return render(providers, openmetrics) + render(self._usage.families(self._counts), openmetrics)
+
+    @property
+    def probes(self) -> Probes:
+        """What the web server asks."""
+        return Probes(lambda: self.ready, self.reload, lambda: self._authenticator)
+
+
+def run(options: Options) -> int:
+    """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
+    config = configuration.load(options.config_file)
+    authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
+    problem = exposure_problem(options.listen, authenticator, options.insecure, options.config_file)
+    if problem:
+        raise ValueError(problem)
+    migrate(options.storage, MIGRATIONS)
+    disable_created_metrics()  # they double the scrape, and few read them
+    asyncio.run(_run(options, configure(options.log_level, options.log_format)))
+    return 0
+
+
+async def _run(options: Options, log: Logger) -> None:
+    metrics = ExporterMetrics(CollectorRegistry())
+    async with AsyncExitStack() as stack:
+        database = Database(options.storage)
+        stack.push_async_callback(database.close)
+        session = await stack.enter_async_context(client_session())
+        users = options.web.basic_auth_users
+        exporter = Exporter(options.config_file, Ledger(database), session, users, metrics, time.time, log)
+        stack.push_async_callback(exporter.stop)
+        await exporter.start()
+        saving = asyncio.create_task(exporter.save_forever())
+        stack.callback(saving.cancel)
+        app = application(exporter.probes, metrics)
+        app.add_routes(routes(exporter, metrics))
+        await serve(app, options.listen, server_tls(options.web), exporter.reload, log)

@@ -1,0 +1,148 @@
+"""`config/exporter.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+from toolkit import configfile
+from toolkit.configfile import Duration, HttpUrl, Location, Model, Regex, Secret
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+"""A name that becomes a label value."""
+MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*_total$")]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
+"""Labels that Prometheus sets on a target or gives a meaning of its own."""
+RESERVED_PREFIXES = ("thirdparty_", "usage_rule_", "tocsin_", "process_", "python_", "scrape_")
+OTHER = "other"
+"""The label value that counts what no allow-list names, so that totals stay exact."""
+
+
+class ServerAuth(Model):
+    """Who may call this service. Several files hold the old and the new token while one is rotated."""
+
+    bearer_token_files: tuple[Secret, ...] = ()
+
+
+class ProviderAuth(Model):
+    """The header that authenticates a probe: `{header}: {scheme} {secret}`.
+
+    With scheme `Basic` the file holds `user:password`, which is encoded; with scheme "" the secret stands alone.
+    """
+
+    header: HeaderName = "Authorization"
+    scheme: str = Field(default="Bearer", pattern=r"^[A-Za-z0-9-]*$")
+    secret_file: Secret
+
+
+class Confirmation(Model):
+    """When the rules may believe a verdict: seen on this many probes in a row, over at least this long."""
+
+    probes: int = Field(default=3, ge=1, le=1000)
+    duration: Duration = 900.0
+
+
+class Provider(Model):
+    """One third-party API and the request that tells its health."""
+
+    name: Name
+    url: HttpUrl
+    method: Literal["GET", "HEAD", "POST"] = "GET"
+    headers: dict[HeaderName, str] = {}
+    auth: ProviderAuth | None = None
+    interval: Duration = Field(default=60.0, ge=0.1)
+    timeout: Duration = Field(default=10.0, ge=0.05)
+    success_max_age: Duration = Field(default=3600.0, gt=0)
+    confirmation: Confirmation = Confirmation()
+    service: str = ""
+    owner: str
+    billing_owner: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _timeout_fits(self) -> "Provider":
+        if self.timeout > self.interval:
+            raise ValueError("timeout must not be longer than interval, or probes would overlap")
+        return self
+
+
+class Match(Model):
+    """A condition on one field: the whole value must match the pattern."""
+
+    regex: Regex
+
+
+Scalar = str | int | float | bool
+
+
+class Minimum(Model):
+    """The least that is normal: fewer than `events` in `per` is worth an alert."""
+
+    events: float = Field(gt=0)
+    per: Duration = Field(default=60.0, gt=0)
+
+
+class UsageRule(Model):
+    """Counts the events named `event` whose fields meet `where`, into the counter `metric`."""
+
+    name: Name
+    metric: MetricName
+    help: str
+    event: str
+    where: dict[str, Scalar | Match] = {}
+    labels: dict[LabelName, tuple[str, ...]] = {}
+    minimum: Minimum | None = None
+    service: str = ""
+    owner: str
+
+
+class Usage(Model):
+    """Product usage."""
+
+    rules: tuple[UsageRule, ...] = ()
+
+
+class ExporterConfig(Model):
+    """The whole file."""
+
+    auth: ServerAuth = ServerAuth()
+    providers: tuple[Provider, ...] = ()
+    usage: Usage = Usage()
+
+
+def load(path: Path) -> ExporterConfig:
+    """The configuration at `path`. Raises ConfigError."""
+    return configfile.load(path, ExporterConfig, lint)
+
+
+def lint(config: ExporterConfig) -> Iterator[tuple[Location, str]]:
+    """What only the whole file shows: names used twice, metrics that clash."""
+    yield from _twice(("providers",), [provider.name for provider in config.providers])
+    yield from _twice(("usage", "rules"), [rule.name for rule in config.usage.rules])
+    shapes: dict[str, tuple[str, frozenset[str]]] = {}
+    for index, rule in enumerate(config.usage.rules):
+        at: Location = ("usage", "rules", index)
+        if rule.metric.startswith(RESERVED_PREFIXES):
+            yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
+        for label in sorted(RESERVED_LABELS.intersection(rule.labels)):
+            yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
+        shape = (rule.help, frozenset(rule.labels))
+        if shapes.setdefault(rule.metric, shape) != shape:
+            yield (*at, "metric"), f"another rule counts into {rule.metric} with other labels or another help text"
+
+
+def _twice(at: Location, names: Iterable[str]) -> Iterator[tuple[Location, str]]:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield (*at, index, "name"), f"the name '{name}' is used twice"
+        seen.add(name)
+
+
+def summary(config: ExporterConfig) -> str:
+    """One line for `tocsin-exporter check`."""
+    return f"valid: {len(config.providers)} providers, {len(config.usage.rules)} usage rules"

@@ -1,0 +1,28 @@
+"""The ledger's tables. A change here needs a migration; a test holds the two equal."""
+
+from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+providers = Table(
+    "providers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("certainty", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("streak", Integer, nullable=False),
+    Column("watched_since", Float, nullable=False),
+    Column("last_probe", Float, nullable=False),
+    Column("last_success", Float),
+    Column("probe_seconds", Float, nullable=False),
+)
+
+usage_counts = Table(
+    "usage_counts",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("labels", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""Third-party health: probe -> verdict -> history -> series."""

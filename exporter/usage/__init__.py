@@ -1,0 +1,1 @@
+"""Product usage: bytes -> events -> matched rules -> durable counts."""

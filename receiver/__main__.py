@@ -1,0 +1,25 @@
+"""The command `tocsin-receiver`."""
+
+import sys
+from pathlib import Path
+
+from receiver import config
+from receiver.app import run
+from toolkit.cli import Command
+
+COMMAND = Command(
+    name="tocsin-receiver",
+    about="Takes Alertmanager's webhooks, groups and enriches the alerts, and tells the right people once.",
+    port=9971,
+    run=run,
+    check=lambda path: config.summary(config.load(Path(path))),
+)
+
+
+def main() -> None:
+    """Runs the command line and exits."""
+    sys.exit(COMMAND.main())
+
+
+if __name__ == "__main__":
+    main()

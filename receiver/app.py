@@ -1,0 +1,150 @@
+"""Wires the receiver: configuration, store, pipeline, deliverer and web server, each released when it stops."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from receiver import config as configuration
+from receiver.config import ReceiverConfig, Target
+from receiver.enrichers.promql import PromqlEnricher
+from receiver.enrichers.runbook import RunbookEnricher
+from receiver.metrics import ReceiverMetrics
+from receiver.notifiers.apprise import AppriseTarget, install_recorder
+from receiver.notifiers.render import render
+from receiver.pipeline import Pipeline, Settings
+from receiver.stages.deliver import Deliverer
+from receiver.stages.enrich import Enricher
+from receiver.store import MIGRATIONS, Store
+from receiver.web import Endpoints
+from toolkit.cli import Options
+from toolkit.clock import Now
+from toolkit.configfile import ConfigError
+from toolkit.httpserver import Authenticator, Probes, application, exposure_problem, server_tls
+from toolkit.logs import Logger, configure, mask
+from toolkit.prometheus import Prometheus
+from toolkit.redaction import Redactor, secret_parts
+from toolkit.service import serve
+from toolkit.storage import Database, migrate
+
+
+class Receiver:
+    """The running receiver. Everything that touches the world was passed in."""
+
+    def __init__(
+        self,
+        options: Options,
+        store: Store,
+        session: aiohttp.ClientSession,
+        metrics: ReceiverMetrics,
+        now: Now,
+        log: Logger,
+    ) -> None:
+        self.store, self.metrics, self.ready = store, metrics, False
+        self._options, self._session, self._now, self._log = options, session, now, log
+        self._deliverer = Deliverer(store, open_sink, render, metrics, now, log)
+        self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
+        self._authenticator = Authenticator(options.web.basic_auth_users)
+
+    # --- configuration
+
+    async def reload(self) -> None:
+        """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
+        try:
+            config = await asyncio.to_thread(configuration.load, self._options.config_file)
+        except ConfigError as error:
+            self.metrics.reloaded(False, self._now)
+            self._log.error("configuration refused, the old one stays in force", problems=str(error))
+            raise
+        mask(Redactor(part for target in config.targets for part in secret_parts(target.read_url())))
+        self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
+        self.pipeline.settings = self._settings(config)
+        self.metrics.targets(target.name for target in config.targets)
+        await self._deliverer.follow(config.targets)
+        self.metrics.reloaded(True, self._now)
+        await self._warn(config)
+
+    def _settings(self, config: ReceiverConfig) -> Settings:
+        enrichers: dict[str, Enricher] = {}
+        external_url = self._options.external_url
+        if config.runbooks is not None:
+            enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
+        if config.prometheus is not None:
+            server = Prometheus(self._session, config.prometheus.url, config.prometheus.bearer_token_file)
+            enrichers["value"] = PromqlEnricher(server)
+        return Settings(config, enrichers, external_url)
+
+    async def _warn(self, config: ReceiverConfig) -> None:
+        self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
+        if not config.targets:
+            self._log.warning("there is no target: incidents are recorded, and nobody is told")
+        for name in await self.store.unserved_targets(target.name for target in config.targets):
+            self._log.warning("messages wait for a target that is not configured", target=name)
+
+    # --- life
+
+    async def start(self) -> None:
+        """Takes up what a former process left, loads the configuration, begins to deliver."""
+        lost = await self.store.recover(self._now())
+        if lost:
+            self._log.warning("sends were cut off; they are tried again and marked as possible repeats", rows=lost)
+        await self.reload()
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Lets sends under way end."""
+        self.ready = False
+        await self._deliverer.stop()
+
+    @property
+    def runbooks(self) -> Path | None:
+        """The folder of runbooks in force."""
+        return self.pipeline.settings.config.runbooks
+
+    @property
+    def probes(self) -> Probes:
+        """What the web server asks."""
+        return Probes(lambda: self.ready, self.reload, lambda: self._authenticator)
+
+
+def open_sink(target: Target) -> AppriseTarget:
+    """The sink of a configured target."""
+    return AppriseTarget(target.read_url, target.timeout)
+
+
+def run(options: Options) -> int:
+    """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
+    config = configuration.load(options.config_file)
+    authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
+    problem = exposure_problem(options.listen, authenticator, options.insecure, options.config_file)
+    if problem:
+        raise ValueError(problem)
+    migrate(options.storage, MIGRATIONS)
+    disable_created_metrics()  # they double the scrape, and few read them
+    install_recorder()
+    asyncio.run(_run(options, configure(options.log_level, options.log_format)))
+    return 0
+
+
+async def _run(options: Options, log: Logger) -> None:
+    metrics = ReceiverMetrics(CollectorRegistry())
+    async with AsyncExitStack() as stack:
+        database = Database(options.storage)
+        stack.push_async_callback(database.close)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        receiver = Receiver(options, Store(database), session, metrics, time.time, log)
+        stack.push_async_callback(receiver.stop)
+        await receiver.start()
+        working = asyncio.create_task(receiver.pipeline.run())
+        stack.push_async_callback(_cancel, working)
+        app = application(receiver.probes, metrics)
+        app.add_routes(Endpoints(receiver, metrics, time.time).routes())
+        await serve(app, options.listen, server_tls(options.web), receiver.reload, log)
+
+
+async def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,111 @@
+"""`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from receiver.notifiers.apprise import url_problem
+from toolkit import configfile
+from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Secret, nearest
+from toolkit.secretfile import SecretFile
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+
+
+class ServerAuth(Model):
+    """Who may call this service. Several files hold the old and the new token while one is rotated."""
+
+    bearer_token_files: tuple[Secret, ...] = ()
+
+
+class Prometheus(Model):
+    """Where the values in a message are queried."""
+
+    url: HttpUrl
+    bearer_token_file: Secret | None = None
+
+
+class Correlation(Model):
+    """Alerts that agree in these labels are one incident."""
+
+    labels: tuple[str, ...] = ("alertname", "provider", "rule", "service", "environment", "instance")
+
+
+class Target(Model):
+    """One Apprise URL. It holds secrets more often than not, so it has a file; `url` is for those that hold none."""
+
+    name: Name
+    url: str | None = None
+    url_file: Secret | None = None
+    timeout: Duration = Field(default=15.0, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _one_url(self) -> "Target":
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("needs either url or url_file")
+        return self
+
+    def read_url(self) -> str:
+        """The Apprise URL. Raises SecretUnreadable."""
+        return self.url if self.url is not None else self._file().read()
+
+    def _file(self) -> SecretFile:
+        assert self.url_file is not None  # noqa: S101 - _one_url has seen to it
+        return self.url_file
+
+
+class Route(Model):
+    """Which targets are told of incidents whose labels have these values; `{}` matches every incident."""
+
+    match: dict[str, str] = {}
+    targets: tuple[str, ...]
+    continue_: bool = Field(default=False, alias="continue")
+
+
+class ReceiverConfig(Model):
+    """The whole file."""
+
+    auth: ServerAuth = ServerAuth()
+    prometheus: Prometheus | None = None
+    runbooks: FilePath | None = None
+    correlation: Correlation = Correlation()
+    watchdog: dict[str, str] = {"alertname": "Watchdog"}
+    targets: tuple[Target, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+def load(path: Path) -> ReceiverConfig:
+    """The configuration at `path`. Raises ConfigError."""
+    return configfile.load(path, ReceiverConfig, lint)
+
+
+def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    """What only the whole file shows: targets named twice or not at all, routes that could lose an alert."""
+    names: set[str] = set()
+    for index, target in enumerate(config.targets):
+        if target.name in names:
+            yield ("targets", index, "name"), f"the name '{target.name}' is used twice"
+        names.add(target.name)
+        problem = url_problem(target.read_url())
+        if problem:
+            yield ("targets", index, "url_file" if target.url is None else "url"), problem
+    for index, route in enumerate(config.routes):
+        for place, name in enumerate(route.targets):
+            if name not in names:
+                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    if config.routes and config.routes[-1].match:
+        yield (
+            ("routes", len(config.routes) - 1, "match"),
+            "the last route must match everything, or alerts would be lost",
+        )
+    if config.runbooks is not None and not config.runbooks.is_dir():
+        yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def summary(config: ReceiverConfig) -> str:
+    """One line for `tocsin-receiver check`."""
+    warning = "" if config.targets else "; there is no target, so nobody is told"
+    return f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}"

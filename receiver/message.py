@@ -1,0 +1,36 @@
+"""What people are told, as one structured value that each channel renders within its limits."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One notice of one incident. Stored in the outbox as JSON, so every field has a default for older rows.
+
+    Times are seconds since the epoch. `measured` and `normal` are ready to read ("100 % of calls ...").
+    `absent` names what could not be found out, so that silence is not read as "nothing there".
+    """
+
+    incident: int
+    revision: int
+    status: Literal["firing", "resolved"]
+    reason: str
+    severity: str
+    alert: str
+    summary: str
+    description: str = ""
+    service: str = ""
+    environment: str = ""
+    owner: str = ""
+    since: float
+    until: float | None = None
+    firing_count: int = 0
+    measured: str = ""
+    normal: str = ""
+    first_steps: tuple[str, ...] = ()
+    fallback: str = ""
+    runbook_url: str = ""
+    query_url: str = ""
+    incident_url: str = ""
+    absent: tuple[str, ...] = ()

@@ -1,0 +1,99 @@
+"""The receiver's self-metrics, all present at zero from the start."""
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from receiver.store.store import Figures
+from toolkit.selfmetrics import ServiceMetrics
+
+REJECTIONS = ("malformed", "wrong_version", "too_large", "storage", "shutting_down")
+OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
+INCIDENT_STATES = ("open", "resolved")
+DECISIONS = ("opened", "joined", "severity_rose", "repeat", "stale", "partly_resolved", "resolved", "never_fired_here")
+RESULTS = ("sent", "failed", "unknown", "dead")
+
+
+class ReceiverMetrics(ServiceMetrics):
+    """What the receiver says of itself. No label holds anything from an alert."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry, "tocsin_receiver")
+        self.rejected = Counter(
+            "tocsin_receiver_webhook_rejected_total", "Webhook requests refused.", ["reason"], registry=registry
+        )
+        self.alert_events = Counter(
+            "tocsin_receiver_alert_events_total",
+            "Alert events received: new, a duplicate of one we have, or the Watchdog's.",
+            ["status", "outcome"],
+            registry=registry,
+        )
+        self.decisions = Counter(
+            "tocsin_receiver_incident_decisions_total",
+            "What events did to incidents.",
+            ["reason"],
+            registry=registry,
+        )
+        self.deliveries = Counter(
+            "tocsin_receiver_deliveries_total", "Attempts to deliver.", ["target", "result"], registry=registry
+        )
+        self.delivery_seconds = Histogram(
+            "tocsin_receiver_delivery_duration_seconds",
+            "How long one attempt took.",
+            ["target"],
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+            registry=registry,
+        )
+        self.receipt_to_delivery = Histogram(
+            "tocsin_receiver_receipt_to_delivery_seconds",
+            "From the webhook's receipt to the message's delivery.",
+            buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600),
+            registry=registry,
+        )
+        self.enrichment_failures = Counter(
+            "tocsin_receiver_enrichment_failures_total",
+            "Facts that a message had to do without.",
+            ["enricher", "reason"],
+            registry=registry,
+        )
+        self.watchdog_last_seen = Gauge(
+            "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
+            "When the Watchdog alert last arrived; 0 before the first.",
+            registry=registry,
+        )
+        self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
+        self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
+        self._oldest = Gauge(
+            "tocsin_receiver_outbox_oldest_timestamp_seconds",
+            "When the oldest message that is not delivered was planned; 0 when there is none.",
+            registry=registry,
+        )
+        self._unprocessed = Gauge(
+            "tocsin_receiver_events_unprocessed", "Events stored and not yet turned into incidents.", registry=registry
+        )
+        self._at_zero()
+
+    def _at_zero(self) -> None:
+        for reason in REJECTIONS:
+            self.rejected.labels(reason)
+        for status in ("firing", "resolved"):
+            for outcome in ("new", "duplicate", "watchdog"):
+                self.alert_events.labels(status, outcome)
+        for reason in DECISIONS:
+            self.decisions.labels(reason)
+
+    def targets(self, names: Iterable[str]) -> None:
+        """Makes every target's series present."""
+        for name in names:
+            for result in RESULTS:
+                self.deliveries.labels(name, result)
+            self.delivery_seconds.labels(name)
+
+    def show(self, figures: Figures) -> None:
+        """Sets the gauges that are read from the store."""
+        for state in INCIDENT_STATES:
+            self._incidents.labels(state).set(figures.incidents.get(state, 0))
+        for state in OUTBOX_STATES:
+            self._outbox.labels(state).set(figures.outbox.get(state, 0))
+        self._oldest.set(figures.oldest_planned_at)
+        self._unprocessed.set(figures.unprocessed)

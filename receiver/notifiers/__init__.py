@@ -1,0 +1,1 @@
+"""How a message is rendered and sent; the only place that knows Apprise."""

@@ -1,0 +1,153 @@
+"""Sends through Apprise, one URL at a time, and finds out what came of it.
+
+Apprise tells success or failure; the HTTP status, Retry-After and the sink's words are only in its DEBUG log, which
+prints secrets. So `requests.Session.send`, which its plugins end in, is wrapped once and notes what each send
+came to.
+"""
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+import apprise
+import requests
+
+from receiver.outbox import Receipt
+from toolkit.configfile import nearest
+from toolkit.redaction import Redactor, printable, secret_parts
+
+MOST_HUNG_SENDS = 4
+"""A send that outlasts its timeout can't be stopped, only left alone; past this many, no new one is begun."""
+_DETAIL_LIMIT = 300
+
+Outcome = requests.Response | requests.RequestException
+_outcomes: contextvars.ContextVar[list[Outcome] | None] = contextvars.ContextVar("outcomes", default=None)
+
+
+def install_recorder() -> None:
+    """Wraps `requests.Session.send`, once a process, so that each send's HTTP answers can be read."""
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines hold URLs; receipts tell what happened
+    if getattr(requests.Session.send, "_tocsin", False):
+        return
+    original = requests.Session.send
+
+    @functools.wraps(original)
+    def send(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        outcomes = _outcomes.get()
+        try:
+            response = original(self, request, **options)
+        except requests.RequestException as error:
+            if outcomes is not None:
+                outcomes.append(error)
+            raise
+        if outcomes is not None:
+            outcomes.append(response)
+        return response
+
+    send._tocsin = True  # type: ignore[attr-defined]  # the mark that says it is already wrapped
+    requests.Session.send = send  # type: ignore[method-assign]  # there is no hook for this in requests
+
+
+def url_problem(url: str) -> str | None:
+    """Why Apprise can't use `url`, in words that don't show it; None when it can."""
+    scheme = url.partition("://")[0].lower()
+    known = apprise.Apprise().details()["schemas"]
+    schemes = {name for schema in known for kind in ("protocols", "secure_protocols") for name in schema[kind] or ()}
+    if scheme not in schemes:
+        shown = scheme if scheme.isalnum() and len(scheme) < 20 else "that"
+        return f"Apprise knows no service '{shown}://'{nearest(scheme, schemes) if shown == scheme else ''}"
+    if apprise.Apprise.instantiate(url, asset=_asset()) is None:
+        return f"Apprise can't use this {scheme}:// URL; compare it with the service's page in Apprise's documentation"
+    return None
+
+
+class AppriseTarget:
+    """One Apprise URL."""
+
+    def __init__(self, read_url: Callable[[], str], timeout: float) -> None:
+        """`read_url` is asked at each send, so that a replaced secret is used at once; `timeout` in seconds."""
+        self._read_url, self._timeout = read_url, timeout
+        self._hung = 0
+
+    async def send(self, title: str, body: str, kind: Literal["failure", "success"]) -> Receipt:
+        """One attempt. Raises SecretUnreadable; anything the sink does is in the receipt."""
+        if self._hung >= MOST_HUNG_SENDS:
+            return Receipt("failed", f"{self._hung} earlier sends still hang")
+        url = self._read_url()
+        self._hung += 1
+        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind)))
+        sending.add_done_callback(self._ended)
+        done, _ = await asyncio.wait({sending}, timeout=self._timeout)
+        if not done:
+            return Receipt("unknown", f"no end after {self._timeout:g} s; it may have arrived")
+        return sending.result()
+
+    def _ended(self, _: object) -> None:
+        self._hung -= 1
+
+
+def _asset() -> apprise.AppriseAsset:
+    # no timeout of Apprise's own: it would leave the thread behind where we can't count it
+    return apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", service_timeout=0, async_mode=False)
+
+
+def _send(url: str, title: str, body: str, kind: Literal["failure", "success"]) -> Receipt:
+    outcomes: list[Outcome] = []
+    _outcomes.set(outcomes)
+    sender = apprise.Apprise(asset=_asset())
+    if not sender.add(url):
+        return Receipt("failed", "Apprise can't use the URL")
+    sent = bool(sender.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT))
+    return _receipt(sent, outcomes[-1] if outcomes else None, Redactor(secret_parts(url)))
+
+
+def _receipt(sent: bool, last: Outcome | None, redact: Redactor) -> Receipt:
+    if isinstance(last, requests.Response):
+        words = printable(redact(last.text.strip()))[:_DETAIL_LIMIT]
+        return Receipt("sent" if sent else "failed", words, last.status_code, _retry_after(last))
+    if last is None or sent:
+        return Receipt("sent" if sent else "failed", "" if sent else "the service refused or could not be reached")
+    detail = f"no answer ({type(last).__name__})"
+    return Receipt("unknown" if _may_have_arrived(last) else "failed", detail)
+
+
+def _may_have_arrived(error: requests.RequestException) -> bool:
+    """Whether the request was under way when it failed. Not when there was no connection to send it on."""
+    if isinstance(error, requests.ConnectTimeout):
+        return False
+    if isinstance(error, requests.ConnectionError):
+        return "Connection aborted" in str(error) or "Read timed out" in str(error)
+    return isinstance(error, requests.Timeout | requests.exceptions.ChunkedEncodingError)
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds, where the sink named them; a date is rare enough to be left to our own pause."""
+    value = response.headers.get("Retry-After", "")
+    return min(float(value), 3600.0) if value.isdigit() else None
+
+
+async def _in_thread(work: Callable[[], Receipt]) -> Receipt:
+    """Runs `work` in a thread of its own that doesn't keep the process alive: a hung sink must not delay the stop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Receipt] = loop.create_future()
+
+    def settle(receipt: Receipt) -> None:
+        if not future.done():
+            future.set_result(receipt)
+
+    def run() -> None:
+        try:
+            receipt = work()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the outbox tries again
+            receipt = Receipt("failed", f"Apprise raised {type(error).__name__}")
+        with contextlib.suppress(RuntimeError):  # the loop is closed: we were told to stop and didn't wait
+            loop.call_soon_threadsafe(settle, receipt)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="apprise", daemon=True).start()
+    return await future

@@ -1,0 +1,92 @@
+"""A message as plain text: one line for a phone's lock screen, and a body of short labelled lines. Pure."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from receiver.message import Message
+from toolkit.clock import format_duration, format_utc
+from toolkit.redaction import printable
+
+TITLE_LIMIT = 150
+"""Slack's header takes no more."""
+_LINE_LIMIT = 600
+_ZERO_WIDTH = "\u200b"
+_MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)", re.IGNORECASE)
+
+
+def render(message: Message, may_repeat: bool) -> tuple[str, str]:
+    """(title, body). `may_repeat` says that an earlier copy may have arrived, and so does the title."""
+    repeat = " (may be a repeat)" if may_repeat else ""
+    return _clip(_title(message), TITLE_LIMIT - len(repeat)) + repeat, "\n".join(_body(message))
+
+
+def _title(message: Message) -> str:
+    where = " ".join(part for part in (message.service, message.environment) if part)
+    parts = [f"[{_state(message)}] {message.summary}", where, format_utc(message.since, "%H:%M UTC")]
+    return " · ".join(_safe(part) for part in parts if part)
+
+
+def _state(message: Message) -> str:
+    if message.status == "resolved":
+        return "RESOLVED"
+    return f"{message.severity.upper()} FIRING"
+
+
+def _body(message: Message) -> Iterator[str]:
+    if message.description and message.status == "firing":
+        yield _clip(_safe(message.description))
+    yield f"Since: {_since(message)}"
+    if message.measured:
+        normal = f" ({message.normal})" if message.normal else ""
+        yield _clip(f"Measured now: {_safe(message.measured + normal)}")
+    if message.owner:
+        yield f"Owner: {_safe(message.owner)}"
+    if message.firing_count > 1:
+        yield f"Alerts: {message.firing_count} firing in this incident"
+    if message.status == "firing":
+        yield from _steps(message)
+    for label, url in (
+        ("Runbook", message.runbook_url),
+        ("Query", message.query_url),
+        ("Incident", message.incident_url),
+    ):
+        if _is_link(url):
+            yield f"{label}: {_clip(_safe(url))}"
+    if message.absent:
+        yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
+
+
+def _since(message: Message) -> str:
+    began = format_utc(message.since)
+    if message.until is not None:
+        return f"{began}, for {format_duration(message.until - message.since)}"
+    return began
+
+
+def _steps(message: Message) -> Iterator[str]:
+    if message.first_steps:
+        yield "First steps:"
+        for number, step in enumerate(message.first_steps, start=1):
+            yield _clip(f"  {number}. {_safe(step)}")
+    if message.fallback:
+        yield _clip(f"If that fails: {_safe(message.fallback)}")
+
+
+def _is_link(url: str) -> bool:
+    """Only http and https: a link from a payload is data, and some schemes run programs."""
+    try:
+        split = urlsplit(url)
+    except ValueError:
+        return False
+    return split.scheme in ("http", "https") and bool(split.netloc)
+
+
+def _safe(text: str) -> str:
+    """Text from labels and annotations, as data: on one line, and no mention in it pings anybody."""
+    flat = " ".join(printable(text.replace("\n", " ").replace("\t", " ")).split())
+    return _MENTION.sub(lambda match: match.group() + _ZERO_WIDTH, flat)
+
+
+def _clip(text: str, limit: int = _LINE_LIMIT) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

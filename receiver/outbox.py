@@ -1,0 +1,75 @@
+"""A row of the outbox: one message for one target, and what became of it. Pure."""
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from receiver.message import Message
+
+State = Literal["planned", "sending", "sent", "failed", "unknown", "dead"]
+UNFINISHED: tuple[State, ...] = ("planned", "sending", "failed", "unknown")
+Result = Literal["sent", "failed", "unknown"]
+
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 600.0
+GIVE_UP_AFTER_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A message that is to be written to the outbox. `route` says why this target."""
+
+    target: str
+    route: str
+    message: Message
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A row this process is sending. `may_repeat`: an earlier attempt's outcome was lost."""
+
+    id: int
+    incident: int
+    revision: int
+    target: str
+    message: Message
+    attempts: int
+    may_repeat: bool
+    received_at: float
+    planned_at: float
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What came of one attempt.
+
+    `unknown`: it may have arrived. `detail` is redacted. `retry_after` is what the sink asked for, in seconds.
+    """
+
+    result: Result
+    detail: str
+    http_status: int | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Next:
+    """Where the row goes after an attempt; `at` is when it is due again, None once it is finished."""
+
+    state: State
+    at: float | None
+
+
+def after(row: Claimed, receipt: Receipt, now: float, chance: random.Random) -> Next:
+    """The row's next state: finished when sent; dead after GIVE_UP_AFTER_SECONDS; else due again, later each time.
+
+    The pause doubles from FIRST_RETRY_SECONDS to LONGEST_RETRY_SECONDS, is never shorter than Retry-After, and is
+    spread by a fifth either way so that many rows don't return at once.
+    """
+    if receipt.result == "sent":
+        return Next("sent", None)
+    if now - row.planned_at >= GIVE_UP_AFTER_SECONDS:
+        return Next("dead", None)
+    pause = min(FIRST_RETRY_SECONDS * 2 ** min(row.attempts - 1, 30), LONGEST_RETRY_SECONDS)
+    spread = pause * chance.uniform(0.8, 1.2)
+    return Next(receipt.result, now + max(spread, receipt.retry_after or 0.0))

@@ -1,0 +1,158 @@
+"""Delivers the outbox: a worker per target, so that one slow sink holds up nobody else's messages."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Literal, Protocol
+
+import tenacity
+
+from receiver.config import Target
+from receiver.message import Message
+from receiver.metrics import ReceiverMetrics
+from receiver.outbox import Claimed, Receipt, after
+from receiver.store import Store
+from toolkit.clock import Now
+from toolkit.logs import Logger
+from toolkit.secretfile import SecretUnreadable
+from toolkit.storage import StorageUnavailable
+
+QUICK_TRIES = 3
+"""Tries within one attempt, some tenths of a second apart: most failures of a sink are that short. The outbox owns the
+minutes and hours. A send whose outcome is unknown is not tried again here."""
+LONGEST_SLEEP_SECONDS = 5.0
+STORAGE_PAUSE_SECONDS = 1.0
+
+
+class Sink(Protocol):
+    """Where a target's messages go."""
+
+    def send(self, title: str, body: str, kind: Literal["failure", "success"]) -> Awaitable[Receipt]:
+        """One attempt. Raises SecretUnreadable."""
+
+
+Render = Callable[[Message, bool], tuple[str, str]]
+Open = Callable[[Target], Sink]
+
+
+class Deliverer:
+    """Runs the workers. `wake` is called whenever rows may have been planned."""
+
+    def __init__(
+        self, store: Store, open_sink: Open, render: Render, metrics: ReceiverMetrics, now: Now, log: Logger
+    ) -> None:
+        self._store, self._open, self._render = store, open_sink, render
+        self._metrics, self._now, self._log = metrics, now, log
+        self._chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._workers: dict[str, tuple[Target, _Worker]] = {}
+
+    async def follow(self, targets: Iterable[Target]) -> None:
+        """Serves exactly these targets from now on; an unchanged one is not disturbed."""
+        wanted = {target.name: target for target in targets}
+        gone = [name for name, (target, _) in self._workers.items() if wanted.get(name) != target]
+        await asyncio.gather(*(self._workers.pop(name)[1].stop() for name in gone))
+        for name, target in wanted.items():
+            if name not in self._workers:
+                self._workers[name] = (target, _Worker(name, self._drain))
+                self._workers[name][1].start(self._open(target))
+
+    def wake(self) -> None:
+        """Lets every worker look for due rows now."""
+        for _, worker in self._workers.values():
+            worker.wake()
+
+    async def stop(self) -> None:
+        """Lets the sends under way end, then stops."""
+        await asyncio.gather(*(worker.stop() for _, worker in self._workers.values()))
+        self._workers.clear()
+
+    async def _drain(self, name: str, sink: Sink, stopping: Callable[[], bool]) -> float:
+        """Delivers what is due for a target; returns for how many seconds there is nothing to do."""
+        try:
+            while not stopping() and (row := await self._store.claim(name, self._now())) is not None:
+                await self._deliver(row, sink)
+            due = await self._store.next_due(name)
+        except StorageUnavailable as error:
+            self._metrics.storage_errors.inc()
+            self._log.error("outbox can't be read or written, will try again", target=name, reason=error.reason)
+            return STORAGE_PAUSE_SECONDS
+        return LONGEST_SLEEP_SECONDS if due is None else min(max(due - self._now(), 0.05), LONGEST_SLEEP_SECONDS)
+
+    async def _deliver(self, row: Claimed, sink: Sink) -> None:
+        started = self._now()
+        receipt = await self._attempt(row, sink)
+        ended = self._now()
+        following = after(row, receipt, ended, self._chance)
+        await self._store.finish(row, receipt, following, started, ended)
+        self._metrics.delivery_seconds.labels(row.target).observe(max(ended - started, 0))
+        self._metrics.deliveries.labels(row.target, receipt.result).inc()
+        if following.state == "sent":
+            self._metrics.receipt_to_delivery.observe(max(ended - row.received_at, 0))
+        if following.state == "dead":
+            self._metrics.deliveries.labels(row.target, "dead").inc()
+        self._log.info(
+            "delivery",
+            target=row.target,
+            incident=row.incident,
+            revision=row.revision,
+            result=receipt.result,
+            state=following.state,
+            attempt=row.attempts,
+            http_status=receipt.http_status,
+            detail=receipt.detail,
+        )
+
+    async def _attempt(self, row: Claimed, sink: Sink) -> Receipt:
+        title, body = self._render(row.message, row.may_repeat)
+        kind: Literal["failure", "success"] = "success" if row.message.status == "resolved" else "failure"
+        tries = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(QUICK_TRIES),
+            wait=tenacity.wait_exponential_jitter(initial=0.2, max=1.0),
+            retry=tenacity.retry_if_result(_soon_better),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        try:
+            receipt: Receipt = await tries(sink.send, title, body, kind)
+        except SecretUnreadable as error:
+            return Receipt("failed", str(error))
+        return receipt
+
+
+def _soon_better(receipt: Receipt) -> bool:
+    """Whether a try some tenths of a second later may go better: not when the sink said no, or named a time."""
+    refused = receipt.http_status is not None and receipt.http_status < 500
+    return receipt.result == "failed" and not refused and receipt.retry_after is None
+
+
+Drain = Callable[[str, Sink, Callable[[], bool]], Awaitable[float]]
+
+
+class _Worker:
+    """One target's loop: drain, sleep until something is due or somebody wakes it."""
+
+    def __init__(self, name: str, drain: Drain) -> None:
+        self._name, self._drain = name, drain
+        self._awake, self._stopping = asyncio.Event(), False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, sink: Sink) -> None:
+        self._task = asyncio.create_task(self._run(sink), name=f"deliver to {self._name}")
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def stop(self) -> None:
+        self._stopping = True
+        self._awake.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self, sink: Sink) -> None:
+        while not self._stopping:
+            self._awake.clear()
+            pause = await self._drain(self._name, sink, lambda: self._stopping)
+            try:
+                async with asyncio.timeout(pause):
+                    await self._awake.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,115 @@
+"""The flags both commands share, spelled as Prometheus spells them, and the way `check` reports."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from toolkit import VERSION
+from toolkit.configfile import ConfigError, load
+from toolkit.httpserver import Listen, WebConfig
+from toolkit.logs import FORMATS, LEVELS
+from toolkit.storage import sqlite_url
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said."""
+
+    config_file: Path
+    listen: Listen
+    web: WebConfig
+    external_url: str
+    insecure: bool
+    storage: URL
+    log_level: str
+    log_format: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """One service's command line: names, defaults and what `run` and `check` do."""
+
+    name: str
+    about: str
+    port: int
+    run: Callable[[Options], int]
+    check: Callable[[Path], str]
+    """Loads the configuration at a path and says in one line what it holds; raises ConfigError."""
+
+    def main(self, argv: list[str] | None = None) -> int:
+        """Runs the command line `argv` (default: the process's) and returns the exit status."""
+        arguments = self._parser().parse_args(argv)
+        try:
+            if arguments.command == "check":
+                print(f"{arguments.config_file}: {self.check(arguments.config_file)}")
+                return 0
+            return self.run(self._options(arguments))
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+        except ValueError as error:
+            print(f"{self.name}: {error}", file=sys.stderr)
+        return 1
+
+    def _parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(prog=self.name, description=self.about, allow_abbrev=False)
+        parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+        commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        short = self.name.removeprefix("tocsin-")
+        run = commands.add_parser("run", help=f"start the {short}", allow_abbrev=False)
+        check = commands.add_parser(
+            "check", help="read the configuration, print every problem, exit 1 if there is one", allow_abbrev=False
+        )
+        for sub in (run, check):
+            sub.add_argument(
+                "--config.file",
+                dest="config_file",
+                type=Path,
+                default=Path(f"config/{short}.yml"),
+                metavar="FILE",
+                help="the configuration (default: %(default)s)",
+            )
+        self._add_run_flags(run)
+        return parser
+
+    def _add_run_flags(self, run: argparse.ArgumentParser) -> None:
+        def flag(name: str, default: str | None, metavar: str, about: str) -> None:
+            run.add_argument(name, dest=name.lstrip("-"), default=default, metavar=metavar, help=about)
+
+        address = f"127.0.0.1:{self.port}"
+        flag("--web.listen-address", address, "HOST:PORT", "where to listen (default: %(default)s)")
+        flag("--web.config.file", None, "FILE", "TLS and basic auth, in the format of Prometheus's web configuration")
+        flag("--web.external-url", None, "URL", "how people reach this service; used in links (default: the address)")
+        run.add_argument(
+            "--web.insecure",
+            dest="web.insecure",
+            action="store_true",
+            help="listen on a non-loopback address though nobody is asked who they are",
+        )
+        flag("--storage.path", "data", "FOLDER", "where the SQLite file is kept (default: %(default)s)")
+        flag("--storage.url", None, "URL", "the database, instead of a file in --storage.path: sqlite:////path/to/file")
+        for name, choices, default in (("--log.level", LEVELS, "info"), ("--log.format", FORMATS, "logfmt")):
+            run.add_argument(
+                name, dest=name.lstrip("-"), choices=choices, default=default, help="(default: %(default)s)"
+            )
+
+    def _options(self, arguments: argparse.Namespace) -> Options:
+        given = vars(arguments)
+        listen = Listen.parse(given["web.listen-address"])
+        web_file = given["web.config.file"]
+        external = given["web.external-url"] or f"http://{given['web.listen-address']}"
+        return Options(
+            config_file=given["config_file"],
+            listen=listen,
+            web=load(Path(web_file), WebConfig) if web_file else WebConfig(),
+            external_url=external.rstrip("/"),
+            insecure=given["web.insecure"],
+            storage=sqlite_url(
+                given["storage.url"], Path(given["storage.path"]), f"{self.name.removeprefix('tocsin-')}.db"
+            ),
+            log_level=given["log.level"],
+            log_format=given["log.format"],
+        )

@@ -1,0 +1,279 @@
+"""Reads a YAML file into a frozen pydantic model, or tells every problem with file, line, column and nearest name."""
+
+import difflib
+import types
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+import pydantic
+import re2
+import yaml
+from pydantic_core import ErrorDetails
+
+from toolkit.clock import parse_duration
+from toolkit.secretfile import SecretFile, SecretUnreadable
+
+MAX_BYTES = 4 * 1024 * 1024
+MAX_NODES = 200_000
+"""An alias is expanded where it is used, so 289 bytes can mean millions of values; past this many we refuse."""
+
+Location = tuple[int | str, ...]
+"""The way to a value: `("providers", 2, "interval")`."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a configuration file. `line` and `column` count from 1."""
+
+    file: Path
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class ConfigError(Exception):
+    """The file can't be used. `problems` is never empty."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Model(pydantic.BaseModel):
+    """The base of every configuration model: frozen, and strict about unknown keys."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+M = TypeVar("M", bound=Model)
+Lint = Callable[[M], Iterable[tuple[Location, str]]]
+"""Checks that need the whole file, such as a name used twice: yields (location, message)."""
+
+
+def load(path: Path, model: type[M], lint: Lint[M] = lambda _: ()) -> M:
+    """The file at `path` as a `model`. Raises ConfigError with every problem found; reads nothing but the file and
+    the secret files it names (relative paths start at the file's folder)."""
+    data, positions = _read(path)
+    try:
+        config = model.model_validate(data, context={"base": path.parent})
+    except pydantic.ValidationError as error:
+        raise ConfigError(_problem(path, model, positions, detail) for detail in error.errors()) from None
+    found = [_at(path, positions, location, f"{_dotted(location)}: {text}") for location, text in lint(config)]
+    if found:
+        raise ConfigError(found)
+    return config
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the known name closest to `name`, else the known names, else nothing."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(choices)}" if choices else ""
+
+
+# --- YAML with positions -----------------------------------------------------------------------------------------
+
+
+Positions = dict[Location, tuple[int, int]]
+
+
+def _read(path: Path) -> tuple[Any, Positions]:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([Problem(path, 1, 1, f"can't read the file: {error.strerror}")]) from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError([Problem(path, 1, 1, f"larger than {MAX_BYTES} bytes")])
+    loader: yaml.SafeLoader | None = None
+    try:
+        loader = yaml.SafeLoader(raw)
+        root = loader.get_single_node()
+        return _Walk(path, loader).value(root) if root is not None else ({}, {})
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        text = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError([Problem(path, line, column, f"not valid YAML: {text}")]) from None
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError([Problem(path, 1, 1, f"not valid YAML: {error}")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(path, 1, 1, "not valid YAML: nested too deeply")]) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Walk:
+    """Turns a node tree into plain values and remembers where each stood."""
+
+    def __init__(self, path: Path, loader: yaml.SafeLoader) -> None:
+        self._path, self._loader, self._nodes = path, loader, 0
+        self._positions: Positions = {}
+
+    def value(self, root: yaml.Node) -> tuple[Any, Positions]:
+        return self._convert(root, ()), self._positions
+
+    def _convert(self, node: yaml.Node, location: Location) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise self._error(node, f"more than {MAX_NODES} values once its aliases are expanded")
+        self._positions.setdefault(location, _mark(node))
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, location)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._convert(child, (*location, index)) for index, child in enumerate(node.value)]
+        return self._loader.construct_object(node)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
+        self._loader.flatten_mapping(node)
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key: Hashable = self._loader.construct_object(key_node)
+            if not isinstance(key, str):
+                raise self._error(key_node, f"the key {key!r} is no text; put it in quotes")
+            if key in result:
+                raise self._error(key_node, f"the key '{key}' stands here twice")
+            self._positions[(*location, key)] = _mark(key_node)
+            result[key] = self._convert(value_node, (*location, key))
+        return result
+
+    def _error(self, node: yaml.Node, message: str) -> ConfigError:
+        line, column = _mark(node)
+        return ConfigError([Problem(self._path, line, column, message)])
+
+
+def _mark(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+# --- From pydantic's errors to ours ------------------------------------------------------------------------------
+
+
+def _problem(path: Path, model: type[Model], positions: Positions, detail: ErrorDetails) -> Problem:
+    location = tuple(detail["loc"])
+    where = _dotted(location) or "the file"
+    if detail["type"] == "extra_forbidden":
+        hint = nearest(str(location[-1]), _fields(model, location[:-1]))
+        return _at(path, positions, location, f"{where}: unknown key{hint}")
+    if detail["type"] == "missing":
+        return _at(path, positions, location, f"{where}: required, but missing")
+    message = detail["msg"].removeprefix("Value error, ")
+    return _at(path, positions, location, f"{where}: {message[:1].lower()}{message[1:]}")
+
+
+def _at(path: Path, positions: Positions, location: Location, message: str) -> Problem:
+    """The problem at the nearest place that stands in the file: the value itself, else what should hold it."""
+    while location not in positions and location:
+        location = location[:-1]
+    line, column = positions.get(location, (1, 1))
+    return Problem(path, line, column, message)
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _fields(model: type[Model], location: Location) -> list[str]:
+    """The keys allowed at `location` below `model`."""
+    kind: Any = model
+    for part in location:
+        models = _models(kind)
+        if models and isinstance(part, str) and part in models[0].model_fields:
+            kind = models[0].model_fields[part].annotation
+        else:
+            kind = next(iter(_inner(kind)), None)
+    return [name for found in _models(kind) for name in found.model_fields]
+
+
+def _models(kind: Any) -> list[type[Model]]:
+    if isinstance(kind, type) and issubclass(kind, Model):
+        return [kind]
+    if get_origin(kind) in (Union, types.UnionType, Annotated):
+        return [found for part in get_args(kind) for found in _models(part)]
+    return []
+
+
+def _inner(kind: Any) -> list[Any]:
+    """What a container holds: `tuple[X, ...]`, `list[X]` and `dict[str, X]` hold X."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType, Annotated):
+        return [held for part in args for held in _inner(part)]
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return [args[1]]
+    return [args[0]] if args else []
+
+
+# --- Field types -------------------------------------------------------------------------------------------------
+
+
+def _duration(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration; write it with a unit, like 30s or 5m")
+    return parse_duration(value)
+
+
+def _path(value: object, info: pydantic.ValidationInfo) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("should be a path")
+    base: Path = (info.context or {}).get("base", Path())
+    return base / value
+
+
+def _secret(value: object, info: pydantic.ValidationInfo) -> SecretFile:
+    secret = SecretFile(_path(value, info))
+    try:
+        secret.read()
+    except SecretUnreadable as error:
+        raise ValueError(str(error)) from None
+    return secret
+
+
+def _http_url(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("should be a URL")
+    try:
+        split = urlsplit(value)
+        valid = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:
+        valid = False
+    if not valid or any(character.isspace() for character in value):
+        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+    if split.username or split.password:
+        raise ValueError("a URL must not hold credentials; use a secret file")
+    return value
+
+
+def _regex(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("should be a regular expression")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(value, options)
+    except re2.error as error:
+        reason = error.args[0]
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"not a regular expression of RE2: {text}") from None
+    return value
+
+
+Duration = Annotated[float, pydantic.BeforeValidator(_duration)]
+"""Seconds, written as a Prometheus duration."""
+FilePath = Annotated[Path, pydantic.PlainValidator(_path)]
+"""A path; a relative one starts at the configuration file's folder."""
+Secret = Annotated[SecretFile, pydantic.PlainValidator(_secret)]
+"""A secret's file, which must be readable when the configuration is loaded."""
+HttpUrl = Annotated[str, pydantic.PlainValidator(_http_url)]
+Regex = Annotated[str, pydantic.PlainValidator(_regex)]
+"""A pattern of RE2: matching takes linear time whatever the text."""

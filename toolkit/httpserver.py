@@ -1,0 +1,231 @@
+"""The web server both services share: health, reload, authentication, limits, TLS, one metric per request."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bcrypt
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from toolkit.configfile import ConfigError, FilePath, Model
+from toolkit.secretfile import SecretFile, SecretUnreadable
+from toolkit.selfmetrics import ServiceMetrics
+from toolkit.storage import StorageUnavailable
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+BODY_TIMEOUT_SECONDS = 30.0
+BACKLOG = 2048
+"""Alertmanager opens hundreds of connections at once when many groups fire together."""
+OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+
+
+class TlsServer(Model):
+    """`tls_server_config` of Prometheus's web configuration file."""
+
+    cert_file: FilePath
+    key_file: FilePath
+    client_ca_file: FilePath | None = None
+
+
+class WebConfig(Model):
+    """`--web.config.file`, in the format of Prometheus's exporter-toolkit: TLS, and users with bcrypt hashes."""
+
+    tls_server_config: TlsServer | None = None
+    basic_auth_users: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where to listen. `port` 0 takes a free one."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Listen":
+        """`"127.0.0.1:9970"`, `"[::1]:9970"` or `":9970"` (every address). Raises ValueError."""
+        host, colon, port = text.rpartition(":")
+        if not colon or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{text!r} is not HOST:PORT")
+        return cls(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - what ":9970" asks for, as in Prometheus
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """Who may call: users with a bcrypt hash, or a bearer token out of several files (so that one can be rotated).
+
+    Without users and tokens everybody may.
+    """
+
+    users: Mapping[str, str] = field(default_factory=dict)
+    tokens: tuple[SecretFile, ...] = ()
+    _good: set[bytes] = field(default_factory=set, repr=False, compare=False)
+    """Digests of (hash, password) that matched: bcrypt costs 50 ms and more, on purpose."""
+
+    @property
+    def required(self) -> bool:
+        """Whether a caller has to show anything."""
+        return bool(self.users or self.tokens)
+
+    async def allows(self, header: str | None) -> bool:
+        """Whether the value of an `Authorization` header is good. Costs a bcrypt only when a password is new."""
+        if not self.required:
+            return True
+        scheme, _, rest = (header or "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._token_is_good(rest.strip().encode())
+        if scheme.lower() == "basic":
+            return await self._password_is_good(rest.strip())
+        return False
+
+    def _token_is_good(self, given: bytes) -> bool:
+        good = False
+        for file in self.tokens:
+            try:
+                good |= hmac.compare_digest(file.read().encode(), given)
+            except SecretUnreadable:
+                continue
+        return good
+
+    async def _password_is_good(self, encoded: str) -> bool:
+        try:
+            user, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return False
+        hashed = self.users.get(user.decode(errors="replace"))
+        if not colon or hashed is None or len(password) > 72:
+            return False
+        digest = hashlib.sha256(hashed.encode() + password).digest()
+        if digest in self._good:
+            return True
+        good = await asyncio.to_thread(bcrypt.checkpw, password, hashed.encode())
+        if good:
+            self._good.add(digest)
+        return good
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What the server asks the service that it belongs to."""
+
+    ready: Callable[[], bool]
+    reload: Callable[[], Awaitable[None]]
+    authenticator: Callable[[], Authenticator]
+
+
+def application(probes: Probes, metrics: ServiceMetrics) -> web.Application:
+    """An application with `/-/healthy`, `/-/ready` and `POST /-/reload`; add the service's own routes to it."""
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[_measured(metrics), _authenticated(probes), _translated(metrics)],
+    )
+
+    async def healthy(_: web.Request) -> web.Response:
+        return web.Response(text="Healthy.\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.Response(text="Ready.\n") if probes.ready() else web.Response(status=503, text="Not ready.\n")
+
+    async def reload(_: web.Request) -> web.Response:
+        try:
+            await probes.reload()
+        except ConfigError as error:
+            return web.Response(status=500, text=f"The configuration is unchanged:\n{error}\n")
+        return web.Response(text="Reloaded.\n")
+
+    app.router.add_get("/-/healthy", healthy)
+    app.router.add_get("/-/ready", ready)
+    app.router.add_post("/-/reload", reload)
+    return app
+
+
+def _measured(metrics: ServiceMetrics) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        pattern = resource.canonical if resource is not None else "none"
+        code = 500
+        try:
+            response = await handler(request)
+            code = response.status
+        except web.HTTPException as error:
+            code = error.status
+            raise
+        finally:
+            metrics.http_requests.labels(pattern, code).inc()
+        return response
+
+    return middleware
+
+
+def _authenticated(probes: Probes) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in OPEN_PATHS or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
+            return await handler(request)
+        return web.Response(
+            status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}
+        )
+
+    return middleware
+
+
+def _translated(metrics: ServiceMetrics) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except StorageUnavailable as error:
+            metrics.storage_errors.inc()
+            return web.Response(status=503, text=f"{error}\n", headers={hdrs.RETRY_AFTER: "1"})
+
+    return middleware
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"the body took longer than {BODY_TIMEOUT_SECONDS:g} s\n") from None
+
+
+def server_tls(config: WebConfig) -> ssl.SSLContext | None:
+    """The server's TLS context, or None for plain HTTP. Raises OSError or ssl.SSLError for unusable files."""
+    tls = config.tls_server_config
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    if tls.client_ca_file is not None:
+        context.load_verify_locations(tls.client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def exposure_problem(listen: Listen, authenticator: Authenticator, insecure: bool, config_file: Path) -> str | None:
+    """Why it would be unsafe to listen there, or None: another machine could call without showing who it is."""
+    if listen.loopback or authenticator.required or insecure:
+        return None
+    return (
+        f"{listen.host}:{listen.port} can be reached from other machines, and nobody is asked who they are: set "
+        f"auth.bearer_token_files in {config_file}, or basic_auth_users in --web.config.file; "
+        "--web.insecure overrides this"
+    )
