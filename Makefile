@@ -1,0 +1,90 @@
+# Everything starts here: `make help`. Nothing is installed outside this folder (.venv, .cache, .run).
+PYTHON ?= python3
+SUITE ?= native
+EXPORTER_PORT ?= 9970
+RECEIVER_PORT ?= 9971
+SANDBOX_PORT ?= 9972
+PROMETHEUS_PORT ?= 9090
+ALERTMANAGER_PORT ?= 9093
+
+BIN := .venv/bin
+TOOLS := .cache/tools
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --sandbox-port $(SANDBOX_PORT) \
+         --prometheus-port $(PROMETHEUS_PORT) --alertmanager-port $(ALERTMANAGER_PORT)
+export PIP_NO_INPUT = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run secrets test unit acceptance check format bench lock pictures clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: .venv/.run $(TOOLS)/.$(SUITE) ## make the private environment in .venv, and fetch Prometheus and Alertmanager
+
+run: .venv/.run $(TOOLS)/.native ## start everything and tell the story; EXPORTER_CONFIG=... RECEIVER_CONFIG=... take your own
+	@$(BIN)/python -m tests.support.launch --binaries "$$(cat $(TOOLS)/.native)" $(PORTS) \
+	  $(if $(EXPORTER_CONFIG),--exporter-config '$(EXPORTER_CONFIG)') $(if $(RECEIVER_CONFIG),--receiver-config '$(RECEIVER_CONFIG)')
+
+secrets: config/secrets/tocsin.token ## make the token that docker compose and config/*.yml expect
+
+test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the quick tests only
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest tests/unit tests/contract $(ARGS)
+
+acceptance: .venv/.dev $(TOOLS)/.$(SUITE) ## the whole chain; SUITE=bookworm or SUITE=trixie chooses Debian's pair
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal tests/acceptance $(ARGS)
+
+check: .venv/.dev $(TOOLS)/.$(SUITE) secrets ## ruff, mypy, import contract, rules, routes, dashboards
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 6
+	@$(BIN)/python -m tests.support.checks --binaries "$$(cat $(TOOLS)/.$(SUITE))"
+
+format: .venv/.dev ## let ruff format the code
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
+
+bench: .venv/.dev $(TOOLS)/.$(SUITE) ## print figures, each against a baseline in the same run; ARGS=--list names them
+	@$(BIN)/python -m tests.bench --binaries "$$(cat $(TOOLS)/.$(SUITE))" $(ARGS)
+
+pictures: .venv/.dev $(TOOLS)/.native ## draw the pictures in docs/ with headless Chromium
+	@$(BIN)/python -m tests.support.pictures --binaries "$$(cat $(TOOLS)/.native)"
+
+lock: ## resolve the dependencies anew into requirements*.lock (needs uv)
+	@uv lock --quiet
+	@uv export --quiet --no-emit-project --no-header --group local -o requirements.lock
+	@uv export --quiet --no-emit-project --no-header --all-extras --all-groups -o requirements-dev.lock
+	@rm uv.lock
+
+clean: ## remove what was installed and made (.venv, .cache, .run)
+	rm -rf .venv .cache .run .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/grafana/node_modules tests/grafana/build
+
+# --- what the targets stand on ---------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/support/venv.sh
+	@$(PYTHON) -m venv .venv
+
+# Prometheus is fetched while pip works: each takes its time alone.
+.venv/.run: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv (once, about half a minute) ..."
+	@mkdir -p $(TOOLS); $(PYTHON) tests/support/binaries.py $(TOOLS) >$(TOOLS)/fetch.log 2>&1 & \
+	  $(PIP) --require-hashes -r requirements.lock && $(PIP) --no-build-isolation -e . ; status=$$?; wait; exit $$status
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.run
+	@echo "Installing the tools for tests and checks ..."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(TOOLS)/.%: tests/support/binaries.py | .venv/bin/python
+	@$(PYTHON) tests/support/binaries.py --suite $* $(TOOLS) --print-folder > $@.new
+	@mv $@.new $@
+
+config/secrets/tocsin.token:
+	@mkdir -p config/secrets && chmod 700 config/secrets
+	@$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $@ && chmod 644 $@

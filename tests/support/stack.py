@@ -1,0 +1,202 @@
+"""The four processes and the sandbox: their addresses, their configuration, their command lines.
+
+`config/` is written for docker compose. A local run takes the same rules, routes and runbooks and changes only what
+`local_prometheus` and `local_alertmanager` name: addresses, secrets' places and intervals.
+"""
+
+import secrets
+import socket
+import string
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.sandbox import SANDBOX_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "config"
+TEMPLATES = Path(__file__).parent / "config"
+
+
+class PortTaken(Exception):
+    """Somebody else listens on a port that we need; the message names it and the way to change it."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """A port on 127.0.0.1 for each process."""
+
+    exporter: int = 9970
+    receiver: int = 9971
+    sandbox: int = 9972
+    prometheus: int = 9090
+    alertmanager: int = 9093
+
+    @classmethod
+    def free(cls) -> "Ports":
+        """Ports that nobody listens on now."""
+        sockets = [socket.socket() for _ in fields(cls)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        numbers = [one.getsockname()[1] for one in sockets]
+        for one in sockets:
+            one.close()
+        return cls(*numbers)
+
+    def check(self) -> None:
+        """Raises PortTaken for the first port that can't be had."""
+        for name, port in vars(self).items():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError as error:
+                    variable = f"{name.upper()}_PORT"
+                    raise PortTaken(
+                        f"port {port}, wanted for the {name}, is taken ({error.strerror}). "
+                        f"Choose another: make run {variable}={port + 10000}"
+                    ) from None
+
+    def url(self, name: str) -> str:
+        """`http://127.0.0.1:PORT` of a process."""
+        return f"http://127.0.0.1:{getattr(self, name)}"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a local run goes, as Prometheus writes durations."""
+
+    interval: str = "2s"
+    """between scrapes, and between evaluations"""
+    group_wait: str | None = None
+    group_interval: str | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Everything a run needs, under one folder. `binaries` holds Prometheus and Alertmanager.
+
+    `exporter_config` and `receiver_config` are a user's own; None takes the sandbox's.
+    """
+
+    folder: Path
+    binaries: Path
+    ports: Ports = Ports()
+    pace: Pace = Pace()
+    exporter_config: Path | None = None
+    receiver_config: Path | None = None
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether the sandbox takes part."""
+        return self.exporter_config is None and self.receiver_config is None
+
+    @property
+    def token_file(self) -> Path:
+        """The token that Prometheus, Alertmanager and the shop show the two services."""
+        return self.folder / "secrets" / "tocsin.token"
+
+    def prepare(self) -> None:
+        """Writes the configuration of all processes; keeps data and secrets of an earlier run."""
+        for part in ("secrets", "targets", "data"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        if not self.token_file.exists():
+            self.token_file.write_text(secrets.token_urlsafe(32))
+        (self.folder / "secrets" / "sandbox.key").write_text(SANDBOX_KEY)
+        (self.folder / "secrets" / "pagerduty.key").write_text("0" * 32)
+        for job in ("prometheus", "alertmanager", "exporter", "receiver"):
+            target = [{"targets": [f"127.0.0.1:{getattr(self.ports, job)}"]}]
+            (self.folder / "targets" / f"{job}.yml").write_text(yaml.safe_dump(target))
+        (self.folder / "targets" / "node.yml").write_text("[]\n")
+        prometheus = local_prometheus(_yaml(CONFIG / "prometheus.yml"), self.folder, self.pace)
+        alertmanager = local_alertmanager(_yaml(CONFIG / "alertmanager.yml"), self.folder, self.ports, self.pace)
+        (self.folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
+        (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(alertmanager, sort_keys=False))
+        for name in ("exporter", "receiver"):
+            template = string.Template((TEMPLATES / f"{name}.yml").read_text(encoding="utf-8"))
+            text = template.substitute(vars(self.ports), runbooks=CONFIG / "runbooks")
+            (self.folder / f"{name}.yml").write_text(text, encoding="utf-8")
+
+    def commands(self) -> dict[str, list[str]]:
+        """The command line of each process, by name."""
+        commands = {
+            "exporter": self._service("exporter", self.exporter_config),
+            "receiver": self._service("receiver", self.receiver_config),
+            "alertmanager": [
+                str(self.binaries / "alertmanager"),
+                f"--config.file={self.folder / 'alertmanager.yml'}",
+                f"--storage.path={self.folder / 'data' / 'alertmanager'}",
+                f"--web.listen-address=127.0.0.1:{self.ports.alertmanager}",
+                f"--web.external-url={self.ports.url('alertmanager')}",
+                "--cluster.listen-address=",
+            ],
+            "prometheus": [
+                str(self.binaries / "prometheus"),
+                f"--config.file={self.folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.folder / 'data' / 'prometheus'}",
+                f"--web.listen-address=127.0.0.1:{self.ports.prometheus}",
+                f"--web.external-url={self.ports.url('prometheus')}",
+                "--web.enable-lifecycle",
+            ],
+        }
+        if self.sandboxed:
+            commands["sandbox"] = [
+                *(sys.executable, "-m", "tests.support.sandbox"),
+                *("--port", str(self.ports.sandbox)),
+                *("--exporter", self.ports.url("exporter")),
+                *("--token-file", str(self.token_file)),
+            ]
+        return commands
+
+    def _service(self, name: str, config: Path | None) -> list[str]:
+        return [
+            *(sys.executable, "-m", name, "run"),
+            f"--config.file={config or self.folder / f'{name}.yml'}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{getattr(self.ports, name)}",
+            f"--web.external-url={self.ports.url(name)}",
+        ]
+
+
+def local_prometheus(config: Mapping[str, Any], folder: Path, pace: Pace) -> dict[str, Any]:
+    """`config/prometheus.yml` for one machine: our own targets and secrets, the shipped rules, a faster pace."""
+    local = {**config, "global": {**config["global"], "scrape_interval": pace.interval}}
+    local["global"]["evaluation_interval"] = pace.interval
+    local["rule_files"] = [str(CONFIG / rule) for rule in config["rule_files"]]
+    jobs = [{**job, **_with_token(job, folder)} for job in config["scrape_configs"]]
+    local["scrape_configs"] = jobs
+    return local
+
+
+def local_alertmanager(config: Mapping[str, Any], folder: Path, ports: Ports, pace: Pace) -> dict[str, Any]:
+    """`config/alertmanager.yml` for one machine: the receiver's address, and the sandbox in the pager's place."""
+    receivers = []
+    for receiver in config["receivers"]:
+        local = dict(receiver)
+        for hook in local.get("webhook_configs", []):
+            hook["url"] = hook["url"].replace("http://receiver:9971", ports.url("receiver"))
+            hook["http_config"] = {**hook["http_config"], **_with_token(hook["http_config"], folder)}
+        for pager in local.get("pagerduty_configs", []):
+            pager["url"] = f"{ports.url('sandbox')}/v2/enqueue"
+            pager["routing_key_file"] = str(folder / "secrets" / "pagerduty.key")
+        receivers.append(local)
+    route = dict(config["route"])
+    for name in ("group_wait", "group_interval"):
+        value = getattr(pace, name)
+        if value is not None:
+            route[name] = value
+    return {**config, "route": route, "receivers": receivers}
+
+
+def _with_token(part: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    if "authorization" not in part:
+        return {}
+    return {"authorization": {"credentials_file": str(folder / "secrets" / "tocsin.token")}}
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
