@@ -179,7 +179,7 @@ def run(options: Options) -> int:
     if problem:
         raise ValueError(problem)
     migrate(options.storage, MIGRATIONS)
-    disable_created_metrics()  # they double the scrape, and few read them
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the scrape, and few read them
     asyncio.run(_run(options, configure(options.log_level, options.log_format)))
     return 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from toolkit import configfile
 from toolkit.configfile import Duration, HttpUrl, Location, Model, Regex, Secret
@@ -79,6 +79,19 @@ class Match(Model):
 Scalar = str | int | float | bool
 
 
+def _condition(value: object) -> object:
+    if isinstance(value, (dict, Match, str, int, float)):
+        return value
+    raise ValueError("should be a text, a number, true, false or {regex: PATTERN}")
+
+
+Condition = Annotated[
+    Annotated[Scalar, Tag("value")] | Annotated[Match, Tag("match")],
+    Discriminator(lambda value: "match" if isinstance(value, (dict, Match)) else "value"),
+    pydantic.BeforeValidator(_condition),
+]
+
+
 class Minimum(Model):
     """The least that is normal: fewer than `events` in `per` is worth an alert."""
 
@@ -93,7 +106,7 @@ class UsageRule(Model):
     metric: MetricName
     help: str
     event: str
-    where: dict[str, Scalar | Match] = {}
+    where: dict[str, Condition] = {}
     labels: dict[LabelName, tuple[str, ...]] = {}
     minimum: Minimum | None = None
     service: str = ""

@@ -79,11 +79,11 @@ def advance(
 ) -> Step:
     """Applies `events`, all of the correlation `key`, to the open `incident` (None if there is none).
 
-    `past` tells how occurrences stand that belong to any incident, a closed one included.
+    `past` tells how all occurrences of these alerts stand, those of closed incidents included.
     """
     before, reasons, known = incident, [], dict(past)
     for event in events:
-        incident, reason = _apply(incident, known.get(event.occurrence), key, event, now)
+        incident, reason = _apply(incident, known, key, event, now)
         known[event.occurrence] = "resolved" if known.get(event.occurrence) == "resolved" else event.status
         reasons.append(reason)
     if incident is not None and incident != before:
@@ -92,37 +92,37 @@ def advance(
 
 
 def _apply(
-    incident: Incident | None, known: Status | None, key: str, event: AlertEvent, now: float
+    incident: Incident | None, past: Mapping[Occurrence, Status], key: str, event: AlertEvent, now: float
 ) -> tuple[Incident | None, Reason]:
+    known = past.get(event.occurrence)
     if known == event.status:
         return incident, "repeat"
-    if known == "resolved":
+    if known == "resolved" or (event.status == "firing" and _has_later(past, event)):
         return incident, "stale"
     if incident is None or incident.state == "resolved":
         return _without_open(incident, key, event)
     return _with_open(incident, event, now)
 
 
-def _with_open(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, Reason]:
-    held = next((alert for alert in incident.alerts if alert.fingerprint == event.fingerprint), None)
-    if held is not None and held.starts_at > event.starts_at:
-        return incident, "stale"
-    if event.status == "firing":
-        return _fires(incident, event)
-    if held is None:
-        return incident, "never_fired_here"
-    return _ends(incident, event, now)
+def _has_later(past: Mapping[Occurrence, Status], event: AlertEvent) -> bool:
+    return any(fingerprint == event.fingerprint and at > event.starts_at for fingerprint, at in past)
 
 
 def _without_open(incident: Incident | None, key: str, event: AlertEvent) -> tuple[Incident | None, Reason]:
     if event.status == "resolved":
         return incident, "never_fired_here"
-    if incident is not None and any(
-        a.fingerprint == event.fingerprint and a.starts_at > event.starts_at for a in incident.alerts
-    ):
+    return Incident(None, key, "open", severity_of(event.labels), event.starts_at, None, 0, (event,)), "opened"
+
+
+def _with_open(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, Reason]:
+    if event.status == "firing":
+        return _fires(incident, event)
+    held = next((alert for alert in incident.alerts if alert.fingerprint == event.fingerprint), None)
+    if held is None:
+        return incident, "never_fired_here"
+    if held.starts_at > event.starts_at:
         return incident, "stale"
-    severity = severity_of(event.labels)
-    return Incident(None, key, "open", severity, event.starts_at, None, 0, (event,)), "opened"
+    return _ends(incident, event, now)
 
 
 def _fires(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:

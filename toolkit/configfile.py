@@ -158,7 +158,7 @@ def _mark(node: yaml.Node) -> tuple[int, int]:
 
 
 def _problem(path: Path, model: type[Model], positions: Positions, detail: ErrorDetails) -> Problem:
-    location = tuple(detail["loc"])
+    location = _in_file(tuple(detail["loc"]), positions)
     where = _dotted(location) or "the file"
     if detail["type"] == "extra_forbidden":
         hint = nearest(str(location[-1]), _fields(model, location[:-1]))
@@ -167,6 +167,15 @@ def _problem(path: Path, model: type[Model], positions: Positions, detail: Error
         return _at(path, positions, location, f"{where}: required, but missing")
     message = detail["msg"].removeprefix("Value error, ")
     return _at(path, positions, location, f"{where}: {message[:1].lower()}{message[1:]}")
+
+
+def _in_file(location: Location, positions: Positions) -> Location:
+    """`location` without the parts that pydantic adds for the members of a union: they stand in no file."""
+    found: Location = ()
+    for place, part in enumerate(location):
+        if (*found, part) in positions or place == len(location) - 1:
+            found = (*found, part)
+    return found
 
 
 def _at(path: Path, positions: Positions, location: Location, message: str) -> Problem:

@@ -11,6 +11,8 @@ from toolkit.redaction import printable
 TITLE_LIMIT = 150
 """Slack's header takes no more."""
 _LINE_LIMIT = 600
+_LINK_LIMIT = 200
+"""A longer link (a query with its expression) is left to the incident's page: nobody reads it off a phone."""
 _ZERO_WIDTH = "\u200b"
 _MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)", re.IGNORECASE)
 
@@ -38,7 +40,7 @@ def _body(message: Message) -> Iterator[str]:
         yield _clip(_safe(message.description))
     yield f"Since: {_since(message)}"
     if message.measured:
-        normal = f" ({message.normal})" if message.normal else ""
+        normal = f" (normal: {message.normal})" if message.normal else ""
         yield _clip(f"Measured now: {_safe(message.measured + normal)}")
     if message.owner:
         yield f"Owner: {_safe(message.owner)}"
@@ -46,13 +48,8 @@ def _body(message: Message) -> Iterator[str]:
         yield f"Alerts: {message.firing_count} firing in this incident"
     if message.status == "firing":
         yield from _steps(message)
-    for label, url in (
-        ("Runbook", message.runbook_url),
-        ("Query", message.query_url),
-        ("Incident", message.incident_url),
-    ):
-        if _is_link(url):
-            yield f"{label}: {_clip(_safe(url))}"
+    links = {"Runbook": message.runbook_url, "Query": message.query_url, "Incident": message.incident_url}
+    yield from (f"{label}: {_safe(url)}" for label, url in links.items() if _is_link(url))
     if message.absent:
         yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
 
@@ -74,12 +71,12 @@ def _steps(message: Message) -> Iterator[str]:
 
 
 def _is_link(url: str) -> bool:
-    """Only http and https: a link from a payload is data, and some schemes run programs."""
+    """Only http and https, for a link from a payload is data and some schemes run programs; and short enough to show."""
     try:
         split = urlsplit(url)
     except ValueError:
         return False
-    return split.scheme in ("http", "https") and bool(split.netloc)
+    return split.scheme in ("http", "https") and bool(split.netloc) and len(url) <= _LINK_LIMIT
 
 
 def _safe(text: str) -> str:

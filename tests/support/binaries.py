@@ -65,7 +65,7 @@ def _relocated(program: Path, root: Path) -> Path:
     copy.write_bytes(program.read_bytes().replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
     copy.chmod(0o755)
     script = program.with_name(f"{program.name}.here")
-    script.write_text(f"#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(str(copy))} \"$@\"\n")
+    script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(str(copy))} "$@"\n')
     script.chmod(0o755)
     return script
 
@@ -154,7 +154,9 @@ def main() -> int:
     if arguments.print_folder:
         print(folder)
         return 0
-    print(f"Prometheus {version(folder / 'prometheus')} and Alertmanager {version(folder / 'alertmanager')} in {folder}")
+    print(
+        f"Prometheus {version(folder / 'prometheus')} and Alertmanager {version(folder / 'alertmanager')} in {folder}"
+    )
     return 0
 
 

@@ -1,6 +1,6 @@
 """`make run`: starts everything under honcho, tells the story, and leaves no process behind.
 
-    python -m tests.support.launch --binaries FOLDER [--exporter-config FILE] [--receiver-config FILE] [--NAME-port N]
+python -m tests.support.launch --binaries FOLDER [--exporter-config FILE] [--receiver-config FILE] [--NAME-port N]
 """
 
 import argparse
@@ -88,7 +88,9 @@ def _last_words(log_file: Path) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--binaries", type=Path, required=True, help="the folder that holds Prometheus and Alertmanager")
+    parser.add_argument(
+        "--binaries", type=Path, required=True, help="the folder that holds Prometheus and Alertmanager"
+    )
     parser.add_argument("--exporter-config", type=Path, help="your own exporter.yml; the sandbox then stays out")
     parser.add_argument("--receiver-config", type=Path, help="your own receiver.yml; the sandbox then stays out")
     for field in fields(Ports):

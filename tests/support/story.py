@@ -15,7 +15,6 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from tests.support.stack import Ports
@@ -65,16 +64,27 @@ class Story:
         firing = set()
         for alert in (await self._get("prometheus", "/api/v1/alerts"))["data"]["alerts"]:
             labels = alert["labels"]
-            if labels.get("severity") != "info":
-                about = labels.get("provider") or labels.get("rule") or labels.get("instance", "")
+            about = labels.get("provider") or labels.get("rule") or labels.get("instance", "")
+            # Tocsin's own alerts are pending for a moment until it is first scraped
+            if labels.get("severity") != "info" and (
+                alert["state"] == "firing" or not labels["alertname"].startswith("Tocsin")
+            ):
                 firing.add(f"alert {labels['alertname']} {about}")
-                yield f"alert {labels['alertname']} {about}", alert["state"], f"Prometheus: {labels['alertname']} {about}"
+                yield (
+                    f"alert {labels['alertname']} {about}",
+                    alert["state"],
+                    f"Prometheus: {labels['alertname']} {about}",
+                )
         for key in [key for key in self._known if key.startswith("alert ") and key not in firing]:
             if self._known.pop(key).startswith("firing"):
                 self.tell("ended", f"Prometheus: {key.removeprefix('alert ')} no longer fires")
         for incident in (await self._get("receiver", "/v1/incidents"))["incidents"]:
             name = incident["alerts"][0]["labels"].get("alertname", "")
-            yield f"incident {incident['id']}", "incident", f"receiver: incident {incident['id']} ({name}) is {incident['state']}"
+            yield (
+                f"incident {incident['id']}",
+                "incident",
+                f"receiver: incident {incident['id']} ({name}) is {incident['state']}",
+            )
 
     def _verdicts(self, metrics: str) -> Iterator[tuple[str, str]]:
         for family in text_string_to_metric_families(metrics):
@@ -123,7 +133,8 @@ class Story:
     async def _message(self, word: str, resolved: bool) -> None:
         before = self._shown
         while not any(
-            word in message["title"] and ("RESOLVED" in message["title"]) == resolved for message in self.messages[before:]
+            word in message["title"] and ("RESOLVED" in message["title"]) == resolved
+            for message in self.messages[before:]
         ):
             await asyncio.sleep(POLL_SECONDS)
 
@@ -150,18 +161,18 @@ class Story:
             pass
 
 
-def addresses(console: Console, ports: Ports, sandboxed: bool, log: Path) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2))
+def addresses(console: Console, ports: Ports, sandboxed: bool, token_file: Path, log: Path) -> None:
     rows = [
         ("inbox", ports.url("sandbox"), "the responder's messages, a vendor to leave unpaid, a shop to close"),
         ("Prometheus", f"{ports.url('prometheus')}/alerts", "the rules of config/rules/ at work"),
-        ("Alertmanager", f"{ports.url('alertmanager')}/#/alerts", "what it holds and silences"),
+        ("Alertmanager", f"{ports.url('alertmanager')}/api/v2/alerts", "what it holds and silences"),
         ("exporter", f"{ports.url('exporter')}/metrics", "what is measured (wants the token)"),
         ("receiver", f"{ports.url('receiver')}/v1/incidents", "what was told, to whom (wants the token)"),
     ]
+    console.print("[bold]Tocsin[/] is starting: exporter, receiver, Prometheus, Alertmanager")
     for name, url, about in rows if sandboxed else rows[1:]:
-        table.add_row(f"[bold]{name}[/]", url, f"[dim]{about}[/]")
-    console.print(Panel(table, title="Tocsin", subtitle=f"logs: {log}", expand=False))
+        console.print(f"  [bold]{name:<13}[/]{url:<40} [dim]{about}[/]", soft_wrap=True)
+    console.print(f"  [bold]{'token, logs':<13}[/]{token_file} , {log}\n", soft_wrap=True)
 
 
 async def main() -> None:
@@ -174,7 +185,7 @@ async def main() -> None:
     arguments = parser.parse_args()
     ports = Ports(**{field.name: getattr(arguments, f"{field.name}_port") for field in fields(Ports)})
     console = Console(highlight=False)
-    addresses(console, ports, arguments.sandboxed, arguments.log)
+    addresses(console, ports, arguments.sandboxed, arguments.token_file, arguments.log)
     headers = {"Authorization": f"Bearer {arguments.token_file.read_text().strip()}"}
     async with aiohttp.ClientSession(headers=headers) as session:
         story = Story(ports, session, console)

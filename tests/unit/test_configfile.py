@@ -1,0 +1,141 @@
+"""Bad configuration: every row is a file, where it is wrong, and what a person is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter import config as exporter_config
+from receiver import config as receiver_config
+from toolkit.configfile import ConfigError
+
+PLACE = "▶"
+"""Stands in a row's file where the problem is to be reported."""
+
+PROVIDER = "providers:\n  - {name: a, url: 'http://x.example/', owner: me, "
+RULE = "usage:\n  rules:\n    - {name: a, metric: a_total, help: A., event: a, owner: me, "
+BOMB = "a: &a [x,x,x,x,x,x,x,x,▶x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+
+EXPORTER = [
+    ("an unknown key at the top", "▶provider: []\n", "provider: unknown key; did you mean 'providers'?"),
+    ("an unknown key deep down", PROVIDER + "▶intervall: 5s}\n", "did you mean 'interval'?"),
+    ("an unknown key of a nested part", PROVIDER + "confirmation: {▶probe: 3}}\n", "did you mean 'probes'?"),
+    ("a key far from any other", PROVIDER + "▶zzz: 3}\n", "unknown key; known: auth, billing_owner, confirmation"),
+    ("a key that stands twice", "providers: []\n▶providers: []\n", "the key 'providers' stands here twice"),
+    ("a missing key", "providers:\n  - ▶{name: a, owner: me}\n", "providers[0].url: required, but missing"),
+    ("a duration without a unit", PROVIDER + "▶interval: 5}\n", "write it with a unit, like 30s or 5m"),
+    ("a duration that is none", PROVIDER + "▶interval: soon}\n", "'soon' is not a duration"),
+    ("a timeout over the interval", PROVIDER.replace("{", "▶{") + "interval: 5s, timeout: 9s}\n", "must not be longer"),
+    (
+        "a URL without a host",
+        "providers:\n  - {name: a, owner: me, ▶url: 'http://'}\n",
+        "not an http:// or https:// URL",
+    ),
+    ("a URL of another scheme", "providers:\n  - {name: a, owner: me, ▶url: 'file:///etc/x'}\n", "not an http://"),
+    ("a bad port", "providers:\n  - {name: a, owner: me, ▶url: 'http://x:99999/'}\n", "not an http://"),
+    ("a missing secret file", PROVIDER + "auth: {▶secret_file: gone}}\n", "gone: No such file or directory"),
+    ("an empty secret file", PROVIDER + "auth: {▶secret_file: empty}}\n", "empty: is empty"),
+    ("a bad regex", RULE + "where: {p: {▶regex: '(a'}}}\n", "not a regular expression of RE2: missing )"),
+    ("a misspelt regex", RULE + "where: {p: {▶regexp: a}}}\n", "unknown key; did you mean 'regex'?"),
+    ("a condition that is a list", RULE + "where: {▶p: [a]}}\n", "p: should be a text, a number, true, false"),
+    ("a name used twice", PROVIDER + "}\n  - {▶name: a, url: 'http://y.example/', owner: me}\n", "'a' is used twice"),
+    ("a counter not named as one", RULE.replace("metric: a_total", "▶metric: a_sum") + "}\n", "should match pattern"),
+    ("a metric of Tocsin's", RULE.replace("metric: a", "▶metric: tocsin") + "}\n", "are Tocsin's own"),
+    ("a label of Prometheus's", RULE + "labels: {▶job: [a]}}\n", "'job' is Prometheus's own"),
+    ("no YAML at all", "providers: [\n▶", "not valid YAML"),
+    ("a tab", "providers:\n▶\t- a\n", "not valid YAML"),
+    ("a list where a mapping is due", "▶- a\n", "the file: input should be a valid dictionary"),
+    ("a key that is no text", "▶1: a\n", "the key 1 is no text; put it in quotes"),
+    ("a bomb of aliases", BOMB, "once its aliases are expanded"),
+    ("an alias of itself", "▶a: &a [*a]\n", "nested too deeply"),
+]
+
+SLACK = "targets: [{name: slack, url: 'json://x'}]\n"
+RECEIVER = [
+    ("an unknown target", SLACK + "routes: [{targets: [▶slak]}]\n", "no target is named 'slak'; did you mean 'slack'?"),
+    (
+        "a last route that lets alerts fall",
+        SLACK + "routes: [{▶match: {a: b}, targets: [slack]}]\n",
+        "match everything",
+    ),
+    ("a target without a URL", "targets: [▶{name: s}]\n", "needs either url or url_file"),
+    ("a target with two URLs", "targets: [▶{name: s, url: 'json://x', url_file: full}]\n", "either url or url_file"),
+    (
+        "an unknown service",
+        "targets: [{name: s, ▶url: 'slakc://a/b'}]\n",
+        "no service 'slakc://'; did you mean 'slack'?",
+    ),
+    ("a URL that Apprise can't use", "targets: [{name: s, ▶url: 'slack://'}]\n", "can't use this slack:// URL"),
+    ("a runbook folder that is none", "▶runbooks: nowhere\n", "nowhere is not a folder"),
+    ("a Prometheus URL with a password", "prometheus: {▶url: 'http://me:pw@x/'}\n", "must not hold credentials"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "full").write_text("json://localhost")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("text", "says"), [row[1:] for row in EXPORTER], ids=[row[0] for row in EXPORTER])
+def test_a_bad_exporter_yml_is_refused_at_its_place(folder: Path, text: str, says: str) -> None:
+    refused(exporter_config.load, folder / "exporter.yml", text, says)
+
+
+@pytest.mark.parametrize(("text", "says"), [row[1:] for row in RECEIVER], ids=[row[0] for row in RECEIVER])
+def test_a_bad_receiver_yml_is_refused_at_its_place(folder: Path, text: str, says: str) -> None:
+    refused(receiver_config.load, folder / "receiver.yml", text, says)
+
+
+def refused(load: Callable[[Path], object], path: Path, text: str, says: str) -> None:
+    before = text.partition(PLACE)[0]
+    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    path.write_text(text.replace(PLACE, ""))
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    told = str(caught.value).splitlines()
+    assert any(one.startswith(f"{path}:{line}:{column}: ") and says in one for one in told), told
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file(folder: Path) -> None:
+    path = folder / "exporter.yml"
+    path.write_text("providers:\n  - {name: a, url: bad, owner: x}\n  - {name: b, url: worse, owner: x}\nzzz: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        exporter_config.load(path)
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 4]
+
+
+def test_a_secret_in_a_refused_url_is_not_shown(folder: Path) -> None:
+    path = folder / "receiver.yml"
+    path.write_text("targets: [{name: s, url: 'slack://T0KEN-canary-4711/x'}]\n")
+    with pytest.raises(ConfigError) as caught:
+        receiver_config.load(path)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone.yml:1:1: can't read the file: No such file"):
+        exporter_config.load(tmp_path / "gone.yml")
+
+
+def test_an_empty_file_is_a_configuration_without_anything(tmp_path: Path) -> None:
+    (tmp_path / "exporter.yml").write_text("")
+    assert exporter_config.load(tmp_path / "exporter.yml").providers == ()
+
+
+@settings(max_examples=300)
+@given(text=st.text(alphabet="ab:-{}[]&*#'\"|>!%@ \n\t1\u0000\u0085", max_size=60))
+def test_whatever_the_bytes_are_a_file_is_loaded_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yml"
+    path.write_text(text, encoding="utf-8", newline="")
+    try:
+        exporter_config.load(path)
+    except ConfigError as error:
+        assert error.problems
