@@ -30,7 +30,7 @@ from toolkit.clock import Now
 from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, exposure_problem, server_tls
 from toolkit.logs import Logger, configure
-from toolkit.service import serve
+from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, StorageUnavailable, migrate
 
 SAVE_EVERY_SECONDS = 1.0
@@ -46,6 +46,7 @@ class Exporter:
         ledger: Ledger,
         session: aiohttp.ClientSession,
         users: Mapping[str, str],
+        spawn: Spawn,
         metrics: ExporterMetrics,
         now: Now,
         log: Logger,
@@ -58,7 +59,7 @@ class Exporter:
         self._unsaved: set[str] = set()
         self._responses: Counter[tuple[str, str, str]] = Counter()
         self._counts: dict[SeriesKey, int] = {}
-        self._schedule = Schedule(self.probe, metrics.schedule_delay.observe, random.Random())  # noqa: S311 - spreads probes, guards nothing
+        self._schedule = Schedule(self.probe, metrics.schedule_delay.observe, spawn, random.Random())  # noqa: S311 - spreads probes, guards nothing
         self._use(ExporterConfig())
 
     # --- configuration
@@ -179,7 +180,7 @@ def run(options: Options) -> int:
     if problem:
         raise ValueError(problem)
     migrate(options.storage, MIGRATIONS)
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the scrape, and few read them
+    disable_created_metrics()  # they double the scrape, and few read them
     asyncio.run(_run(options, configure(options.log_level, options.log_format)))
     return 0
 
@@ -191,11 +192,13 @@ async def _run(options: Options, log: Logger) -> None:
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(client_session())
         users = options.web.basic_auth_users
-        exporter = Exporter(options.config_file, Ledger(database), session, users, metrics, time.time, log)
+        background = Background()
+        stack.push_async_callback(background.close)
+        spawn = background.spawn
+        exporter = Exporter(options.config_file, Ledger(database), session, users, spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()
-        saving = asyncio.create_task(exporter.save_forever())
-        stack.callback(saving.cancel)
+        spawn(exporter.save_forever(), "save")
         app = application(exporter.probes, metrics)
         app.add_routes(routes(exporter, metrics))
-        await serve(app, options.listen, server_tls(options.web), exporter.reload, log)
+        await serve(app, options.listen, server_tls(options.web), exporter.reload, background, log)

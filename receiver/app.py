@@ -27,7 +27,7 @@ from toolkit.httpserver import Authenticator, Probes, application, exposure_prob
 from toolkit.logs import Logger, configure, mask
 from toolkit.prometheus import Prometheus
 from toolkit.redaction import Redactor, secret_parts
-from toolkit.service import serve
+from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, migrate
 
 
@@ -39,13 +39,14 @@ class Receiver:
         options: Options,
         store: Store,
         session: aiohttp.ClientSession,
+        spawn: Spawn,
         metrics: ReceiverMetrics,
         now: Now,
         log: Logger,
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
         self._options, self._session, self._now, self._log = options, session, now, log
-        self._deliverer = Deliverer(store, open_sink, render, metrics, now, log)
+        self._deliverer = Deliverer(store, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
@@ -123,7 +124,7 @@ def run(options: Options) -> int:
     if problem:
         raise ValueError(problem)
     migrate(options.storage, MIGRATIONS)
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the scrape, and few read them
+    disable_created_metrics()  # they double the scrape, and few read them
     install_recorder()
     asyncio.run(_run(options, configure(options.log_level, options.log_format)))
     return 0
@@ -135,16 +136,12 @@ async def _run(options: Options, log: Logger) -> None:
         database = Database(options.storage)
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        receiver = Receiver(options, Store(database), session, metrics, time.time, log)
+        background = Background()
+        stack.push_async_callback(background.close)
+        receiver = Receiver(options, Store(database), session, background.spawn, metrics, time.time, log)
         stack.push_async_callback(receiver.stop)
         await receiver.start()
-        working = asyncio.create_task(receiver.pipeline.run())
-        stack.push_async_callback(_cancel, working)
+        background.spawn(receiver.pipeline.run(), "pipeline")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
-        await serve(app, options.listen, server_tls(options.web), receiver.reload, log)
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        await serve(app, options.listen, server_tls(options.web), receiver.reload, background, log)

@@ -6,7 +6,8 @@ one transaction. `Deliverer` sends what the outbox holds. Each step can be cut o
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
@@ -144,6 +145,11 @@ class Pipeline:
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(
-            "incident", id=incident.id if incident else None, key=key, reasons=",".join(step.reasons), told=notice
+            "incident", id=incident.id if incident else None, key=key, reasons=_counted(step.reasons), told=notice
         )
         self._deliverer.wake()
+
+
+def _counted(reasons: Iterable[str]) -> str:
+    """`["opened", "joined", "joined"]` -> `"opened, joined x2"`."""
+    return ", ".join(reason if times == 1 else f"{reason} x{times}" for reason, times in Counter(reasons).items())

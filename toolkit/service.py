@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from aiohttp import web
 
@@ -19,26 +20,56 @@ class AddressTaken(Exception):
     """Somebody else listens on the address, or it isn't ours."""
 
 
+Spawn = Callable[[Coroutine[None, None, None], str], "asyncio.Task[None]"]
+"""Starts a task that is watched: (the coroutine, its name)."""
+
+
+class Background:
+    """Tasks that live as long as the service. One that ends with a defect ends the service, loudly: a supervisor's
+    restart heals more than a process that looks alive and does half its work."""
+
+    def __init__(self) -> None:
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> "asyncio.Task[None]":
+        """Starts `work` as a watched task."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def close(self) -> None:
+        """Cancels what still runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.failed.cancel()
+
+
 async def serve(
     app: web.Application,
     listen: Listen,
     tls: ssl.SSLContext | None,
     reload: Callable[[], Awaitable[None]],
+    background: Background,
     log: Logger,
 ) -> None:
-    """Serves `app` until told to stop, then finishes the requests under way. Raises AddressTaken."""
+    """Serves `app` until told to stop, then finishes the requests under way.
+
+    Raises AddressTaken, or what a background task ended with.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reloads: set[asyncio.Task[None]] = set()
-
-    def on_hangup() -> None:
-        task = asyncio.ensure_future(_reload_quietly(reload))
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    loop.add_signal_handler(signal.SIGHUP, lambda: background.spawn(_reload_quietly(reload), "reload"))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     try:
@@ -52,8 +83,12 @@ async def serve(
             ) from error
         host, port = runner.addresses[0][:2]
         log.info("listening", address=f"{host}:{port}", tls=tls is not None)
-        await stop.wait()
+        stopped = asyncio.ensure_future(stop.wait())
+        endings: set[asyncio.Future[Any]] = {stopped, background.failed}
+        await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        if background.failed.done():
+            background.failed.result()
     finally:
         await runner.cleanup()
 

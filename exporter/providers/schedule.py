@@ -2,24 +2,25 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from exporter.config import Provider
+from toolkit.service import Spawn
 
 JITTER = 0.05
 """Each pause is lengthened or shortened by up to this share of the interval, so that probes don't march in step."""
 FIRST_PROBE_WITHIN_SECONDS = 5.0
 """After a start every provider is probed within this time, so that a restart is soon over."""
 
-Probe = Callable[[Provider], Awaitable[None]]
+Probe = Callable[[Provider], Coroutine[None, None, None]]
 Late = Callable[[float], None]
 
 
 class Schedule:
     """Runs `probe(provider)` for every provider, until stopped. `late(seconds)` hears how late each probe began."""
 
-    def __init__(self, probe: Probe, late: Late, chance: random.Random) -> None:
-        self._probe, self._late, self._chance = probe, late, chance
+    def __init__(self, probe: Probe, late: Late, spawn: Spawn, chance: random.Random) -> None:
+        self._probe, self._late, self._spawn, self._chance = probe, late, spawn, chance
         self._tasks: dict[str, tuple[Provider, asyncio.Task[None]]] = {}
 
     async def follow(self, providers: Iterable[Provider]) -> None:
@@ -29,7 +30,7 @@ class Schedule:
         await self._cancel(gone)
         for name, provider in wanted.items():
             if name not in self._tasks:
-                self._tasks[name] = (provider, asyncio.create_task(self._repeat(provider), name=f"probe {name}"))
+                self._tasks[name] = (provider, self._spawn(self._repeat(provider), f"probe {name}"))
 
     async def stop(self) -> None:
         """Ends every probe under way."""

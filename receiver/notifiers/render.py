@@ -71,7 +71,7 @@ def _steps(message: Message) -> Iterator[str]:
 
 
 def _is_link(url: str) -> bool:
-    """Only http and https, for a link from a payload is data and some schemes run programs; and short enough to show."""
+    """Only http and https, for a payload's link is data and some schemes run programs; and short enough to show."""
     try:
         split = urlsplit(url)
     except ValueError:

@@ -10,11 +10,12 @@ import tenacity
 from receiver.config import Target
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
-from receiver.outbox import Claimed, Receipt, after
+from receiver.outbox import Claimed, Next, Receipt, after
 from receiver.store import Store
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable
+from toolkit.service import Spawn
 from toolkit.storage import StorageUnavailable
 
 QUICK_TRIES = 3
@@ -39,9 +40,16 @@ class Deliverer:
     """Runs the workers. `wake` is called whenever rows may have been planned."""
 
     def __init__(
-        self, store: Store, open_sink: Open, render: Render, metrics: ReceiverMetrics, now: Now, log: Logger
+        self,
+        store: Store,
+        open_sink: Open,
+        render: Render,
+        spawn: Spawn,
+        metrics: ReceiverMetrics,
+        now: Now,
+        log: Logger,
     ) -> None:
-        self._store, self._open, self._render = store, open_sink, render
+        self._store, self._open, self._render, self._spawn = store, open_sink, render, spawn
         self._metrics, self._now, self._log = metrics, now, log
         self._chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._workers: dict[str, tuple[Target, _Worker]] = {}
@@ -53,8 +61,9 @@ class Deliverer:
         await asyncio.gather(*(self._workers.pop(name)[1].stop() for name in gone))
         for name, target in wanted.items():
             if name not in self._workers:
-                self._workers[name] = (target, _Worker(name, self._drain))
-                self._workers[name][1].start(self._open(target))
+                worker = _Worker(name, self._drain)
+                worker.start(self._open(target), self._spawn)
+                self._workers[name] = (target, worker)
 
     def wake(self) -> None:
         """Lets every worker look for due rows now."""
@@ -70,7 +79,7 @@ class Deliverer:
         """Delivers what is due for a target; returns for how many seconds there is nothing to do."""
         try:
             while not stopping() and (row := await self._store.claim(name, self._now())) is not None:
-                await self._deliver(row, sink)
+                await self._deliver(row, sink, stopping)
             due = await self._store.next_due(name)
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
@@ -78,12 +87,12 @@ class Deliverer:
             return STORAGE_PAUSE_SECONDS
         return LONGEST_SLEEP_SECONDS if due is None else min(max(due - self._now(), 0.05), LONGEST_SLEEP_SECONDS)
 
-    async def _deliver(self, row: Claimed, sink: Sink) -> None:
+    async def _deliver(self, row: Claimed, sink: Sink, stopping: Callable[[], bool]) -> None:
         started = self._now()
         receipt = await self._attempt(row, sink)
         ended = self._now()
         following = after(row, receipt, ended, self._chance)
-        await self._store.finish(row, receipt, following, started, ended)
+        await self._record(row, receipt, following, (started, ended), stopping)
         self._metrics.delivery_seconds.labels(row.target).observe(max(ended - started, 0))
         self._metrics.deliveries.labels(row.target, receipt.result).inc()
         if following.state == "sent":
@@ -102,19 +111,37 @@ class Deliverer:
             detail=receipt.detail,
         )
 
+    async def _record(
+        self, row: Claimed, receipt: Receipt, following: Next, times: tuple[float, float], stopping: Callable[[], bool]
+    ) -> None:
+        """Writes down what came of a send, and goes on trying: it can't be unsent. If we are stopped first, the row
+        stays `sending`, and the next process tells it again as a possible repeat."""
+        while True:
+            try:
+                return await self._store.finish(row, receipt, following, *times)
+            except StorageUnavailable as error:
+                self._metrics.storage_errors.inc()
+                self._log.error("a delivery is not on record yet, will try again", id=row.id, reason=error.reason)
+                if stopping():
+                    return None
+                await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+
     async def _attempt(self, row: Claimed, sink: Sink) -> Receipt:
-        title, body = self._render(row.message, row.may_repeat)
         kind: Literal["failure", "success"] = "success" if row.message.status == "resolved" else "failure"
         tries = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(QUICK_TRIES),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=1.0),
+            wait=tenacity.wait_random_exponential(multiplier=0.3, max=1.0),
             retry=tenacity.retry_if_result(_soon_better),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
+            title, body = self._render(row.message, row.may_repeat)
             receipt: Receipt = await tries(sink.send, title, body, kind)
         except SecretUnreadable as error:
             return Receipt("failed", str(error))
+        except Exception as error:  # noqa: BLE001 - one message's defect must not hold up the others
+            self._log.exception("a message could not be sent", id=row.id, target=row.target)
+            return Receipt("unknown", f"internal error: {type(error).__name__}")
         return receipt
 
 
@@ -135,8 +162,8 @@ class _Worker:
         self._awake, self._stopping = asyncio.Event(), False
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, sink: Sink) -> None:
-        self._task = asyncio.create_task(self._run(sink), name=f"deliver to {self._name}")
+    def start(self, sink: Sink, spawn: Spawn) -> None:
+        self._task = spawn(self._run(sink), f"deliver to {self._name}")
 
     def wake(self) -> None:
         self._awake.set()

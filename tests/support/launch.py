@@ -16,7 +16,7 @@ from typing import TextIO
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
-from tests.support.stack import ROOT, PortTaken, Ports, Stack
+from tests.support.stack import ROOT, Ports, PortTaken, Stack
 
 STORY = "story"
 

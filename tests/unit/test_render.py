@@ -55,7 +55,7 @@ def test_a_full_message() -> None:
 
 
 def changed(**fields: object) -> Message:
-    return Message(**{**{name: getattr(FULL, name) for name in FULL.__struct_fields__}, **fields})  # type: ignore[arg-type]
+    return Message(**{**{name: getattr(FULL, name) for name in FULL.__struct_fields__}, **fields})
 
 
 def test_a_resolve_says_how_long_it_was_and_asks_for_nothing() -> None:

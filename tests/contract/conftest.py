@@ -1,0 +1,111 @@
+"""Both services built in this process, on a real database, with real HTTP around them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry, disable_created_metrics
+
+from exporter import app as exporter_app
+from exporter.ledger import MIGRATIONS as LEDGER
+from exporter.ledger import Ledger
+from exporter.metrics import ExporterMetrics
+from exporter.providers.probe import client_session
+from exporter.web import routes
+from receiver import app as receiver_app
+from receiver.metrics import ReceiverMetrics
+from receiver.notifiers.apprise import install_recorder
+from receiver.store import MIGRATIONS as STORE
+from receiver.store import Store
+from receiver.web import Endpoints
+from toolkit.cli import Options
+from toolkit.httpserver import Listen, WebConfig, application
+from toolkit.service import Background
+from toolkit.storage import Database, migrate, sqlite_url
+
+TOKEN = "a-token-for-tests"
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
+StartExporter = Callable[[str], Awaitable[tuple[Client, exporter_app.Exporter]]]
+StartReceiver = Callable[[str], Awaitable[tuple[Client, receiver_app.Receiver]]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def as_the_commands_do() -> None:
+    """What `run` sets for the whole process."""
+    disable_created_metrics()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A configuration folder with a token in it."""
+    (tmp_path / "token").write_text(TOKEN)
+    return tmp_path
+
+
+@pytest.fixture
+async def exits() -> AsyncIterator[AsyncExitStack]:
+    """Releases at the end of the test."""
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
+    """Starts an exporter with the given exporter.yml."""
+
+    async def start(config: str) -> tuple[Client, exporter_app.Exporter]:
+        file = folder / "exporter.yml"
+        file.write_text(config)
+        url = sqlite_url(None, folder / "data", "exporter.db")
+        migrate(url, LEDGER)
+        database = Database(url)
+        exits.push_async_callback(database.close)
+        session = await exits.enter_async_context(client_session())
+        background = Background()
+        exits.push_async_callback(background.close)
+        metrics = ExporterMetrics(CollectorRegistry())
+        log = structlog.get_logger()
+        exporter = exporter_app.Exporter(
+            file, Ledger(database), session, {}, background.spawn, metrics, lambda: 1000.0, log
+        )
+        exits.push_async_callback(exporter.stop)
+        await exporter.start()
+        app = application(exporter.probes, metrics)
+        app.add_routes(routes(exporter, metrics))
+        return await exits.enter_async_context(TestClient(TestServer(app))), exporter
+
+    return start
+
+
+@pytest.fixture
+def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
+    """Starts a receiver with the given receiver.yml; its pipeline is driven by the test (`pipeline.process`)."""
+    install_recorder()
+
+    async def start(config: str) -> tuple[Client, receiver_app.Receiver]:
+        file = folder / "receiver.yml"
+        file.write_text(config)
+        url = sqlite_url(None, folder / "data", "receiver.db")
+        migrate(url, STORE)
+        database = Database(url)
+        exits.push_async_callback(database.close)
+        session = await exits.enter_async_context(aiohttp.ClientSession())
+        background = Background()
+        exits.push_async_callback(background.close)
+        metrics = ReceiverMetrics(CollectorRegistry())
+        options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://receiver", False, url, "info", "logfmt")
+        receiver = receiver_app.Receiver(
+            options, Store(database), session, background.spawn, metrics, lambda: 1000.0, structlog.get_logger()
+        )
+        exits.push_async_callback(receiver.stop)
+        await receiver.start()
+        app = application(receiver.probes, metrics)
+        app.add_routes(Endpoints(receiver, metrics, lambda: 1000.0).routes())
+        return await exits.enter_async_context(TestClient(TestServer(app))), receiver
+
+    return start
