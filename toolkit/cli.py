@@ -12,7 +12,8 @@ from toolkit import VERSION
 from toolkit.configfile import ConfigError, load
 from toolkit.httpserver import Listen, WebConfig
 from toolkit.logs import FORMATS, LEVELS
-from toolkit.storage import sqlite_url
+from toolkit.service import AddressTaken
+from toolkit.storage import StorageUnavailable, sqlite_url
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Command:
             return self.run(self._options(arguments))
         except ConfigError as error:
             print(error, file=sys.stderr)
-        except ValueError as error:
+        except (ValueError, OSError, AddressTaken, StorageUnavailable) as error:
             print(f"{self.name}: {error}", file=sys.stderr)
         return 1
 

@@ -219,8 +219,8 @@ class Store:
         oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
         async with self._database.read() as connection:
             return Figures(
-                incidents=dict(await connection.execute(by_state(incidents))),
-                outbox=dict(await connection.execute(by_state(outbox))),
+                incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
+                outbox={row[0]: row[1] for row in await connection.execute(by_state(outbox))},
                 oldest_planned_at=(await connection.execute(oldest)).scalar() or 0.0,
                 unprocessed=(await connection.execute(waiting)).scalar() or 0,
             )

@@ -1,6 +1,7 @@
 """The receiver over HTTP and through its pipeline, with a real database and a recording sink."""
 
 import asyncio
+import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -60,7 +61,7 @@ def alert(name: str = "Down", status: str = "firing", start: int = 0, **labels: 
         "annotations": {"summary": f"{name} it is"},
         "startsAt": f"2026-11-20T10:00:{start:02d}Z",
         "endsAt": f"2026-11-20T11:00:{start:02d}Z" if status == "resolved" else "0001-01-01T00:00:00Z",
-        "fingerprint": name + "".join(labels.values()),
+        "fingerprint": hashlib.sha256(repr((name, labels)).encode()).hexdigest()[:16],
     }
 
 
