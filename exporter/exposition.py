@@ -19,21 +19,26 @@ class Family:
     help: str
 
 
-Sample = tuple[bytes, float]
-"""(what `series` made, the value)."""
-
-
 def series(name: str, labels: Mapping[str, str]) -> bytes:
     """The part of a line before its value: `name{label="value"} `, escaped."""
     inside = ",".join(f'{label}="{_escape(value)}"' for label, value in labels.items())
     return f"{name}{{{inside}}} ".encode(errors="replace") if inside else f"{name} ".encode()
 
 
-def render(families: Iterable[tuple[Family, Iterable[Sample]]], openmetrics: bool) -> bytes:
-    """Families as text, without OpenMetrics's closing `# EOF`; a family without samples leaves no trace."""
+def line(key: bytes, value: float) -> bytes:
+    """One sample: what `series` made, and its value. Whole numbers stand without a fraction: shorter, and as exact."""
+    if isinstance(value, int) or (value.is_integer() and -1e15 < value < 1e15):
+        return b"%s%d\n" % (key, value)
+    if math.isfinite(value):
+        return b"%s%s\n" % (key, repr(value).encode())
+    return key + (b"NaN\n" if math.isnan(value) else b"+Inf\n" if value > 0 else b"-Inf\n")
+
+
+def render(families: Iterable[tuple[Family, Iterable[bytes]]], openmetrics: bool) -> bytes:
+    """Families and their lines as text, without OpenMetrics's closing `# EOF`; one without lines leaves no trace."""
     parts: list[bytes] = []
-    for family, samples in families:
-        lines = [line for key, value in samples for line in (key, _number(value))]
+    for family, found in families:
+        lines = list(found)
         if lines:
             parts.append(_header(family, openmetrics))
             parts += lines
@@ -52,14 +57,3 @@ def _header(family: Family, openmetrics: bool) -> bytes:
 
 def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _number(value: float) -> bytes:
-    """A value and the end of its line. Whole numbers are written without a fraction: shorter, and as exact."""
-    if value == (whole := int(value) if -1e15 < value < 1e15 else None):
-        return b"%d\n" % whole
-    if math.isnan(value):
-        return b"NaN\n"
-    if math.isinf(value):
-        return b"+Inf\n" if value > 0 else b"-Inf\n"
-    return b"%s\n" % repr(value).encode()

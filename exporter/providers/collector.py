@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.config import Provider
-from exporter.exposition import Family, Sample, series
+from exporter.exposition import Family, line, series
 from exporter.providers.history import State
 from exporter.providers.verdict import Certainty, Kind
 
@@ -16,12 +16,14 @@ Values = Sequence[float]
 class Column:
     """One family: the labels of each provider's samples, and their values in the same order.
 
-    `values` returns nothing where the value is not known yet.
+    `values` returns nothing where the value is not known yet. `state_of` names the state that alone decides the values
+    of a state set.
     """
 
     family: Family
     values: Callable[[Provider, State], Values]
     labels: Callable[[Provider], Labels] = lambda _: ({},)
+    state_of: Callable[[State], str] | None = None
 
 
 def _gauge(name: str, about: str) -> Family:
@@ -74,11 +76,13 @@ MEASURED: tuple[Column, ...] = (
         _gauge("thirdparty_verdict", "What the last answer means: 1 for that verdict, 0 for the others."),
         lambda _, state: [kind is state.kind for kind in _KINDS],
         lambda _: [{"verdict": kind} for kind in _KINDS],
+        lambda state: state.kind,
     ),
     Column(
         _gauge("thirdparty_verdict_certainty", "What the verdict rests on: 1 for that certainty, 0 for the others."),
         lambda _, state: [certainty is state.certainty for certainty in _CERTAINTIES],
         lambda _: [{"certainty": certainty} for certainty in _CERTAINTIES],
+        lambda state: state.certainty,
     ),
     Column(
         _gauge("thirdparty_verdict_since_timestamp_seconds", "When the present run of equal verdicts began."),
@@ -120,32 +124,40 @@ class Collector:
             )
             for provider in self._providers
         }
-        self._configured = tuple(
-            (
-                family,
-                [
-                    (_key(family, provider, labels), value(provider))
-                    for provider in self._providers
-                    for labels in of(provider)
-                ],
-            )
-            for family, of, value in CONFIGURED
-        )
+        self._configured = tuple((family, self._constant(family, of, value)) for family, of, value in CONFIGURED)
+        self._blocks: dict[tuple[str, int, str], bytes] = {}
         self._responses: dict[tuple[str, str, str], bytes] = {}
+
+    def _constant(
+        self, family: Family, of: Callable[[Provider], Labels], value: Callable[[Provider], float]
+    ) -> tuple[bytes, ...]:
+        pairs = ((provider, labels) for provider in self._providers for labels in of(provider))
+        return tuple(line(_key(family, provider, labels), value(provider)) for provider, labels in pairs)
 
     def families(
         self, states: Mapping[str, State], responses: Mapping[tuple[str, str, str], int]
-    ) -> Iterator[tuple[Family, Iterable[Sample]]]:
+    ) -> Iterator[tuple[Family, Iterable[bytes]]]:
         """`states` by provider name; `responses` counts by (provider, verdict, code)."""
         yield from self._configured
         known = [(provider, states[provider.name]) for provider in self._providers if provider.name in states]
         for index, column in enumerate(MEASURED):
-            samples: list[Sample] = []
-            for provider, state in known:
-                samples += zip(self._keys[provider.name][index], column.values(provider, state), strict=False)
-            yield column.family, samples
-        counted = [(self._response_key(key), count) for key, count in responses.items() if key[0] in self._keys]
-        yield RESPONSES, counted
+            yield column.family, [self._block(index, column, provider, state) for provider, state in known]
+        counted = (item for item in responses.items() if item[0][0] in self._keys)
+        yield RESPONSES, [line(self._response_key(key), count) for key, count in counted]
+
+    def _block(self, index: int, column: Column, provider: Provider, state: State) -> bytes:
+        """One provider's lines of a family. A state set's are made once for each of its states."""
+        if column.state_of is None:
+            return self._lines(index, column, provider, state)
+        key = provider.name, index, column.state_of(state)
+        if key not in self._blocks:
+            self._blocks[key] = self._lines(index, column, provider, state)
+        return self._blocks[key]
+
+    def _lines(self, index: int, column: Column, provider: Provider, state: State) -> bytes:
+        keys = self._keys[provider.name][index]
+        # a value that is not known yet has a key and no value
+        return b"".join(map(line, keys, column.values(provider, state)))
 
     def _response_key(self, key: tuple[str, str, str]) -> bytes:
         if key not in self._responses:

@@ -1,6 +1,7 @@
 """A running stack for tests: real processes on free ports, started, killed and restarted at will, and always ended."""
 
 import asyncio
+import functools
 import os
 import signal
 import time
@@ -46,7 +47,7 @@ class Running:
             )
             log.close()
         for name in names or commands:
-            await self.until(lambda name=name: self._ready(name), f"{name} is ready", seconds=30)  # type: ignore[misc]
+            await self.until(functools.partial(self._ready, name), f"{name} is ready", seconds=30)
 
     async def _ready(self, name: str) -> bool:
         if self._processes[name].returncode is not None:

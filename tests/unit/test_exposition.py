@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition import Family, render, series
+from exporter.exposition import Family, line, render, series
 
 # prometheus-client's parser takes a carriage return and its like for the end of a line; Prometheus doesn't
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"))
@@ -20,7 +20,7 @@ VALUES = st.floats(allow_nan=False) | st.integers(min_value=-(2**53), max_value=
 def test_what_we_write_is_read_as_what_prometheus_client_writes(label: str, about: str, value: float) -> None:
     registry = CollectorRegistry()
     Gauge("g", about, ["l"], registry=registry).labels(label).set(value)
-    ours = render([(Family("g", "gauge", about), [(series("g", {"l": label}), value)])], openmetrics=False).decode()
+    ours = render([(Family("g", "gauge", about), [line(series("g", {"l": label}), value)])], openmetrics=False).decode()
     assert list(parse_text(ours)) == list(parse_text(generate_latest(registry).decode()))
 
 
@@ -28,7 +28,9 @@ def test_what_we_write_is_read_as_what_prometheus_client_writes(label: str, abou
 def test_a_counter_in_openmetrics_too(label: str, about: str, value: float) -> None:
     registry = CollectorRegistry()
     Counter("c", about, ["l"], registry=registry).labels(label).inc(value)
-    ours = render([(Family("c_total", "counter", about), [(series("c_total", {"l": label}), value)])], openmetrics=True)
+    ours = render(
+        [(Family("c_total", "counter", about), [line(series("c_total", {"l": label}), value)])], openmetrics=True
+    )
     theirs = next(iter(parse_openmetrics(generate_openmetrics(registry).decode())))
     found = next(iter(parse_openmetrics(ours.decode() + "# EOF\n")))
     assert (found.name, found.type, found.documentation) == (theirs.name, theirs.type, theirs.documentation)
@@ -36,7 +38,7 @@ def test_a_counter_in_openmetrics_too(label: str, about: str, value: float) -> N
 
 
 def test_not_a_number_and_the_infinities_are_spelled_as_prometheus_spells_them() -> None:
-    samples = [(series("g", {}), value) for value in (math.nan, math.inf, -math.inf)]
+    samples = [line(series("g", {}), value) for value in (math.nan, math.inf, -math.inf)]
     assert render([(Family("g", "gauge", ""), samples)], openmetrics=False).endswith(b"g NaN\ng +Inf\ng -Inf\n")
 
 
