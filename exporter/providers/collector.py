@@ -118,11 +118,7 @@ class Collector:
     def __init__(self, providers: Iterable[Provider]) -> None:
         self._providers = tuple(providers)
         self._keys = {
-            provider.name: tuple(
-                tuple(_key(column.family, provider, labels) for labels in column.labels(provider))
-                for column in MEASURED
-            )
-            for provider in self._providers
+            provider.name: tuple(tuple(_keys(column, provider)) for column in MEASURED) for provider in self._providers
         }
         self._configured = tuple((family, self._constant(family, of, value)) for family, of, value in CONFIGURED)
         self._blocks: dict[tuple[str, int, str], bytes] = {}
@@ -165,6 +161,10 @@ class Collector:
             labels = {"provider": provider, "verdict": verdict, "code": code}
             self._responses[key] = series(RESPONSES.name, labels)
         return self._responses[key]
+
+
+def _keys(column: Column, provider: Provider) -> Iterator[bytes]:
+    return (_key(column.family, provider, labels) for labels in column.labels(provider))
 
 
 def _key(family: Family, provider: Provider, labels: Mapping[str, str]) -> bytes:

@@ -17,6 +17,18 @@ def plan(
     return tuple(Planned(choice.target, choice.reason, message) for choice in choices)
 
 
+def began(incident: Incident) -> float:
+    """When the trouble began: the leading alert's annotation `began` (seconds since the epoch), else when it fired.
+
+    A rule that waits for certainty fires minutes after the fact, and people ask since when it has been broken.
+    """
+    try:
+        told = float(incident.leading.annotations.get("began", ""))
+    except ValueError:
+        return incident.opened_at
+    return told if 0 < told <= incident.opened_at else incident.opened_at
+
+
 def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external_url: str) -> Message:
     """The message: the leading alert's words, with what was found out."""
     alert = incident.leading
@@ -33,7 +45,7 @@ def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external
         service=alert.labels.get("service", ""),
         environment=alert.labels.get("environment", ""),
         owner=alert.labels.get("owner", ""),
-        since=incident.opened_at,
+        since=began(incident),
         until=incident.resolved_at,
         firing_count=len(incident.firing),
         measured=measured.value if measured else "",

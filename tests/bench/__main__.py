@@ -30,7 +30,8 @@ def main() -> int:
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
         parser.error(f"no benchmark is named {', '.join(unknown)}; there are: {', '.join(known)}")
-    console = Console(highlight=False)
+    # a table that is read in a log needs its width more than a terminal's edge
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     table = Table(
         "name", "ratio", "against", "figure", title="Tocsin's figures, each against a baseline in the same run"
     )

@@ -5,7 +5,9 @@ import pytest
 from receiver.alerts import AlertEvent
 from receiver.config import Route
 from receiver.enrichers.promql import wording
+from receiver.incidents import advance
 from receiver.stages.correlate import correlate, key_of, runs
+from receiver.stages.plan import began
 from receiver.stages.route import route
 from receiver.store.store import StoredEvent
 
@@ -78,3 +80,14 @@ def test_routes_choose_targets_and_say_why(
 )
 def test_a_value_is_told_with_what_it_is(value: float, unit: str, text: str) -> None:
     assert wording(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("annotation", "since"),
+    [("900.5", 900.5), ("", 1000), ("soon", 1000), ("nan", 1000), ("1e99", 1000), ("-5", 1000), ("1000.1", 1000)],
+)
+def test_the_trouble_began_when_the_rule_says_or_else_when_the_alert_fired(annotation: str, since: float) -> None:
+    event = AlertEvent("f", "firing", 1000, None, {}, {"began": annotation}, "")
+    incident = advance(None, {}, "key", [event], now=1001).incident
+    assert incident is not None
+    assert began(incident) == since

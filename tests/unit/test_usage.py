@@ -83,8 +83,7 @@ def test_any_bytes_are_counted_or_rejected(body: bytes, ndjson: bool) -> None:
 def test_declared_series_stand_at_zero_and_totals_stay_exact() -> None:
     listed = rule(labels={"plan": ["free", "pro"]}, minimum={"events": 30, "per": "1m"})
     families = {
-        family.name: dict(samples)
-        for family, samples in UsageCollector([listed]).families({("r", (("plan", "pro"),)): 5})
+        family.name: set(lines) for family, lines in UsageCollector([listed]).families({("r", (("plan", "pro"),)): 5})
     }
     assert families["m_total"] == {
         b'm_total{plan="free"} 0\n',
