@@ -4,9 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import aiohttp
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -28,7 +26,7 @@ from exporter.web import routes
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError
-from toolkit.httpserver import Authenticator, Probes, application, exposure_problem, server_tls
+from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, StorageUnavailable, migrate
@@ -42,10 +40,9 @@ class Exporter:
 
     def __init__(
         self,
-        config_file: Path,
+        options: Options,
         ledger: Ledger,
         session: aiohttp.ClientSession,
-        users: Mapping[str, str],
         spawn: Spawn,
         metrics: ExporterMetrics,
         now: Now,
@@ -53,8 +50,7 @@ class Exporter:
     ) -> None:
         self.metrics = metrics
         self.ready = False
-        self._users = users
-        self._file, self._ledger, self._session, self._now, self._log = config_file, ledger, session, now, log
+        self._options, self._ledger, self._session, self._now, self._log = options, ledger, session, now, log
         self._states: dict[str, State] = {}
         self._unsaved: set[str] = set()
         self._responses: Counter[tuple[str, str, str]] = Counter()
@@ -66,7 +62,7 @@ class Exporter:
 
     def _use(self, config: ExporterConfig) -> None:
         self._config = config
-        self._authenticator = Authenticator(self._users, config.auth.bearer_token_files)
+        self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
         self._providers = Collector(config.providers)
         self._usage = UsageCollector(config.usage.rules)
         self._table = compile_rules(config.usage.rules)
@@ -79,7 +75,7 @@ class Exporter:
     async def reload(self) -> None:
         """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
         try:
-            config = await asyncio.to_thread(configuration.load, self._file)
+            config = await asyncio.to_thread(configuration.load, self._options.config_file)
         except ConfigError as error:
             self.metrics.reloaded(False, self._now)
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
@@ -87,7 +83,7 @@ class Exporter:
         self._use(config)
         await self._schedule.follow(config.providers)
         self.metrics.reloaded(True, self._now)
-        self._log.info("configuration loaded", file=self._file, providers=len(config.providers))
+        self._log.info("configuration loaded", file=self._options.config_file, providers=len(config.providers))
 
     # --- life
 
@@ -176,9 +172,7 @@ def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     config = configuration.load(options.config_file)
     authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
-    problem = exposure_problem(options.listen, authenticator, options.insecure, options.config_file)
-    if problem:
-        raise ValueError(problem)
+    require_authentication(options.listen, authenticator, options.insecure, options.config_file)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
     asyncio.run(_run(options, configure(options.log_level, options.log_format)))
@@ -191,14 +185,12 @@ async def _run(options: Options, log: Logger) -> None:
         database = Database(options.storage)
         stack.push_async_callback(database.close)
         session = await stack.enter_async_context(client_session())
-        users = options.web.basic_auth_users
         background = Background()
         stack.push_async_callback(background.close)
-        spawn = background.spawn
-        exporter = Exporter(options.config_file, Ledger(database), session, users, spawn, metrics, time.time, log)
+        exporter = Exporter(options, Ledger(database), session, background.spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()
-        spawn(exporter.save_forever(), "save")
+        background.spawn(exporter.save_forever(), "save")
         app = application(exporter.probes, metrics)
         app.add_routes(routes(exporter, metrics))
         await serve(app, options.listen, server_tls(options.web), exporter.reload, background, log)

@@ -8,10 +8,9 @@ import pydantic
 from pydantic import Discriminator, Field, Tag
 
 from toolkit import configfile
-from toolkit.configfile import Duration, HttpUrl, Location, Model, Regex, Secret
+from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret
+from toolkit.httpserver import ServerAuth
 
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
-"""A name that becomes a label value."""
 MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*_total$")]
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
@@ -21,12 +20,6 @@ RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
 RESERVED_PREFIXES = ("thirdparty_", "usage_rule_", "tocsin_", "process_", "python_", "scrape_")
 OTHER = "other"
 """The label value that counts what no allow-list names, so that totals stay exact."""
-
-
-class ServerAuth(Model):
-    """Who may call this service. Several files hold the old and the new token while one is rotated."""
-
-    bearer_token_files: tuple[Secret, ...] = ()
 
 
 class ProviderAuth(Model):

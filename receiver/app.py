@@ -23,7 +23,7 @@ from receiver.web import Endpoints
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError
-from toolkit.httpserver import Authenticator, Probes, application, exposure_problem, server_tls
+from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure, mask
 from toolkit.prometheus import Prometheus
 from toolkit.redaction import Redactor, secret_parts
@@ -120,9 +120,7 @@ def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     config = configuration.load(options.config_file)
     authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
-    problem = exposure_problem(options.listen, authenticator, options.insecure, options.config_file)
-    if problem:
-        raise ValueError(problem)
+    require_authentication(options.listen, authenticator, options.insecure, options.config_file)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
     install_recorder()

@@ -2,23 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import pydantic
 from pydantic import Field
 
 from receiver.notifiers.apprise import url_problem
 from toolkit import configfile
-from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Secret, nearest
+from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
+from toolkit.httpserver import ServerAuth
 from toolkit.secretfile import SecretFile
-
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
-
-
-class ServerAuth(Model):
-    """Who may call this service. Several files hold the old and the new token while one is rotated."""
-
-    bearer_token_files: tuple[Secret, ...] = ()
 
 
 class Prometheus(Model):

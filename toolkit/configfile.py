@@ -277,6 +277,8 @@ def _regex(value: object) -> str:
     return value
 
 
+Name = Annotated[str, pydantic.Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+"""A name that becomes a label value."""
 Duration = Annotated[float, pydantic.BeforeValidator(_duration)]
 """Seconds, written as a Prometheus duration."""
 FilePath = Annotated[Path, pydantic.PlainValidator(_path)]

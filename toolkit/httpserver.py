@@ -15,7 +15,7 @@ import bcrypt
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from toolkit.configfile import ConfigError, FilePath, Model
+from toolkit.configfile import ConfigError, FilePath, Model, Secret
 from toolkit.secretfile import SecretFile, SecretUnreadable
 from toolkit.selfmetrics import ServiceMetrics
 from toolkit.storage import StorageUnavailable
@@ -25,6 +25,12 @@ BODY_TIMEOUT_SECONDS = 30.0
 BACKLOG = 2048
 """Alertmanager opens hundreds of connections at once when many groups fire together."""
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+
+
+class ServerAuth(Model):
+    """Who may call this service. Several files hold the old and the new token while one is rotated."""
+
+    bearer_token_files: tuple[Secret, ...] = ()
 
 
 class TlsServer(Model):
@@ -220,11 +226,11 @@ def server_tls(config: WebConfig) -> ssl.SSLContext | None:
     return context
 
 
-def exposure_problem(listen: Listen, authenticator: Authenticator, insecure: bool, config_file: Path) -> str | None:
-    """Why it would be unsafe to listen there, or None: another machine could call without showing who it is."""
+def require_authentication(listen: Listen, authenticator: Authenticator, insecure: bool, config_file: Path) -> None:
+    """Raises ValueError when another machine could call without showing who it is, unless that is wanted."""
     if listen.loopback or authenticator.required or insecure:
-        return None
-    return (
+        return
+    raise ValueError(
         f"{listen.host}:{listen.port} can be reached from other machines, and nobody is asked who they are: set "
         f"auth.bearer_token_files in {config_file}, or basic_auth_users in --web.config.file; "
         "--web.insecure overrides this"

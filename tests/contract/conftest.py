@@ -70,8 +70,9 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
         exits.push_async_callback(background.close)
         metrics = ExporterMetrics(CollectorRegistry())
         log = structlog.get_logger()
+        options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://exporter", False, url, "info", "logfmt")
         exporter = exporter_app.Exporter(
-            file, Ledger(database), session, {}, background.spawn, metrics, lambda: 1000.0, log
+            options, Ledger(database), session, background.spawn, metrics, lambda: 1000.0, log
         )
         exits.push_async_callback(exporter.stop)
         await exporter.start()
