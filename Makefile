@@ -29,13 +29,13 @@ run: .venv/.run $(TOOLS)/.native ## start everything and tell the story; EXPORTE
 secrets: config/secrets/tocsin.token ## make the token that docker compose and config/*.yml expect
 
 test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
-	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal $(ARGS)
 
 unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the quick tests only
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest tests/unit tests/contract $(ARGS)
 
 acceptance: .venv/.dev $(TOOLS)/.$(SUITE) ## the whole chain; SUITE=bookworm or SUITE=trixie chooses Debian's pair
-	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal tests/acceptance $(ARGS)
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal tests/acceptance $(ARGS)
 
 check: .venv/.dev $(TOOLS)/.$(SUITE) secrets ## ruff, mypy, import contract, rules, routes, dashboards
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

@@ -45,6 +45,7 @@ def main() -> int:
         ports=ports,
         exporter_config=arguments.exporter_config,
         receiver_config=arguments.receiver_config,
+        links_are_open=True,
     )
     try:
         ports.check()

@@ -67,7 +67,7 @@ async def draw() -> None:
             run.sandbox.paid = True
             await run.until(lambda: len(run.titles()) == 2, "the paid bill is told", seconds=60)
             inbox = run.stack.ports.url("sandbox")
-            await asyncio.to_thread(screenshot, inbox, DOCS / "inbox.png", 1100, 760)
+            await asyncio.to_thread(screenshot, inbox, DOCS / "inbox.png", 1100, 930)
             shown = await asyncio.to_thread(page_text, inbox)
     missing = [part for part in ("subscription unpaid", "First steps", "RESOLVED") if part not in shown]
     if missing:

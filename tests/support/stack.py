@@ -89,6 +89,8 @@ class Stack:
     pace: Pace = Pace()
     exporter_config: Path | None = None
     receiver_config: Path | None = None
+    links_are_open: bool = False
+    """The receiver asks nobody for a token, so that the links in a message open in a browser. Only on loopback."""
 
     @property
     def sandboxed(self) -> bool:
@@ -116,9 +118,10 @@ class Stack:
         alertmanager = local_alertmanager(_yaml(CONFIG / "alertmanager.yml"), self.folder, self.ports, self.pace)
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
         (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(alertmanager, sort_keys=False))
+        receiver_auth = "{}" if self.links_are_open else "{bearer_token_files: [secrets/tocsin.token]}"
         for name in ("exporter", "receiver"):
             template = string.Template((TEMPLATES / f"{name}.yml").read_text(encoding="utf-8"))
-            text = template.substitute(vars(self.ports), runbooks=CONFIG / "runbooks")
+            text = template.substitute(vars(self.ports), runbooks=CONFIG / "runbooks", receiver_auth=receiver_auth)
             (self.folder / f"{name}.yml").write_text(text, encoding="utf-8")
 
     def commands(self) -> dict[str, list[str]]:

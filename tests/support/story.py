@@ -167,7 +167,7 @@ def addresses(console: Console, ports: Ports, sandboxed: bool, token_file: Path,
         ("Prometheus", f"{ports.url('prometheus')}/alerts", "the rules of config/rules/ at work"),
         ("Alertmanager", f"{ports.url('alertmanager')}/api/v2/alerts", "what it holds and silences"),
         ("exporter", f"{ports.url('exporter')}/metrics", "what is measured (wants the token)"),
-        ("receiver", f"{ports.url('receiver')}/v1/incidents", "what was told, to whom (wants the token)"),
+        ("receiver", f"{ports.url('receiver')}/v1/incidents", "what was told, to whom"),
     ]
     console.print("[bold]Tocsin[/] is starting: exporter, receiver, Prometheus, Alertmanager")
     for name, url, about in rows if sandboxed else rows[1:]:
