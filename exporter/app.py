@@ -75,7 +75,7 @@ class Exporter:
     async def reload(self) -> None:
         """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
         try:
-            config = await asyncio.to_thread(configuration.load, self._options.config_file)
+            config = await asyncio.to_thread(load, self._options)
         except ConfigError as error:
             self.metrics.reloaded(False, self._now)
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
@@ -93,6 +93,10 @@ class Exporter:
         self._counts = await self._ledger.counts()
         await self.reload()
         self.ready = True
+
+    def drain(self) -> None:
+        """Says that it is not ready any more."""
+        self.ready = False
 
     async def stop(self) -> None:
         """Ends the probes and saves what they found."""
@@ -165,14 +169,20 @@ class Exporter:
     @property
     def probes(self) -> Probes:
         """What the web server asks."""
-        return Probes(lambda: self.ready, self.reload, lambda: self._authenticator)
+        return Probes(lambda: self.ready, self.reload, self.drain, lambda: self._authenticator)
+
+
+def load(options: Options) -> ExporterConfig:
+    """The configuration, refused with ConfigError also when it would leave the door open to other machines."""
+    config = configuration.load(options.config_file)
+    authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
+    require_authentication(options.listen, authenticator, options.insecure, options.config_file)
+    return config
 
 
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
-    config = configuration.load(options.config_file)
-    authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
-    require_authentication(options.listen, authenticator, options.insecure, options.config_file)
+    load(options)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
     asyncio.run(_run(options, configure(options.log_level, options.log_format)))
@@ -192,5 +202,5 @@ async def _run(options: Options, log: Logger) -> None:
         await exporter.start()
         background.spawn(exporter.save_forever(), "save")
         app = application(exporter.probes, metrics)
-        app.add_routes(routes(exporter, metrics))
-        await serve(app, options.listen, server_tls(options.web), exporter.reload, background, log)
+        app.add_routes(routes(exporter, metrics, options.external_url))
+        await serve(app, options.listen, server_tls(options.web), exporter.probes, background, log)

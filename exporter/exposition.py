@@ -1,6 +1,7 @@
 """Writes series in Prometheus's text format and in OpenMetrics, from label bytes made once per series.
 
-prometheus-client escapes and sorts every label again at every scrape, which costs about thirty times as much.
+prometheus-client escapes and sorts every label again at every scrape, which takes about ten times as long (`make bench
+ARGS=scrape`).
 Formats: the text format 0.0.4 and OpenMetrics 1.0.
 """
 

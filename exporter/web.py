@@ -1,6 +1,7 @@
 """The exporter's own endpoints: `GET /`, `GET /metrics`, `POST /v1/events`."""
 
 import gzip
+import html
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
@@ -16,7 +17,8 @@ GZIP_LEVEL = 1
 """Level 1 takes a twentieth of the time of level 9, for some tenths more bytes."""
 _END = b"# EOF\n"
 _LANDING = """<!doctype html><title>Tocsin exporter</title><h1>Tocsin exporter</h1>
-<p><a href="metrics">Metrics</a> · <a href="-/ready">Ready</a> · <a href="-/healthy">Healthy</a></p>
+<p><a href="{base}/metrics">Metrics</a> · <a href="{base}/-/ready">Ready</a> ·
+<a href="{base}/-/healthy">Healthy</a></p>
 <p>POST /v1/events takes product events; POST /-/reload reads the configuration again.</p>
 """
 
@@ -31,11 +33,11 @@ class Served(Protocol):
         """Third-party and usage series as text."""
 
 
-def routes(exporter: Served, metrics: ExporterMetrics) -> Iterable[web.RouteDef]:
-    """The routes to add to `toolkit.httpserver.application`."""
+def routes(exporter: Served, metrics: ExporterMetrics, external_url: str) -> Iterable[web.RouteDef]:
+    """The routes to add to `toolkit.httpserver.application`; `external_url` is how people reach this service."""
 
     async def landing(_: web.Request) -> web.Response:
-        return web.Response(text=_LANDING, content_type="text/html")
+        return web.Response(text=_LANDING.format(base=html.escape(external_url)), content_type="text/html")
 
     async def scrape(request: web.Request) -> web.Response:
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))

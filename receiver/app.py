@@ -55,7 +55,7 @@ class Receiver:
     async def reload(self) -> None:
         """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
         try:
-            config = await asyncio.to_thread(configuration.load, self._options.config_file)
+            config = await asyncio.to_thread(load, self._options)
         except ConfigError as error:
             self.metrics.reloaded(False, self._now)
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
@@ -66,7 +66,7 @@ class Receiver:
         self.metrics.targets(target.name for target in config.targets)
         await self._deliverer.follow(config.targets)
         self.metrics.reloaded(True, self._now)
-        await self._warn(config)
+        await self._settle(config)
 
     def _settings(self, config: ReceiverConfig) -> Settings:
         enrichers: dict[str, Enricher] = {}
@@ -78,12 +78,14 @@ class Receiver:
             enrichers["value"] = PromqlEnricher(server)
         return Settings(config, enrichers, external_url)
 
-    async def _warn(self, config: ReceiverConfig) -> None:
+    async def _settle(self, config: ReceiverConfig) -> None:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
         if not config.targets:
             self._log.warning("there is no target: incidents are recorded, and nobody is told")
-        for name in await self.store.unserved_targets(target.name for target in config.targets):
-            self._log.warning("messages wait for a target that is not configured", target=name)
+        for name, rows in (await self.store.abandon([target.name for target in config.targets], self._now())).items():
+            self.metrics.targets([name])
+            self.metrics.deliveries.labels(name, "dead").inc(rows)
+            self._log.error("messages given up, their target left the configuration", target=name, rows=rows)
 
     # --- life
 
@@ -94,6 +96,10 @@ class Receiver:
             self._log.warning("sends were cut off; they are tried again and marked as possible repeats", rows=lost)
         await self.reload()
         self.ready = True
+
+    def drain(self) -> None:
+        """Answers webhooks with 503 from now on: Alertmanager comes again."""
+        self.ready = False
 
     async def stop(self) -> None:
         """Lets sends under way end."""
@@ -108,7 +114,7 @@ class Receiver:
     @property
     def probes(self) -> Probes:
         """What the web server asks."""
-        return Probes(lambda: self.ready, self.reload, lambda: self._authenticator)
+        return Probes(lambda: self.ready, self.reload, self.drain, lambda: self._authenticator)
 
 
 def open_sink(target: Target) -> AppriseTarget:
@@ -116,11 +122,17 @@ def open_sink(target: Target) -> AppriseTarget:
     return AppriseTarget(target.read_url, target.timeout)
 
 
-def run(options: Options) -> int:
-    """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
+def load(options: Options) -> ReceiverConfig:
+    """The configuration, refused with ConfigError also when it would leave the door open to other machines."""
     config = configuration.load(options.config_file)
     authenticator = Authenticator(options.web.basic_auth_users, config.auth.bearer_token_files)
     require_authentication(options.listen, authenticator, options.insecure, options.config_file)
+    return config
+
+
+def run(options: Options) -> int:
+    """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
+    load(options)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
     install_recorder()
@@ -142,4 +154,4 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.pipeline.run(), "pipeline")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
-        await serve(app, options.listen, server_tls(options.web), receiver.reload, background, log)
+        await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

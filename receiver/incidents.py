@@ -15,14 +15,24 @@ Reason = Literal[
     "opened",  # the first alert of an incident fires
     "joined",  # another alert fires in an open incident
     "severity_rose",  # ... and it is worse than those before
+    "fired_again",  # an alert of it fires anew, long after it last did: its resolve was lost
     "repeat",  # we knew
     "stale",  # a firing that arrives after its own resolve, or after a later occurrence
     "partly_resolved",  # an alert ended, others of the incident still fire
     "resolved",  # the last alert of the incident ended
     "never_fired_here",  # a resolve of something we never heard firing
 ]
-TOLD: Mapping[Reason, Status] = {"opened": "firing", "severity_rose": "firing", "resolved": "resolved"}
+TOLD: Mapping[Reason, Status] = {
+    "opened": "firing",
+    "severity_rose": "firing",
+    "fired_again": "firing",
+    "resolved": "resolved",
+}
 """The reasons that people are told, and as what."""
+
+SAME_OUTBREAK_SECONDS = 300.0
+"""Two Prometheus servers see one alert begin some seconds apart, and a restart shifts it by a minute or so. One that
+begins later than this after the one we hold is a new one: the resolve in between never reached us."""
 
 SEVERITIES = ("info", "warning", "critical")
 DEFAULT_SEVERITY = "warning"
@@ -117,7 +127,7 @@ def _without_open(incident: Incident | None, key: str, event: AlertEvent) -> tup
 def _with_open(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, Reason]:
     if event.status == "firing":
         return _fires(incident, event)
-    held = next((alert for alert in incident.alerts if alert.fingerprint == event.fingerprint), None)
+    held = _held(incident, event)
     if held is None:
         return incident, "never_fired_here"
     if held.starts_at > event.starts_at:
@@ -133,7 +143,11 @@ def _fires(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:
         severity=severity,
         opened_at=min(incident.opened_at, event.starts_at),
     )
-    return changed, "joined" if severity == incident.severity else "severity_rose"
+    if severity != incident.severity:
+        return changed, "severity_rose"
+    held = _held(incident, event)
+    anew = held is not None and held.status == "firing" and event.starts_at - held.starts_at > SAME_OUTBREAK_SECONDS
+    return changed, "fired_again" if anew else "joined"
 
 
 def _ends(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, Reason]:
@@ -141,6 +155,10 @@ def _ends(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, 
     if changed.firing:
         return changed, "partly_resolved"
     return replace(changed, state="resolved", resolved_at=event.ends_at or now), "resolved"
+
+
+def _held(incident: Incident, event: AlertEvent) -> AlertEvent | None:
+    return next((alert for alert in incident.alerts if alert.fingerprint == event.fingerprint), None)
 
 
 def _with(alerts: tuple[AlertEvent, ...], event: AlertEvent) -> tuple[AlertEvent, ...]:

@@ -1,16 +1,20 @@
 """The receiver's self-metrics, all present at zero from the start."""
 
 from collections.abc import Iterable
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from receiver.enrichers.absence import Reason
+from receiver.incidents import Reason as Decision
 from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
-REJECTIONS = ("malformed", "wrong_version", "too_large", "storage", "shutting_down")
+REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "shutting_down")
 OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
 INCIDENT_STATES = ("open", "resolved")
-DECISIONS = ("opened", "joined", "severity_rose", "repeat", "stale", "partly_resolved", "resolved", "never_fired_here")
+DECISIONS = get_args(Decision)
+ENRICHERS = ("runbook", "value")
 RESULTS = ("sent", "failed", "unknown", "dead")
 
 
@@ -81,6 +85,9 @@ class ReceiverMetrics(ServiceMetrics):
                 self.alert_events.labels(status, outcome)
         for reason in DECISIONS:
             self.decisions.labels(reason)
+        for enricher in ENRICHERS:
+            for reason in get_args(Reason):
+                self.enrichment_failures.labels(enricher, reason)
 
     def targets(self, names: Iterable[str]) -> None:
         """Makes every target's series present."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig
-from receiver.incidents import Incident, advance
+from receiver.incidents import TOLD, Incident, advance
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
@@ -20,7 +20,7 @@ from receiver.stages.correlate import correlate, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
-from receiver.stages.route import route
+from receiver.stages.route import route, who_was_told
 from receiver.store import Store
 from receiver.store.store import StoredEvent
 from toolkit.clock import Now
@@ -134,11 +134,16 @@ class Pipeline:
         if step.incident is not None and notice is not None:
             enrichment = await enrich(step.incident, settings.enrichers, self._metrics, self._log)
 
+        told = await self._store.told(before.id) if before is not None and before.id is not None else []
+
         def planned(incident: Incident) -> tuple[Planned, ...]:
             if notice is None:
                 return ()
             everyone = [target.name for target in settings.config.targets]
-            choices = route(incident.leading.labels, settings.config.routes, everyone)
+            if TOLD[notice] == "resolved":
+                choices = who_was_told(told, everyone)
+            else:
+                choices = route(incident.leading.labels, settings.config.routes, everyone)
             return plan(incident, notice, enrichment, choices, settings.external_url)
 
         incident = await self._store.commit(step, before, stored, planned, self._now())

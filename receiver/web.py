@@ -92,6 +92,9 @@ class Endpoints:
         except web.HTTPRequestEntityTooLarge:
             self._metrics.rejected.labels("too_large").inc()
             raise
+        except web.HTTPRequestTimeout:
+            self._metrics.rejected.labels("timeout").inc()
+            raise
 
     async def incidents(self, _: web.Request) -> web.Response:
         """The newest incidents, as JSON."""

@@ -1,6 +1,7 @@
 """The flags both commands share, spelled as Prometheus spells them, and the way `check` reports."""
 
 import argparse
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Command:
         arguments = self._parser().parse_args(argv)
         try:
             if arguments.command == "check":
+                _web_config(arguments)
                 print(f"{arguments.config_file}: {self.check(arguments.config_file)}")
                 return 0
             return self.run(self._options(arguments))
@@ -73,6 +75,12 @@ class Command:
                 metavar="FILE",
                 help="the configuration (default: %(default)s)",
             )
+            sub.add_argument(
+                "--web.config.file",
+                dest="web.config.file",
+                metavar="FILE",
+                help="TLS and basic auth, in the format of Prometheus's web configuration",
+            )
         self._add_run_flags(run)
         return parser
 
@@ -82,8 +90,12 @@ class Command:
 
         address = f"127.0.0.1:{self.port}"
         flag("--web.listen-address", address, "HOST:PORT", "where to listen (default: %(default)s)")
-        flag("--web.config.file", None, "FILE", "TLS and basic auth, in the format of Prometheus's web configuration")
-        flag("--web.external-url", None, "URL", "how people reach this service; used in links (default: the address)")
+        flag(
+            "--web.external-url",
+            None,
+            "URL",
+            "how people reach this service; used in links (default: the listen address)",
+        )
         run.add_argument(
             "--web.insecure",
             dest="web.insecure",
@@ -100,12 +112,12 @@ class Command:
     def _options(self, arguments: argparse.Namespace) -> Options:
         given = vars(arguments)
         listen = Listen.parse(given["web.listen-address"])
-        web_file = given["web.config.file"]
-        external = given["web.external-url"] or f"http://{given['web.listen-address']}"
+        web = _web_config(arguments)
+        external = given["web.external-url"] or _address(listen, tls=web.tls_server_config is not None)
         return Options(
             config_file=given["config_file"],
             listen=listen,
-            web=load(Path(web_file), WebConfig) if web_file else WebConfig(),
+            web=web,
             external_url=external.rstrip("/"),
             insecure=given["web.insecure"],
             storage=sqlite_url(
@@ -114,3 +126,15 @@ class Command:
             log_level=given["log.level"],
             log_format=given["log.format"],
         )
+
+
+def _web_config(arguments: argparse.Namespace) -> WebConfig:
+    file = vars(arguments)["web.config.file"]
+    return load(Path(file), WebConfig) if file else WebConfig()
+
+
+def _address(listen: Listen, tls: bool) -> str:
+    """The URL of a listen address as people can open it."""
+    host = socket.getfqdn() if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104 - compared, not bound
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{host}:{listen.port}"

@@ -239,6 +239,15 @@ def _path(value: object, info: pydantic.ValidationInfo) -> Path:
     return base / value
 
 
+def _existing(value: object, info: pydantic.ValidationInfo) -> Path:
+    path = _path(value, info)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return path
+
+
 def _secret(value: object, info: pydantic.ValidationInfo) -> SecretFile:
     secret = SecretFile(_path(value, info))
     try:
@@ -283,6 +292,8 @@ Duration = Annotated[float, pydantic.BeforeValidator(_duration)]
 """Seconds, written as a Prometheus duration."""
 FilePath = Annotated[Path, pydantic.PlainValidator(_path)]
 """A path; a relative one starts at the configuration file's folder."""
+ExistingFile = Annotated[Path, pydantic.PlainValidator(_existing)]
+"""The path of a file that can be read when the configuration is loaded."""
 Secret = Annotated[SecretFile, pydantic.PlainValidator(_secret)]
 """A secret's file, which must be readable when the configuration is loaded."""
 HttpUrl = Annotated[str, pydantic.PlainValidator(_http_url)]

@@ -10,12 +10,14 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import bcrypt
+import pydantic
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from toolkit.configfile import ConfigError, FilePath, Model, Secret
+from toolkit.configfile import ConfigError, ExistingFile, Model, Problem, Secret
 from toolkit.secretfile import SecretFile, SecretUnreadable
 from toolkit.selfmetrics import ServiceMetrics
 from toolkit.storage import StorageUnavailable
@@ -33,19 +35,22 @@ class ServerAuth(Model):
     bearer_token_files: tuple[Secret, ...] = ()
 
 
+BcryptHash = Annotated[str, pydantic.Field(pattern=r"^\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}$")]
+
+
 class TlsServer(Model):
     """`tls_server_config` of Prometheus's web configuration file."""
 
-    cert_file: FilePath
-    key_file: FilePath
-    client_ca_file: FilePath | None = None
+    cert_file: ExistingFile
+    key_file: ExistingFile
+    client_ca_file: ExistingFile | None = None
 
 
 class WebConfig(Model):
     """`--web.config.file`, in the format of Prometheus's exporter-toolkit: TLS, and users with bcrypt hashes."""
 
     tls_server_config: TlsServer | None = None
-    basic_auth_users: dict[str, str] = {}
+    basic_auth_users: dict[str, BcryptHash] = {}
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,9 @@ class Authenticator:
             user, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
         except (binascii.Error, ValueError):
             return False
+        if colon and self._token_is_good(password):
+            # a browser can show no bearer token, but a person can paste one as the password
+            return True
         hashed = self.users.get(user.decode(errors="replace"))
         if not colon or hashed is None or len(password) > 72:
             return False
@@ -132,6 +140,8 @@ class Probes:
 
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[None]]
+    drain: Callable[[], None]
+    """Told that the process is about to stop, while requests may still come."""
     authenticator: Callable[[], Authenticator]
 
 
@@ -227,11 +237,11 @@ def server_tls(config: WebConfig) -> ssl.SSLContext | None:
 
 
 def require_authentication(listen: Listen, authenticator: Authenticator, insecure: bool, config_file: Path) -> None:
-    """Raises ValueError when another machine could call without showing who it is, unless that is wanted."""
+    """Raises ConfigError when another machine could call without showing who it is, unless that is wanted."""
     if listen.loopback or authenticator.required or insecure:
         return
-    raise ValueError(
-        f"{listen.host}:{listen.port} can be reached from other machines, and nobody is asked who they are: set "
-        f"auth.bearer_token_files in {config_file}, or basic_auth_users in --web.config.file; "
-        "--web.insecure overrides this"
+    message = (
+        f"auth: {listen.host}:{listen.port} can be reached from other machines, and nobody is asked who they are: set "
+        "auth.bearer_token_files here, or basic_auth_users in --web.config.file; --web.insecure overrides this"
     )
+    raise ConfigError([Problem(config_file, 1, 1, message)])

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from toolkit.configfile import ConfigError
-from toolkit.httpserver import BACKLOG, Listen
+from toolkit.httpserver import BACKLOG, Listen, Probes
 from toolkit.logs import Logger
+from toolkit.storage import StorageUnavailable
 
 DRAIN_SECONDS = 5.0
 """How long requests under way may take to finish once we are told to stop."""
@@ -57,7 +58,7 @@ async def serve(
     app: web.Application,
     listen: Listen,
     tls: ssl.SSLContext | None,
-    reload: Callable[[], Awaitable[None]],
+    probes: Probes,
     background: Background,
     log: Logger,
 ) -> None:
@@ -69,7 +70,7 @@ async def serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: background.spawn(_reload_quietly(reload), "reload"))
+    loop.add_signal_handler(signal.SIGHUP, lambda: background.spawn(_reload_quietly(probes.reload, log), "reload"))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
     try:
@@ -87,15 +88,18 @@ async def serve(
         endings: set[asyncio.Future[Any]] = {stopped, background.failed}
         await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
+        probes.drain()
         if background.failed.done():
             background.failed.result()
     finally:
         await runner.cleanup()
 
 
-async def _reload_quietly(reload: Callable[[], Awaitable[None]]) -> None:
-    """A SIGHUP has nobody to answer: `reload` has logged the problems and raised the metric."""
+async def _reload_quietly(reload: Callable[[], Awaitable[None]], log: Logger) -> None:
+    """A SIGHUP has nobody to answer: `reload` has logged a configuration's problems and raised the metric."""
     try:
         await reload()
     except ConfigError:
         return
+    except StorageUnavailable as error:
+        log.exception("reload could not finish, send SIGHUP again", reason=error.reason)

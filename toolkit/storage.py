@@ -8,6 +8,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+from alembic.util import CommandError
 from sqlalchemy import URL, create_engine, event
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -46,7 +47,10 @@ def sqlite_url(url: str | None, folder: Path, name: str) -> URL:
 
 
 def migrate(url: URL, scripts: Path) -> None:
-    """Brings the database at `url` to the newest schema in the folder `scripts`. Blocks; raises StorageUnavailable."""
+    """Brings the database at `url` to the newest schema in the folder `scripts`. Blocks.
+
+    Raises StorageUnavailable, or ValueError for a database that a newer version wrote.
+    """
     config = alembic.config.Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     engine = create_engine(url)
@@ -57,6 +61,10 @@ def migrate(url: URL, scripts: Path) -> None:
             alembic.command.upgrade(config, "head")
     except DBAPIError as error:
         raise _unavailable(error) from error
+    except CommandError:
+        raise ValueError(
+            f"{url.database} was written by a newer version of Tocsin; use that, or another file"
+        ) from None
     finally:
         engine.dispose()
 

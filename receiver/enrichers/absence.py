@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Reason = Literal["timeout", "unreachable", "refused", "no_data", "not_found", "unreadable", "defect"]
+Reason = Literal["timeout", "unreachable", "refused", "no_data", "unreadable", "defect"]
 
 
 class Absent(Exception):

@@ -28,3 +28,8 @@ def route(labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence
             if not candidate.continue_:
                 break
     return tuple(chosen.values())
+
+
+def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:
+    """The targets for a resolve: whoever was told that it began, whatever the labels are now."""
+    return tuple(Choice(target, "was told that it began") for target in told if target in everyone)

@@ -1,5 +1,6 @@
 """Reads and writes the store. Every method raises StorageUnavailable when the database can't serve."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -201,11 +202,23 @@ class Store:
             due: float | None = (await connection.execute(query)).scalar()
         return due
 
-    async def unserved_targets(self, served: Iterable[str]) -> list[str]:
-        """Targets that rows wait for and that nobody serves: they left the configuration."""
-        query = select(outbox.c.target).where(outbox.c.finished_at.is_(None)).distinct()
+    async def told(self, incident: int) -> list[str]:
+        """The targets of an incident's messages so far, in the order they were first planned."""
+        query = select(outbox.c.target).where(outbox.c.incident_id == incident).order_by(outbox.c.id)
         async with self._database.read() as connection:
-            return sorted(set((await connection.execute(query)).scalars()) - set(served))
+            return list(dict.fromkeys((await connection.execute(query)).scalars()))
+
+    async def abandon(self, served: Iterable[str], now: float) -> dict[str, int]:
+        """Ends what waits for a target that nobody serves any more; returns how many rows that were, by target."""
+        gone = outbox.c.finished_at.is_(None) & outbox.c.target.not_in(list(served))
+        async with self._database.write() as connection:
+            rows = (await connection.execute(select(outbox.c.id, outbox.c.target, outbox.c.attempts).where(gone))).all()
+            for id_, _, attempts in rows:
+                await connection.execute(update(outbox).where(outbox.c.id == id_).values(state="dead", finished_at=now))
+                detail = "the target left the configuration"
+                attempt = {"outbox_id": id_, "attempt": attempts, "started_at": now, "ended_at": now}
+                await connection.execute(insert(deliveries), {**attempt, "result": "failed", "detail": detail})
+        return dict(Counter(target for _, target, _ in rows))
 
     # --- what people and Prometheus read
 

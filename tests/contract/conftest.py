@@ -77,7 +77,7 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
         exits.push_async_callback(exporter.stop)
         await exporter.start()
         app = application(exporter.probes, metrics)
-        app.add_routes(routes(exporter, metrics))
+        app.add_routes(routes(exporter, metrics, "http://exporter"))
         return await exits.enter_async_context(TestClient(TestServer(app))), exporter
 
     return start

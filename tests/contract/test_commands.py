@@ -1,6 +1,7 @@
 """The commands as an operator runs them: real processes, their exit status and their words."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -146,6 +147,9 @@ REFUSED = [
     ("a database of another kind", ["--storage.url=postgresql://x/y"], "only sqlite:///path is supported, not postgresql://"),
     ("a database URL that is none", ["--storage.url=nonsense"], "--storage.url is not a database URL"),
     ("a web configuration with a slip", ["--web.config.file=web.yml"], "web.yml:1:1: basic_auth_user: unknown key; did you mean 'basic_auth_users'?"),
+    ("a hash that is none", ["--web.config.file=hash.yml"], "hash.yml:1:20: basic_auth_users.ali: string should match pattern"),
+    ("a certificate that is not there", ["--web.config.file=tls.yml"], "tls.yml:1:23: tls_server_config.cert_file: gone.pem: No such file"),
+    ("a database of a newer version", ["--storage.url=sqlite:///newer.db"], "newer.db was written by a newer version of Tocsin"),
     ("a storage path that can't be made", ["--storage.path=/dev/null/x"], "/dev/null/x"),
 ]  # fmt: skip
 
@@ -155,6 +159,11 @@ def test_what_cannot_run_is_refused_in_words(service: str, tmp_path: Path, flags
     (tmp_path / "good.yml").touch()
     (tmp_path / "bad.yml").write_text("zzz: 1\n")
     (tmp_path / "web.yml").write_text("basic_auth_user: {}\n")
+    (tmp_path / "hash.yml").write_text("basic_auth_users: {ali: open-sesame}\n")
+    (tmp_path / "tls.yml").write_text("tls_server_config: {  cert_file: gone.pem, key_file: bad.yml}\n")
+    with sqlite3.connect(tmp_path / "newer.db") as database:
+        database.execute("create table alembic_version (version_num text)")
+        database.execute("insert into alembic_version values ('9999')")
     done = run(service, "run", "--config.file=good.yml", *flags, cwd=tmp_path)
     assert done.returncode == 1
     assert says in done.stderr
@@ -311,3 +320,27 @@ async def test_many_slow_sockets_do_not_slow_a_delivery(tmp_path: Path) -> None:
 
 def test_the_version_is_told(service: str, tmp_path: Path) -> None:
     assert re.fullmatch(rf"tocsin-{service} \d+\.\d+\.\d+\n", run(service, "--version", cwd=tmp_path).stdout)
+
+
+def test_a_reload_does_not_open_the_door(service: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token-for-tests")
+    (tmp_path / f"{service}.yml").write_text("auth: {bearer_token_files: [token]}\n")
+    one = Process(service, tmp_path, "--web.listen-address=0.0.0.0:0")
+    try:
+        one.says("event=listening")
+        (tmp_path / f"{service}.yml").write_text("auth: {}\n")
+        one.process.send_signal(signal.SIGHUP)
+        one.says("can be reached from other machines, and nobody is asked who they are")
+    finally:
+        one.process.kill()
+        one.process.wait()
+
+
+def test_a_browser_may_show_the_token_as_a_password(service: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-token-for-tests")
+    (tmp_path / f"{service}.yml").write_text("auth: {bearer_token_files: [token]}\n")
+    with started(service, tmp_path) as one:
+        for user in ("", "anybody"):
+            shown = base64.b64encode(f"{user}:a-token-for-tests".encode()).decode()
+            assert one.get("/metrics", Authorization=f"Basic {shown}")[0] == 200
+        assert one.get("/metrics", Authorization="Basic YTpi")[0] == 401

@@ -161,6 +161,42 @@ async def test_routes_send_to_who_is_concerned(start_receiver: StartReceiver, si
     assert sink.titles[0].startswith("[WARNING FIRING] Bill it is")
 
 
+async def test_a_resolve_goes_to_whoever_was_told_though_the_labels_lead_elsewhere_by_then(
+    start_receiver: StartReceiver, sink: Sink
+) -> None:
+    more = "routes:\n  - {match: {owner: finance}, targets: [inbox]}\n  - {targets: []}\n"
+    client, receiver = await start_receiver(config(sink, more))
+    await post(client, alert(owner="finance"))
+    await settle(receiver, sink, 1)
+    await post(client, alert(owner="platform", severity="critical"))
+    await settle(receiver, sink, 1)
+    await post(
+        client,
+        alert(owner="finance", status="resolved"),
+        alert(owner="platform", severity="critical", status="resolved"),
+    )
+    await settle(receiver, sink, 2)
+    assert sink.titles[1].startswith("[RESOLVED]")
+
+
+async def test_what_waits_for_a_target_that_is_gone_is_given_up_and_said(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    sink.status = 500
+    await post(client, alert())
+    await settle(receiver, sink, 0)
+    (folder / "receiver.yml").write_text(NO_TARGET)
+    assert (await client.post("/-/reload", headers=AUTH)).status == 200
+    notices = (await (await client.get("/v1/incidents/1", headers=AUTH)).json())["notices"]
+    assert (notices[0]["state"], notices[0]["deliveries"][-1]["detail"]) == (
+        "dead",
+        "the target left the configuration",
+    )
+    assert await metric(client, 'tocsin_receiver_deliveries_total{result="dead",target="inbox"} 1.0')
+    assert await metric(client, "tocsin_receiver_outbox_oldest_timestamp_seconds 0.0")
+
+
 async def test_the_watchdog_is_noted_and_tells_nobody(start_receiver: StartReceiver, sink: Sink) -> None:
     client, receiver = await start_receiver(config(sink))
     assert await metric(client, "tocsin_receiver_watchdog_last_seen_timestamp_seconds 0.0")
