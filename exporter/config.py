@@ -58,6 +58,7 @@ class Provider(Model):
     method: Literal["GET", "HEAD", "POST"] = "GET"
     headers: dict[HeaderName, str] = {}
     auth: ProviderAuth | None = None
+    secret_file: Secret | None = None
     signatures: tuple[Signature, ...] = ()
     interval: Duration = Field(default=60.0, ge=0.1)
     timeout: Duration = Field(default=10.0, ge=0.05)
@@ -92,7 +93,9 @@ def _expanded(data: dict[str, Any]) -> dict[str, Any]:
     except KeyError as error:
         raise ValueError(str(error.args[0])) from None
     probe = vendor.probe if vendor else None
-    if "secret_file" in given and "auth" not in given:
+    if "secret_file" in given and "auth" in given:
+        raise ValueError("give either secret_file or auth, which holds one itself")
+    if "secret_file" in given:
         known = probe.auth.model_dump() if probe and probe.auth else {}
         given["auth"] = {**known, "secret_file": given.pop("secret_file")}
     if vendor is not None:
