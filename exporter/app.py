@@ -14,11 +14,13 @@ from exporter.config import ExporterConfig, Provider
 from exporter.exposition import render
 from exporter.ledger import MIGRATIONS, Ledger
 from exporter.metrics import ExporterMetrics
+from exporter.providers.answer import Exchange
 from exporter.providers.collector import Collector
-from exporter.providers.history import State, advance
-from exporter.providers.probe import Exchange, client_session, exchange
+from exporter.providers.history import Past, State, advance, conclude
+from exporter.providers.kinds import Certainty, Kind, Verdict
+from exporter.providers.probe import client_session, exchange, fingerprint
 from exporter.providers.schedule import Schedule
-from exporter.providers.verdict import Certainty, Kind, Verdict, judge
+from exporter.providers.verdict import judge
 from exporter.usage.collector import UsageCollector
 from exporter.usage.engine import Counted, count
 from exporter.usage.rules import SeriesKey, compile_rules
@@ -127,12 +129,14 @@ class Exporter:
         """One probe: exchange -> verdict -> state."""
         outcome = await exchange(self._session, provider)
         try:
-            verdict = judge(outcome)
+            verdict = judge(outcome, provider.signatures)
         except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
             self._log.exception("an answer could not be judged", provider=provider.name)
             verdict = Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")
         before = self._states.get(provider.name)
-        state = advance(before, verdict, outcome.seconds, self._now())
+        now, credential = self._now(), fingerprint(provider.auth)
+        verdict = conclude(verdict, before.past(credential, now) if before is not None else Past(ever_ok=False))
+        state = advance(before, verdict, credential, outcome.seconds, now)
         self._states[provider.name] = state
         self._unsaved.add(provider.name)
         self._responses[provider.name, verdict.kind.value, outcome.code] += 1
@@ -146,6 +150,7 @@ class Exporter:
             verdict=verdict.kind.value,
             certainty=verdict.certainty.value,
             reason=verdict.reason,
+            signature=verdict.signature,
             status=status,
         )
 

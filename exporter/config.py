@@ -1,12 +1,15 @@
 """`config/exporter.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import pydantic
 from pydantic import Discriminator, Field, Tag
 
+from exporter.providers import catalogue
+from exporter.providers.catalogue import Signature
 from toolkit import configfile
 from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret
 from toolkit.httpserver import ServerAuth
@@ -18,6 +21,8 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
 """Labels that Prometheus sets on a target or gives a meaning of its own."""
 RESERVED_PREFIXES = ("thirdparty_", "usage_rule_", "tocsin_", "process_", "python_", "scrape_")
+DEFAULT_OWNER = "platform"
+"""Who is told when nobody is named, as of the rules that watch Tocsin itself."""
 OTHER = "other"
 """The label value that counts what no allow-list names, so that totals stay exact."""
 
@@ -41,26 +46,76 @@ class Confirmation(Model):
 
 
 class Provider(Model):
-    """One third-party API and the request that tells its health."""
+    """One third-party API and the request that tells its health.
+
+    With `vendor` the catalogue gives the request and what its answers mean; whatever stands here goes before it.
+    """
 
     name: Name
+    vendor: str = ""
     url: HttpUrl
+    values: dict[str, str] = {}
     method: Literal["GET", "HEAD", "POST"] = "GET"
     headers: dict[HeaderName, str] = {}
     auth: ProviderAuth | None = None
+    secret_file: Secret | None = None
+    signatures: tuple[Signature, ...] = ()
     interval: Duration = Field(default=60.0, ge=0.1)
     timeout: Duration = Field(default=10.0, ge=0.05)
     success_max_age: Duration = Field(default=3600.0, gt=0)
     confirmation: Confirmation = Confirmation()
     service: str = ""
-    owner: str
+    owner: str = DEFAULT_OWNER
     billing_owner: str = ""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _from_the_catalogue(cls, data: object) -> object:
+        return _expanded(data) if isinstance(data, dict) else data
 
     @pydantic.model_validator(mode="after")
     def _timeout_fits(self) -> "Provider":
         if self.timeout > self.interval:
             raise ValueError("timeout must not be longer than interval, or probes would overlap")
         return self
+
+
+def _expanded(data: dict[str, Any]) -> dict[str, Any]:
+    """What the user wrote, with the vendor's request and signatures where the user gave none.
+
+    `secret_file` stands for `auth.secret_file`. Raises ValueError for a vendor that is not known, or whose request
+    needs something that only the user knows.
+    """
+    given = dict(data)
+    name = given.get("vendor") or ""
+    try:
+        vendor = catalogue.load(str(name)) if name else None
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from None
+    probe = vendor.probe if vendor else None
+    if "secret_file" in given and "auth" in given:
+        raise ValueError("give either secret_file or auth, which holds one itself")
+    if "secret_file" in given:
+        known = probe.auth.model_dump() if probe and probe.auth else {}
+        given["auth"] = {**known, "secret_file": given.pop("secret_file")}
+    if vendor is not None:
+        given["signatures"] = [*given.get("signatures", ()), *vendor.signatures]
+    if probe is not None and "url" not in given:
+        given["url"] = _filled(probe, given.get("values") or {})
+        given.setdefault("method", probe.method)
+    return given
+
+
+def _filled(probe: catalogue.KnownProbe, values: Mapping[str, str]) -> str:
+    missing = [placeholder for placeholder in probe.placeholders if placeholder not in values]
+    if missing:
+        raise ValueError(
+            f"this vendor's request {probe.url} needs values: {{{', '.join(f'{one}: ...' for one in missing)}}}"
+        )
+    url = probe.url
+    for placeholder in probe.placeholders:
+        url = url.replace(f"<{placeholder}>", quote(str(values[placeholder]), safe=""))
+    return url
 
 
 class Match(Model):

@@ -32,6 +32,16 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A command that only one of the services has: `add` declares its arguments, `run` returns the exit status."""
+
+    name: str
+    about: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+@dataclass(frozen=True)
 class Command:
     """One service's command line: names, defaults and what `run` and `check` do."""
 
@@ -41,6 +51,7 @@ class Command:
     run: Callable[[Options], int]
     check: Callable[[Path], str]
     """Loads the configuration at a path and says in one line what it holds; raises ConfigError."""
+    extras: tuple[Extra, ...] = ()
 
     def main(self, argv: list[str] | None = None) -> int:
         """Runs the command line `argv` (default: the process's) and returns the exit status."""
@@ -50,6 +61,9 @@ class Command:
                 _web_config(arguments)
                 print(f"{arguments.config_file}: {self.check(arguments.config_file)}")
                 return 0
+            for extra in self.extras:
+                if arguments.command == extra.name:
+                    return extra.run(arguments)
             return self.run(self._options(arguments))
         except ConfigError as error:
             print(error, file=sys.stderr)
@@ -82,6 +96,8 @@ class Command:
                 help="TLS and basic auth, in the format of Prometheus's web configuration",
             )
         self._add_run_flags(run)
+        for extra in self.extras:
+            extra.add(commands.add_parser(extra.name, help=extra.about, description=extra.about, allow_abbrev=False))
         return parser
 
     def _add_run_flags(self, run: argparse.ArgumentParser) -> None:

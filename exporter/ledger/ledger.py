@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from exporter.ledger.tables import providers, usage_counts
 from exporter.providers.history import State
-from exporter.providers.verdict import Certainty, Kind
+from exporter.providers.kinds import Certainty, Kind
 from exporter.usage.rules import SeriesKey
 from toolkit.storage import Database
 

@@ -11,11 +11,14 @@ providers = Table(
     Column("kind", Text, nullable=False),
     Column("certainty", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("signature", Text, nullable=False, server_default=""),
     Column("since", Float, nullable=False),
     Column("streak", Integer, nullable=False),
     Column("watched_since", Float, nullable=False),
     Column("last_probe", Float, nullable=False),
     Column("last_success", Float),
+    Column("failing_since", Float),
+    Column("ok_credential", Text, nullable=False, server_default=""),
     Column("probe_seconds", Float, nullable=False),
 )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exporter.config import Provider
 from exporter.exposition import Family, line, series
 from exporter.providers.history import State
-from exporter.providers.verdict import Certainty, Kind
+from exporter.providers.kinds import Certainty, Kind
 
 Labels = Sequence[Mapping[str, str]]
 Values = Sequence[float]

@@ -2,50 +2,19 @@
 
 import asyncio
 import base64
+import hashlib
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 import aiohttp
 
 from exporter.config import Provider, ProviderAuth
+from exporter.providers.answer import Exchange, Failure, FailureReason
 from toolkit.secretfile import SecretUnreadable
 
 MAX_BODY_BYTES = 256 * 1024
 USER_AGENT = "tocsin-exporter"
-
-FailureReason = Literal["timeout", "dns", "connect", "tls", "protocol", "secret"]
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """An answer: HTTP status, lower-cased headers, at most MAX_BODY_BYTES of body, seconds it took."""
-
-    status: int
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def code(self) -> str:
-        """The `code` label of `thirdparty_responses_total`."""
-        return str(self.status) if 100 <= self.status <= 599 else "other"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """No answer. `detail` is for people and holds no secret."""
-
-    reason: FailureReason
-    detail: str
-    seconds: float = 0.0
-
-    @property
-    def code(self) -> str:
-        """The `code` label of `thirdparty_responses_total`."""
-        return self.reason
 
 
 def client_session() -> aiohttp.ClientSession:
@@ -56,6 +25,14 @@ def client_session() -> aiohttp.ClientSession:
         headers={"User-Agent": USER_AGENT},
         auto_decompress=True,
     )
+
+
+def fingerprint(auth: ProviderAuth | None) -> str:
+    """Tells one secret from another without holding it: "" without one, or when it can't be read."""
+    try:
+        return hashlib.sha256(auth.secret_file.read().encode()).hexdigest()[:16] if auth else ""
+    except SecretUnreadable:
+        return ""
 
 
 async def exchange(session: aiohttp.ClientSession, provider: Provider) -> Exchange | Failure:

@@ -14,7 +14,7 @@ from exporter.config import Provider
 from exporter.exposition import render
 from exporter.providers.collector import Collector
 from exporter.providers.history import State
-from exporter.providers.verdict import Certainty, Kind
+from exporter.providers.kinds import Certainty, Kind
 from tests.bench.figure import Bench, Figure
 
 PROVIDERS = 1000
@@ -46,7 +46,18 @@ def scene() -> tuple[Collector, dict[str, State], dict[tuple[str, str, str], int
     kinds = list(Kind)
     states = {
         provider.name: State(
-            kinds[n % len(kinds)], Certainty.STATUS, "", 1e9 + n, n, 1e9, 1e9 + 2 * n, 1e9 + n, 0.1 + n / 7e3
+            kind=kinds[n % len(kinds)],
+            certainty=Certainty.STATUS,
+            reason="",
+            signature="",
+            since=1e9 + n,
+            streak=n,
+            watched_since=1e9,
+            last_probe=1e9 + 2 * n,
+            last_success=1e9 + n,
+            failing_since=None,
+            ok_credential="",
+            probe_seconds=0.1 + n / 7e3,
         )
         for n, provider in enumerate(providers)
     }

@@ -21,10 +21,10 @@ from exporter.__main__ import COMMAND as EXPORTER
 from exporter.config import ExporterConfig, Provider, UsageRule
 from exporter.exposition import render
 from exporter.metrics import EVENT_OUTCOMES, ExporterMetrics
+from exporter.providers.answer import FailureReason
 from exporter.providers.collector import Collector
 from exporter.providers.history import advance
-from exporter.providers.probe import FailureReason
-from exporter.providers.verdict import Certainty, Kind, Verdict
+from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
@@ -161,7 +161,7 @@ def full_name(name: str, kind: str) -> str:
 
 def third_parties() -> dict[str, Shape]:
     provider = Provider.model_validate({"name": "mail", "url": "http://x/", "owner": "me"})
-    state = advance(None, Verdict(Kind.OK, Certainty.STATUS, ""), 0.1, 1000.0)
+    state = advance(None, Verdict(Kind.OK, Certainty.STATUS, ""), "", 0.1, 1000.0)
     collector = Collector([provider])
     return shapes_of_text(render(collector.families({"mail": state}, {("mail", "ok", "200"): 1}), openmetrics=False))
 
