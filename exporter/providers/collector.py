@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from exporter.config import Provider
 from exporter.exposition import Family, line, series
+from exporter.providers.egress import suspected
 from exporter.providers.history import State
 from exporter.providers.kinds import Certainty, Kind
 
@@ -112,6 +113,12 @@ MEASURED: tuple[Column, ...] = (
 RESPONSES = Family("thirdparty_responses_total", "counter", "Answers by verdict and HTTP status, or why none came.")
 
 
+EGRESS = _gauge(
+    "thirdparty_egress_suspected",
+    "Whether several vendors stopped at once without a word: our own way out is the likeliest cause.",
+)
+
+
 class Collector:
     """Knows the label bytes of every provider's series; `families` adds the values."""
 
@@ -138,6 +145,7 @@ class Collector:
         known = [(provider, states[provider.name]) for provider in self._providers if provider.name in states]
         for index, column in enumerate(MEASURED):
             yield column.family, [self._block(index, column, provider, state) for provider, state in known]
+        yield EGRESS, [line(series(EGRESS.name, {}), suspected(known))] if self._providers else []
         counted = (item for item in responses.items() if item[0][0] in self._keys)
         yield RESPONSES, [line(self._response_key(key), count) for key, count in counted]
 
