@@ -22,7 +22,7 @@ help: ## list the targets
 
 install: .venv/.run $(TOOLS)/.$(SUITE) ## make the private environment in .venv, and fetch Prometheus and Alertmanager
 
-run: .venv/.run $(TOOLS)/.native ## start everything and tell the story; EXPORTER_CONFIG=... RECEIVER_CONFIG=... take your own
+run: .venv/.run $(TOOLS)/.native secrets ## start everything and tell the story; EXPORTER_CONFIG=... RECEIVER_CONFIG=... take your own
 	@$(BIN)/python -m tests.support.launch --binaries "$$(cat $(TOOLS)/.native)" $(PORTS) \
 	  $(if $(EXPORTER_CONFIG),--exporter-config '$(EXPORTER_CONFIG)') $(if $(RECEIVER_CONFIG),--receiver-config '$(RECEIVER_CONFIG)')
 
@@ -31,8 +31,8 @@ secrets: config/secrets/tocsin.token ## make the token that docker compose and c
 test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal $(ARGS)
 
-unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the quick tests only
-	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest tests/unit tests/contract $(ARGS)
+unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the tests without the whole chain
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contract $(ARGS)
 
 acceptance: .venv/.dev $(TOOLS)/.$(SUITE) ## the whole chain; SUITE=bookworm or SUITE=trixie chooses Debian's pair
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal tests/acceptance $(ARGS)

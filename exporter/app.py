@@ -31,7 +31,7 @@ from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure
 from toolkit.service import Background, Spawn, serve
-from toolkit.storage import Database, StorageUnavailable, migrate
+from toolkit.storage import Database, StorageUnavailable, lock_database, migrate
 
 SAVE_EVERY_SECONDS = 1.0
 """How much of a provider's past a crash can cost: states are saved together, this often."""
@@ -52,6 +52,7 @@ class Exporter:
     ) -> None:
         self.metrics = metrics
         self.ready = False
+        self._reloading = asyncio.Lock()
         self._options, self._ledger, self._session, self._now, self._log = options, ledger, session, now, log
         self._states: dict[str, State] = {}
         self._unsaved: set[str] = set()
@@ -76,6 +77,10 @@ class Exporter:
 
     async def reload(self) -> None:
         """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             config = await asyncio.to_thread(load, self._options)
         except ConfigError as error:
@@ -156,14 +161,15 @@ class Exporter:
 
     async def count_events(self, body: bytes, ndjson: bool) -> Counted:
         """Counts a body's events; they are in the ledger when this returns. Raises StorageUnavailable."""
-        counted = count(body, ndjson, self._table)
+        # in a thread: a large body must not hold up the probes and the health check
+        counted = await asyncio.to_thread(count, body, ndjson, self._table)
         if counted.deltas:
             await self._ledger.add(counted.deltas)
             for key, delta in counted.deltas.items():
                 self._counts[key] = self._counts.get(key, 0) + delta
         self.metrics.events.labels("matched").inc(counted.matched)
         self.metrics.events.labels("unmatched").inc(counted.unmatched)
-        self.metrics.events.labels("rejected").inc(len(counted.rejects))
+        self.metrics.events.labels("rejected").inc(counted.rejected)
         return counted
 
     def exposition(self, openmetrics: bool) -> bytes:
@@ -188,9 +194,11 @@ def load(options: Options) -> ExporterConfig:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     load(options)
+    lock = lock_database(options.storage)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
-    asyncio.run(_run(options, configure(options.log_level, options.log_format)))
+    with lock:
+        asyncio.run(_run(options, configure(options.log_level, options.log_format)))
     return 0
 
 

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from exporter.metrics import ExporterMetrics
-from exporter.usage.engine import MAX_REJECTS_NAMED, Counted
+from exporter.usage.engine import Counted
 from toolkit.httpserver import read_body
 
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -53,7 +53,7 @@ def routes(exporter: Served, metrics: ExporterMetrics, external_url: str) -> Ite
 
     async def events(request: web.Request) -> web.Response:
         counted = await exporter.count_events(await read_body(request), request.content_type in NDJSON_TYPES)
-        nothing_usable = counted.rejects and not counted.events
+        nothing_usable = counted.rejected and not counted.events
         return web.json_response(_told(counted), status=400 if nothing_usable else 200)
 
     return [
@@ -64,11 +64,11 @@ def routes(exporter: Served, metrics: ExporterMetrics, external_url: str) -> Ite
 
 
 def _told(counted: Counted) -> dict[str, object]:
-    named = [{"position": reject.position, "reason": reject.reason} for reject in counted.rejects[:MAX_REJECTS_NAMED]]
+    named = [{"position": reject.position, "reason": reject.reason} for reject in counted.rejects]
     return {
         "events": counted.events,
         "matched": counted.matched,
         "unmatched": counted.unmatched,
-        "rejected": len(counted.rejects),
+        "rejected": counted.rejected,
         "rejects": named,
     }

@@ -28,7 +28,7 @@ from toolkit.logs import Logger, configure, mask
 from toolkit.prometheus import Prometheus
 from toolkit.redaction import Redactor, secret_parts
 from toolkit.service import Background, Spawn, serve
-from toolkit.storage import Database, migrate
+from toolkit.storage import Database, lock_database, migrate
 
 
 class Receiver:
@@ -45,6 +45,7 @@ class Receiver:
         log: Logger,
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
+        self._reloading = asyncio.Lock()
         self._options, self._session, self._now, self._log = options, session, now, log
         self._deliverer = Deliverer(store, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
@@ -54,6 +55,10 @@ class Receiver:
 
     async def reload(self) -> None:
         """Puts the file's present content in force. Raises ConfigError and changes nothing when it is unusable."""
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             config = await asyncio.to_thread(load, self._options)
         except ConfigError as error:
@@ -133,10 +138,12 @@ def load(options: Options) -> ReceiverConfig:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     load(options)
+    lock = lock_database(options.storage)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them
     install_recorder()
-    asyncio.run(_run(options, configure(options.log_level, options.log_format)))
+    with lock:
+        asyncio.run(_run(options, configure(options.log_level, options.log_format)))
     return 0
 
 

@@ -1,7 +1,8 @@
 """The incident's state machine: (incident, what is known of each occurrence, events, now) -> what follows. Pure.
 
-An alert's occurrence (fingerprint, startsAt) only ever goes from firing to resolved, and a later occurrence of the
-same alert replaces an earlier one. So any order and any repetition of the same events ends in the same alerts.
+An alert's occurrence (fingerprint, startsAt) only ever goes from firing to resolved, a later occurrence of the same
+alert replaces an earlier one, and a resolve ends what began before its end. So any order and any repetition of the same
+events ends in the same alerts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -130,9 +131,11 @@ def _with_open(incident: Incident, event: AlertEvent, now: float) -> tuple[Incid
     held = _held(incident, event)
     if held is None:
         return incident, "never_fired_here"
-    if held.starts_at > event.starts_at:
+    ended = event.ends_at if event.ends_at is not None else now
+    if ended <= held.starts_at:
         return incident, "stale"
-    return _ends(incident, event, now)
+    # whatever its start: of two Prometheus servers the later may be heard first; Alertmanager then moves the start back
+    return _ends(incident, replace(event, starts_at=held.starts_at, ends_at=ended))
 
 
 def _fires(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:
@@ -150,11 +153,11 @@ def _fires(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:
     return changed, "fired_again" if anew else "joined"
 
 
-def _ends(incident: Incident, event: AlertEvent, now: float) -> tuple[Incident, Reason]:
+def _ends(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:
     changed = replace(incident, alerts=_with(incident.alerts, event))
     if changed.firing:
         return changed, "partly_resolved"
-    return replace(changed, state="resolved", resolved_at=event.ends_at or now), "resolved"
+    return replace(changed, state="resolved", resolved_at=event.ends_at), "resolved"
 
 
 def _held(incident: Incident, event: AlertEvent) -> AlertEvent | None:

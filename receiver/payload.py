@@ -13,6 +13,8 @@ from toolkit.clock import parse_rfc3339
 
 Reason = Literal["malformed", "wrong_version"]
 _MAX_FINGERPRINT = 128
+_LATEST = 7258118400.0
+"""The year 2200, in seconds since the epoch."""
 
 
 class PayloadError(Exception):
@@ -52,7 +54,7 @@ def parse(body: bytes) -> Notification:
     try:
         version = _version.decode(body).version
         if version != "4":
-            raise PayloadError("wrong_version", f"this is no webhook body of version 4: version is {version!r}")
+            raise PayloadError("wrong_version", f"this is no webhook body of version 4: version is {version[:40]!r}")
         decoded = _body.decode(body)
         alerts = tuple(_event(alert, index) for index, alert in enumerate(decoded.alerts))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -78,6 +80,9 @@ def _event(alert: _Alert, index: int) -> AlertEvent:
 
 def _instant(text: str, where: str) -> float:
     try:
-        return parse_rfc3339(text)
+        instant = parse_rfc3339(text)
     except (ValueError, OverflowError):
         raise PayloadError("malformed", f"{where}: {text[:40]!r} is no RFC 3339 time") from None
+    if not 0 < instant < _LATEST:
+        raise PayloadError("malformed", f"{where}: {text[:40]!r} is no time at which an alert can have been")
+    return instant

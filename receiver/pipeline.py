@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig
-from receiver.incidents import TOLD, Incident, advance
+from receiver.incidents import TOLD, Incident, Reason, Step, advance
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
@@ -20,7 +20,7 @@ from receiver.stages.correlate import correlate, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
-from receiver.stages.route import route, who_was_told
+from receiver.stages.route import Choice, route, who_was_told
 from receiver.store import Store
 from receiver.store.store import StoredEvent
 from toolkit.clock import Now
@@ -66,19 +66,19 @@ class Pipeline:
         if any(alert.status == "firing" for alert in watchdogs):
             self._metrics.watchdog_last_seen.set(now)
         self._count(watchdogs, others, new)
-        if new:
+        if any(new):
             self._awake.set()
-        return new
+        return sum(new)
 
     def _is_watchdog(self, alert: AlertEvent) -> bool:
         wanted = self.settings.config.watchdog
         return bool(wanted) and all(alert.labels.get(label) == value for label, value in wanted.items())
 
-    def _count(self, watchdogs: list[AlertEvent], others: list[AlertEvent], new: int) -> None:
+    def _count(self, watchdogs: list[AlertEvent], others: list[AlertEvent], new: list[bool]) -> None:
         for alert in watchdogs:
             self._metrics.alert_events.labels(alert.status, "watchdog").inc()
-        for index, alert in enumerate(others):
-            self._metrics.alert_events.labels(alert.status, "new" if index < new else "duplicate").inc()
+        for alert, is_new in zip(others, new, strict=True):
+            self._metrics.alert_events.labels(alert.status, "new" if is_new else "duplicate").inc()
 
     async def run(self) -> None:
         """Works on stored events until cancelled. What fails is tried again after RETRY_SECONDS."""
@@ -123,28 +123,45 @@ class Pipeline:
             return True
         return False
 
+    def _choices(self, step: Step, events: list[AlertEvent], told: list[str]) -> tuple[Reason | None, list[Choice]]:
+        """What is told, and to whom: of the end, whoever was told; of anything else, everybody that the routes name for
+        an alert that fires; and of an alert that joins, those of its routes that have not heard of the incident."""
+        config, incident = self.settings.config, step.incident
+        everyone = [target.name for target in config.targets]
+        if incident is None:
+            return None, []
+        if step.notice is not None and TOLD[step.notice] == "resolved":
+            return step.notice, list(who_was_told(told, everyone))
+        alerts = incident.firing if step.notice is not None else events
+        found: dict[str, Choice] = {}
+        for alert in alerts:
+            for choice in route(alert.labels, config.routes, everyone):
+                found.setdefault(choice.target, choice)
+
+        if step.notice is not None:
+            return step.notice, list(found.values())
+        newcomers = [choice for choice in found.values() if choice.target not in told]
+        return ("joined", newcomers) if newcomers and "joined" in step.reasons else (None, [])
+
     async def advance(self, key: str, stored: list[StoredEvent]) -> None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction."""
-        settings, events = self.settings, [one.event for one in stored]
-        before = await self._store.open_incident(key)
+        events = [one.event for one in stored]
+        before = await self._store.open_incident(key, (event.fingerprint for event in events))
         past = await self._store.past(event.occurrence for event in events)
-        step = advance(before, past, key, events, self._now())
-        notice = step.notice
+        step = advance(before, past, before.key if before is not None else key, events, self._now())
+        told = await self._store.told(before.id) if before is not None and before.id is not None else []
+        notice, choices = self._choices(step, events, told)
         enrichment = Enrichment()
         if step.incident is not None and notice is not None:
-            enrichment = await enrich(step.incident, settings.enrichers, self._metrics, self._log)
-
-        told = await self._store.told(before.id) if before is not None and before.id is not None else []
+            enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)
 
         def planned(incident: Incident) -> tuple[Planned, ...]:
             if notice is None:
                 return ()
-            everyone = [target.name for target in settings.config.targets]
-            if TOLD[notice] == "resolved":
-                choices = who_was_told(told, everyone)
-            else:
-                choices = route(incident.leading.labels, settings.config.routes, everyone)
-            return plan(incident, notice, enrichment, choices, settings.external_url)
+            # the configuration may have changed while the facts were gathered: who left it is not planned for
+            served = {target.name for target in self.settings.config.targets}
+            wanted = [choice for choice in choices if choice.target in served]
+            return plan(incident, notice, enrichment, wanted, self.settings.external_url)
 
         incident = await self._store.commit(step, before, stored, planned, self._now())
         for reason in step.reasons:

@@ -100,7 +100,7 @@ class Authenticator:
             return True
         scheme, _, rest = (header or "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._token_is_good(rest.strip().encode())
+            return self._token_is_good(rest.strip().encode(errors="surrogateescape"))
         if scheme.lower() == "basic":
             return await self._password_is_good(rest.strip())
         return False

@@ -69,15 +69,18 @@ class Prometheus:
             headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
             request = self._session.post(f"{self._url}/api/v1/query", data={"query": expression}, headers=headers)
             async with request as response:
-                body = await response.content.read(MAX_ANSWER_BYTES)
-                status = response.status
+                body, status = bytearray(), response.status
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise QueryFailed("refused", f"Prometheus answered more than {MAX_ANSWER_BYTES} bytes")
         except SecretUnreadable as error:
             raise QueryFailed("refused", str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise QueryFailed("unreachable", f"Prometheus can't be reached ({type(error).__name__})") from None
         if status >= 500:
             raise QueryFailed("unreachable", f"Prometheus answered {status}")
-        return _samples(status, body)
+        return _samples(status, bytes(body))
 
 
 def _samples(status: int, body: bytes) -> list[Sample]:

@@ -1,10 +1,11 @@
 """A durable SQLite database: WAL, synchronous=FULL, one writer at a time, and one error for "can't store now"."""
 
 import asyncio
+import fcntl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import alembic.command
 import alembic.config
@@ -44,6 +45,21 @@ def sqlite_url(url: str | None, folder: Path, name: str) -> URL:
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise ValueError(f"--storage.url: only sqlite:///path is supported, not {parsed.get_backend_name()}://")
     return parsed
+
+
+def lock_database(url: URL) -> IO[bytes]:
+    """Makes sure that one process at a time uses the database at `url`, until the file returned is closed.
+
+    A second one would take what the first is sending for the remains of a dead process, and send it again. Raises
+    ValueError when another holds it.
+    """
+    lock = Path(f"{url.database}.lock").open("wb")  # noqa: SIM115 - it stays open for as long as the lock is held
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ValueError(f"{url.database} is in use by another process; give each one its own --storage.path") from None
+    return lock
 
 
 def migrate(url: URL, scripts: Path) -> None:

@@ -1,5 +1,6 @@
 """A request's bytes -> counts per series. Pure: what is stored and answered is the caller's."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,9 @@ class Counted:
     events: int
     matched: int
     deltas: Mapping[SeriesKey, int]
+    rejected: int
     rejects: tuple[Reject, ...]
+    """The first MAX_REJECTS_NAMED of the rejected."""
 
     @property
     def unmatched(self) -> int:
@@ -43,28 +46,26 @@ def count(body: bytes, ndjson: bool, table: Mapping[str, tuple[CompiledRule, ...
     """
     deltas: Counter[SeriesKey] = Counter()
     events = matched = 0
-    rejects: list[Reject] = []
+    rejected, rejects = 0, list[Reject]()
     for position, item in _lines(body) if ndjson else _values(body):
-        if isinstance(item, Reject):
-            rejects.append(item)
-            continue
-        reason = _why_no_event(item)
-        if reason:
-            rejects.append(Reject(position, reason))
+        reject = item if isinstance(item, Reject) else _why_no_event(item, position)
+        if reject is not None:
+            rejected += 1
+            rejects += [reject] if len(rejects) < MAX_REJECTS_NAMED else []
             continue
         events += 1
         found = [key for rule in table.get(item["event"], ()) if (key := rule.series_of(item)) is not None]
         deltas.update(found)
         matched += bool(found)
-    return Counted(events, matched, dict(deltas), tuple(rejects))
+    return Counted(events, matched, dict(deltas), rejected, tuple(rejects))
 
 
-def _why_no_event(item: Any) -> str:
+def _why_no_event(item: Any, position: int) -> Reject | None:
     if not isinstance(item, dict):
-        return "not a JSON object"
+        return Reject(position, "not a JSON object")
     if not isinstance(item.get("event"), str):
-        return "the field 'event' is missing or no text"
-    return ""
+        return Reject(position, "the field 'event' is missing or no text")
+    return None
 
 
 def _values(body: bytes) -> Iterator[tuple[int, Any]]:
@@ -73,7 +74,7 @@ def _values(body: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(body.split(b"\n"), start=1):
+    for number, line in enumerate(io.BytesIO(body), start=1):
         if line.strip():
             yield number, _decode(line, number)
 

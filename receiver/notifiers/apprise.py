@@ -17,7 +17,7 @@ from typing import Any, Literal
 import apprise
 import requests
 
-from receiver.outbox import Receipt
+from receiver.outbox import Receipt, Result
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
 
@@ -80,7 +80,7 @@ class AppriseTarget:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
         url = self._read_url()
         self._hung += 1
-        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind)))
+        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind, self._timeout)))
         sending.add_done_callback(self._ended)
         done, _ = await asyncio.wait({sending}, timeout=self._timeout)
         if not done:
@@ -96,28 +96,35 @@ def _asset() -> apprise.AppriseAsset:
     return apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", service_timeout=0, async_mode=False)
 
 
-def _send(url: str, title: str, body: str, kind: Literal["failure", "success"]) -> Receipt:
+def _send(url: str, title: str, body: str, kind: Literal["failure", "success"], timeout: float) -> Receipt:
     outcomes: list[Outcome] = []
     _outcomes.set(outcomes)
     sender = apprise.Apprise(asset=_asset())
     if not sender.add(url):
         return Receipt("failed", "Apprise can't use the URL")
+    for service in sender:
+        # Apprise gives up on a socket after 4 s of its own, and a slow sink would get the message again and again
+        service.socket_connect_timeout = service.socket_read_timeout = timeout
     sent = bool(sender.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT))
-    return _receipt(sent, outcomes[-1] if outcomes else None, Redactor(secret_parts(url)))
+    return _receipt(sent, outcomes, Redactor(secret_parts(url)))
 
 
-def _receipt(sent: bool, last: Outcome | None, redact: Redactor) -> Receipt:
+def _receipt(sent: bool, outcomes: list[Outcome], redact: Redactor) -> Receipt:
+    if not outcomes:
+        return Receipt("sent" if sent else "failed", "" if sent else "the service refused or could not be reached")
+    last = outcomes[-1]
+    reached = any(isinstance(one, requests.Response) and one.ok for one in outcomes)
+    failed: Result = "unknown" if reached or any(map(_may_have_arrived, outcomes)) else "failed"
     if isinstance(last, requests.Response):
         words = printable(redact(last.text.strip()))[:_DETAIL_LIMIT]
-        return Receipt("sent" if sent else "failed", words, last.status_code, _retry_after(last))
-    if last is None or sent:
-        return Receipt("sent" if sent else "failed", "" if sent else "the service refused or could not be reached")
-    detail = f"no answer ({type(last).__name__})"
-    return Receipt("unknown" if _may_have_arrived(last) else "failed", detail)
+        return Receipt("sent" if sent else failed, words, last.status_code, _retry_after(last))
+    return Receipt("sent" if sent else failed, "" if sent else f"no answer ({type(last).__name__})")
 
 
-def _may_have_arrived(error: requests.RequestException) -> bool:
+def _may_have_arrived(error: Outcome) -> bool:
     """Whether the request was under way when it failed. Not when there was no connection to send it on."""
+    if isinstance(error, requests.Response):
+        return error.status_code == 504  # a gateway gave up on a sink that may still have taken it
     if isinstance(error, requests.ConnectTimeout):
         return False
     if isinstance(error, requests.ConnectionError):

@@ -136,6 +136,10 @@ class Deliverer:
         )
         try:
             title, body = self._render(row.message, row.may_repeat)
+        except Exception as error:  # noqa: BLE001 - a message that can't be written must not hold up the others
+            self._log.exception("a message could not be written", id=row.id)
+            return Receipt("failed", f"internal error: {type(error).__name__}")
+        try:
             receipt: Receipt = await tries(sink.send, title, body, kind)
         except SecretUnreadable as error:
             return Receipt("failed", str(error))

@@ -36,7 +36,7 @@ def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external
     return Message(
         incident=incident.id or 0,
         revision=incident.revision,
-        status=TOLD[notice],
+        status=TOLD.get(notice, "firing"),
         reason=notice,
         severity=incident.severity,
         alert=alert.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +20,9 @@ from toolkit.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 REFUSED_KEPT = 100
-"""How many refused bodies are kept: enough to see what is wrong, bounded whatever is sent."""
+REFUSED_BYTES = 1024 * 1024
+REFUSED_DETAIL = 500
+"""How many refused bodies are kept, and how much of each: enough to see what is wrong, bounded whatever is sent."""
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
@@ -48,12 +50,12 @@ class Store:
 
     # --- intake
 
-    async def add_events(self, found: Sequence[AlertEvent], now: float) -> int:
-        """Stores what is new and returns how many that were. On disk when this returns."""
+    async def add_events(self, found: Sequence[AlertEvent], now: float) -> list[bool]:
+        """Stores what is new and says of each whether it was. On disk when this returns."""
         if not found:
-            return 0
+            return []
         statement = insert(events).on_conflict_do_nothing()
-        new = 0
+        new: list[bool] = []
         async with self._database.write() as connection:
             for event in found:
                 row = {
@@ -64,11 +66,12 @@ class Store:
                     "ends_at": event.ends_at or 0.0,
                     "event_json": _encode(event).decode(),
                 }
-                new += (await connection.execute(statement, row)).rowcount
+                new.append((await connection.execute(statement, row)).rowcount == 1)
         return new
 
     async def keep_refused(self, body: bytes, reason: str, detail: str, now: float) -> None:
-        """Keeps a refused body for a person to look at; the oldest beyond REFUSED_KEPT go."""
+        """Keeps the beginning of a refused body for a person to look at; the oldest beyond REFUSED_KEPT go."""
+        body, detail = body[:REFUSED_BYTES], detail[:REFUSED_DETAIL]
         async with self._database.write() as connection:
             await connection.execute(
                 insert(refused), {"received_at": now, "reason": reason, "detail": detail, "body": body}
@@ -86,10 +89,16 @@ class Store:
 
     # --- incidents
 
-    async def open_incident(self, key: str) -> Incident | None:
-        """The open incident with this correlation key."""
+    async def open_incident(self, key: str, fingerprints: Iterable[str] = ()) -> Incident | None:
+        """The open incident that holds one of these alerts, else the one with this correlation key.
+
+        The alerts come first: the labels that make a key may have been changed by a reload since it was opened.
+        """
+        is_open = incidents.c.state == "open"
+        holds = select(alerts.c.incident_id).where(alerts.c.fingerprint.in_(list(fingerprints)[:500]))
         async with self._database.read() as connection:
-            return await _incident(connection, (incidents.c.key == key) & (incidents.c.state == "open"))
+            held = await _incident(connection, is_open & incidents.c.id.in_(holds))
+            return held or await _incident(connection, is_open & (incidents.c.key == key))
 
     async def past(self, occurrences: Iterable[Occurrence]) -> dict[Occurrence, Status]:
         """How these occurrences stand, as far as we know them."""
@@ -122,6 +131,10 @@ class Store:
                     update(events).where(events.c.id == stored.id).values(processed_at=now, reason=reason)
                 )
             if incident is not None:
+                # an alert may have been ended by the resolve of another start of it
+                for alert in set_apart(incident, before):
+                    await _save_alert(connection, alert, incident.id)
+            if incident is not None:
                 received_at = min(stored.received_at for stored in handled)
                 for planned in plan(incident):
                     await connection.execute(insert(outbox), _outbox_row(incident, planned, received_at, now))
@@ -141,15 +154,7 @@ class Store:
 
         A row waits for earlier revisions of its incident, so that a resolve never overtakes its firing.
         """
-        earlier = outbox.alias()
-        unfinished_before = exists().where(
-            earlier.c.incident_id == outbox.c.incident_id,
-            earlier.c.target == outbox.c.target,
-            earlier.c.revision < outbox.c.revision,
-            earlier.c.state.in_(UNFINISHED),
-        )
-        due = (outbox.c.target == target) & (outbox.c.next_attempt_at <= now) & outbox.c.finished_at.is_(None)
-        query = select(outbox).where(due, outbox.c.state != "sending", ~unfinished_before)
+        query = select(outbox).where(_waiting(target), outbox.c.next_attempt_at <= now)
         async with self._database.write() as connection:
             row = (await connection.execute(query.order_by(outbox.c.id).limit(1))).mappings().first()
             if row is None:
@@ -196,8 +201,7 @@ class Store:
 
     async def next_due(self, target: str) -> float | None:
         """When the next row for `target` is due, or None when none waits."""
-        query = select(func.min(outbox.c.next_attempt_at))
-        query = query.where(outbox.c.target == target, outbox.c.finished_at.is_(None), outbox.c.state != "sending")
+        query = select(func.min(outbox.c.next_attempt_at)).where(_waiting(target))
         async with self._database.read() as connection:
             due: float | None = (await connection.execute(query)).scalar()
         return due
@@ -274,6 +278,25 @@ class Figures:
     outbox: Mapping[str, int]
     oldest_planned_at: float
     unprocessed: int
+
+
+def _waiting(target: str) -> ColumnElement[bool]:
+    """The rows of a target that wait, and for nothing but their time: no earlier revision is unfinished."""
+    earlier = outbox.alias()
+    unfinished_before = exists().where(
+        earlier.c.incident_id == outbox.c.incident_id,
+        earlier.c.target == outbox.c.target,
+        earlier.c.revision < outbox.c.revision,
+        earlier.c.state.in_(UNFINISHED),
+    )
+    own = (outbox.c.target == target) & outbox.c.finished_at.is_(None) & (outbox.c.state != "sending")
+    return own & ~unfinished_before
+
+
+def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEvent]:
+    """The alerts of `incident` that are no longer as they were `before`."""
+    known = {alert.occurrence: alert.status for alert in before.alerts} if before is not None else {}
+    return (alert for alert in incident.alerts if known.get(alert.occurrence) != alert.status)
 
 
 async def _incident(connection: AsyncConnection, condition: Any) -> Incident | None:

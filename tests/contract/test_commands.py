@@ -83,7 +83,7 @@ class Process:
         raise AssertionError(self.log.read_text())
 
     def says(self, words: str) -> None:
-        for _ in range(100):
+        for _ in range(400):
             if words in self.log.read_text():
                 return
             time.sleep(0.05)
@@ -344,3 +344,10 @@ def test_a_browser_may_show_the_token_as_a_password(service: str, tmp_path: Path
             shown = base64.b64encode(f"{user}:a-token-for-tests".encode()).decode()
             assert one.get("/metrics", Authorization=f"Basic {shown}")[0] == 200
         assert one.get("/metrics", Authorization="Basic YTpi")[0] == 401
+
+
+def test_a_second_process_on_one_database_is_refused_before_it_does_anything(service: str, tmp_path: Path) -> None:
+    with started(service, tmp_path):
+        done = run(service, "run", f"--config.file={service}.yml", "--web.listen-address=127.0.0.1:0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "is in use by another process" in done.stderr

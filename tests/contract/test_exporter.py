@@ -49,6 +49,21 @@ async def test_events_are_counted_and_told_apart(start_exporter: StartExporter) 
     assert 'usage_rule_events_total{rule="checkouts"} 2\n' in text
 
 
+async def test_counts_add_up_over_requests(start_exporter: StartExporter) -> None:
+    client, _ = await start_exporter(SHOP)
+    for _i in range(3):
+        await client.post("/v1/events", json={"event": "checkout", "plan": "pro"}, headers=AUTH)
+    assert 'shop_checkouts_total{plan="pro"} 3\n' in await (await client.get("/metrics", headers=AUTH)).text()
+
+
+async def test_a_header_that_is_no_text_is_unauthorized(start_exporter: StartExporter) -> None:
+    client, _ = await start_exporter(SHOP)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \xff\r\nConnection: close\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+    writer.close()
+
+
 async def test_a_body_of_nothing_usable_is_a_bad_request(start_exporter: StartExporter) -> None:
     client, _ = await start_exporter(SHOP)
     answer = await client.post("/v1/events", data=b"hello", headers=AUTH)

@@ -161,22 +161,16 @@ async def test_routes_send_to_who_is_concerned(start_receiver: StartReceiver, si
     assert sink.titles[0].startswith("[WARNING FIRING] Bill it is")
 
 
-async def test_a_resolve_goes_to_whoever_was_told_though_the_labels_lead_elsewhere_by_then(
-    start_receiver: StartReceiver, sink: Sink
+async def test_a_resolve_goes_to_whoever_was_told_though_the_routes_lead_elsewhere_by_then(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
 ) -> None:
-    more = "routes:\n  - {match: {owner: finance}, targets: [inbox]}\n  - {targets: []}\n"
-    client, receiver = await start_receiver(config(sink, more))
-    await post(client, alert(owner="finance"))
+    client, receiver = await start_receiver(config(sink))
+    await post(client, alert())
     await settle(receiver, sink, 1)
-    await post(client, alert(owner="platform", severity="critical"))
-    await settle(receiver, sink, 1)
-    await post(
-        client,
-        alert(owner="finance", status="resolved"),
-        alert(owner="platform", severity="critical", status="resolved"),
-    )
+    (folder / "receiver.yml").write_text(config(sink, "routes: [{targets: []}]\n"))
+    assert (await client.post("/-/reload", headers=AUTH)).status == 200
+    await post(client, alert(status="resolved"))
     await settle(receiver, sink, 2)
-    assert sink.titles[1].startswith("[RESOLVED]")
 
 
 async def test_what_waits_for_a_target_that_is_gone_is_given_up_and_said(
@@ -195,6 +189,53 @@ async def test_what_waits_for_a_target_that_is_gone_is_given_up_and_said(
     )
     assert await metric(client, 'tocsin_receiver_deliveries_total{result="dead",target="inbox"} 1.0')
     assert await metric(client, "tocsin_receiver_outbox_oldest_timestamp_seconds 0.0")
+
+
+async def test_another_team_whose_alert_joins_is_told_too_and_once(start_receiver: StartReceiver, sink: Sink) -> None:
+    more = "routes:\n  - {match: {team: search}, targets: [inbox]}\n  - {targets: []}\n"
+    client, receiver = await start_receiver(config(sink, more))
+    await post(client, alert(team="billing"))
+    await settle(receiver, sink, 0)
+    await post(client, alert(team="search"))
+    await settle(receiver, sink, 1)
+    await post(client, alert(team="search", pod="2"))
+    await settle(receiver, sink, 1)
+
+
+async def test_a_resolve_finds_its_incident_after_the_correlation_was_changed(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await post(client, alert(pod="1"))
+    await settle(receiver, sink, 1)
+    (folder / "receiver.yml").write_text(config(sink, "correlation: {labels: [alertname, pod]}\n"))
+    await client.post("/-/reload", headers=AUTH)
+    await post(client, alert(pod="1", status="resolved"))
+    await settle(receiver, sink, 2)
+
+
+async def test_a_partial_resolve_is_counted_as_what_it_is(start_receiver: StartReceiver, sink: Sink) -> None:
+    client, _ = await start_receiver(config(sink))
+    await post(client, alert(pod="1"), alert(pod="2"))
+    await post(client, alert(pod="1"), alert(pod="2", status="resolved"))
+    assert await metric(client, 'tocsin_receiver_alert_events_total{outcome="new",status="resolved"} 1.0')
+    assert await metric(client, 'tocsin_receiver_alert_events_total{outcome="duplicate",status="firing"} 1.0')
+
+
+async def test_a_message_whose_outcome_was_lost_says_that_it_may_be_a_repeat(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    sink.status = 504
+    await post(client, alert())
+    await settle(receiver, sink, 0)
+    sink.status = 200
+    with sqlite3.connect(folder / "data" / "receiver.db") as database:
+        assert database.execute("select state from outbox").fetchall() == [("unknown",)]
+        database.execute("update outbox set next_attempt_at = 0")
+    await asyncio.sleep(3)
+    assert len(sink.titles) == 1
+    assert sink.titles[0].endswith("(may be a repeat)")
 
 
 async def test_the_watchdog_is_noted_and_tells_nobody(start_receiver: StartReceiver, sink: Sink) -> None:

@@ -52,7 +52,7 @@ def main() -> int:
     except PortTaken as error:
         print(error, file=sys.stderr)
         return 1
-    if stack.sandboxed:
+    if stack.staged:
         shutil.rmtree(stack.folder / "data", ignore_errors=True)  # the story begins anew each time
     stack.prepare()
     return _run(stack)
@@ -79,12 +79,19 @@ def _run(stack: Stack) -> int:
 
 def _story_arguments(stack: Stack) -> list[str]:
     given = [part for name, port in vars(stack.ports).items() for part in (f"--{name}-port", str(port))]
-    return [*given, "--token-file", str(stack.token_file), *([] if stack.sandboxed else ["--no-sandbox"])]
+    for service in ("exporter", "receiver"):
+        token = stack.token_of(service)
+        given += [f"--{service}-token-file", str(token)] if token is not None else []
+    given += [] if stack.sandboxed else ["--no-sandbox"]
+    return given + ([] if stack.staged else ["--watch-only"])
 
 
 def _last_words(log_file: Path) -> str:
-    lines = log_file.read_text(encoding="utf-8").splitlines()[-25:]
-    return "\n".join(["A process ended by itself, so the others were stopped:", *lines, f"All of it: {log_file}"])
+    lines = log_file.read_text(encoding="utf-8").splitlines()
+    ended = next((line for line in lines if "system" in line and " stopped (rc=" in line), "")
+    name = ended.partition("| ")[2].partition(" ")[0]
+    own = [line for line in lines if f" {name} " in line.partition("|")[0]][-12:]
+    return "\n".join([f"The {name} ended by itself, so the others were stopped:", *own, f"All of it: {log_file}"])
 
 
 def _arguments() -> argparse.Namespace:

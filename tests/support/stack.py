@@ -94,8 +94,21 @@ class Stack:
 
     @property
     def sandboxed(self) -> bool:
-        """Whether the sandbox takes part."""
+        """Whether the sandbox takes part: it is the vendor, or the inbox, of whoever brings only one configuration."""
+        return self.exporter_config is None or self.receiver_config is None
+
+    @property
+    def staged(self) -> bool:
+        """Whether the story acts by itself: with anybody's own configuration it only watches."""
         return self.exporter_config is None and self.receiver_config is None
+
+    def token_of(self, service: str) -> Path | None:
+        """The file of the token that a service asks for; None when it asks for none."""
+        own = self.exporter_config if service == "exporter" else self.receiver_config
+        if own is None:
+            return self.token_file
+        named = ((_yaml(own) or {}).get("auth") or {}).get("bearer_token_files") or []
+        return own.parent / named[0] if named else None
 
     @property
     def token_file(self) -> Path:
@@ -114,8 +127,11 @@ class Stack:
             target = [{"targets": [f"127.0.0.1:{getattr(self.ports, job)}"]}]
             (self.folder / "targets" / f"{job}.yml").write_text(yaml.safe_dump(target))
         (self.folder / "targets" / "node.yml").write_text("[]\n")
-        prometheus = local_prometheus(_yaml(CONFIG / "prometheus.yml"), self.folder, self.pace)
-        alertmanager = local_alertmanager(_yaml(CONFIG / "alertmanager.yml"), self.folder, self.ports, self.pace)
+        tokens = {service: self.token_of(service) for service in ("exporter", "receiver")}
+        prometheus = local_prometheus(_yaml(CONFIG / "prometheus.yml"), tokens, self.pace)
+        alertmanager = local_alertmanager(
+            _yaml(CONFIG / "alertmanager.yml"), tokens, self.folder, self.ports, self.pace
+        )
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(prometheus, sort_keys=False))
         (self.folder / "alertmanager.yml").write_text(yaml.safe_dump(alertmanager, sort_keys=False))
         receiver_auth = "{}" if self.links_are_open else "{bearer_token_files: [secrets/tocsin.token]}"
@@ -165,24 +181,30 @@ class Stack:
         ]
 
 
-def local_prometheus(config: Mapping[str, Any], folder: Path, pace: Pace) -> dict[str, Any]:
+Tokens = Mapping[str, Path | None]
+
+
+def local_prometheus(config: Mapping[str, Any], tokens: Tokens, pace: Pace) -> dict[str, Any]:
     """`config/prometheus.yml` for one machine: our own targets and secrets, the shipped rules, a faster pace."""
     local = {**config, "global": {**config["global"], "scrape_interval": pace.interval}}
     local["global"]["evaluation_interval"] = pace.interval
     local["rule_files"] = [str(CONFIG / rule) for rule in config["rule_files"]]
-    jobs = [{**job, **_with_token(job, folder)} for job in config["scrape_configs"]]
-    local["scrape_configs"] = jobs
+    local["scrape_configs"] = [
+        _with_token(job, tokens.get(job["job_name"].removeprefix("tocsin-"))) for job in config["scrape_configs"]
+    ]
     return local
 
 
-def local_alertmanager(config: Mapping[str, Any], folder: Path, ports: Ports, pace: Pace) -> dict[str, Any]:
+def local_alertmanager(
+    config: Mapping[str, Any], tokens: Tokens, folder: Path, ports: Ports, pace: Pace
+) -> dict[str, Any]:
     """`config/alertmanager.yml` for one machine: the receiver's address, and the sandbox in the pager's place."""
     receivers = []
     for receiver in config["receivers"]:
         local = dict(receiver)
         for hook in local.get("webhook_configs", []):
             hook["url"] = hook["url"].replace("http://receiver:9971", ports.url("receiver"))
-            hook["http_config"] = {**hook["http_config"], **_with_token(hook["http_config"], folder)}
+            hook["http_config"] = _with_token(hook["http_config"], tokens["receiver"])
         for pager in local.get("pagerduty_configs", []):
             pager["url"] = f"{ports.url('sandbox')}/v2/enqueue"
             pager["routing_key_file"] = str(folder / "secrets" / "pagerduty.key")
@@ -195,10 +217,12 @@ def local_alertmanager(config: Mapping[str, Any], folder: Path, ports: Ports, pa
     return {**config, "route": route, "receivers": receivers}
 
 
-def _with_token(part: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    if "authorization" not in part:
-        return {}
-    return {"authorization": {"credentials_file": str(folder / "secrets" / "tocsin.token")}}
+def _with_token(part: Mapping[str, Any], token: Path | None) -> dict[str, Any]:
+    """`part` with the token's place on this machine, or without one where nobody asks for it."""
+    rest = {name: value for name, value in part.items() if name != "authorization"}
+    if "authorization" in part and token is not None:
+        rest["authorization"] = {"credentials_file": str(token.resolve())}
+    return rest
 
 
 def _yaml(path: Path) -> Any:

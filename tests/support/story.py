@@ -5,6 +5,7 @@ Act one: the bill is left unpaid, and paid again. Act two: checkouts stop, and f
 
 import argparse
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
@@ -28,8 +29,16 @@ COLOURS = {"firing": "red", "delivered": "red", "resolved": "green", "pending": 
 class Story:
     """Watches the stack's HTTP APIs and prints each change once."""
 
-    def __init__(self, ports: Ports, session: aiohttp.ClientSession, console: Console) -> None:
-        self._ports, self._session, self._console = ports, session, console
+    def __init__(
+        self,
+        ports: Ports,
+        session: aiohttp.ClientSession,
+        tokens: dict[str, str],
+        console: Console,
+        tell_deliveries: bool,
+    ) -> None:
+        self._ports, self._session, self._tokens, self._console = ports, session, tokens, console
+        self._tell_deliveries = tell_deliveries
         self._started = time.monotonic()
         self._known: dict[str, str] = {}
         self._shown = 0
@@ -79,11 +88,28 @@ class Story:
             if self._known.pop(key).startswith("firing"):
                 self.tell("ended", f"Prometheus: {key.removeprefix('alert ')} no longer fires")
         for incident in (await self._get("receiver", "/v1/incidents"))["incidents"]:
+            async for news in self._deliveries(incident["id"]):
+                yield news
             name = incident["alerts"][0]["labels"].get("alertname", "")
             yield (
                 f"incident {incident['id']}",
                 "incident",
                 f"receiver: incident {incident['id']} ({name}) is {incident['state']}",
+            )
+
+    async def _deliveries(self, incident: int) -> AsyncIterator[tuple[str, str, str]]:
+        """What became of each message, where the inbox doesn't show it."""
+        for notice in (
+            (await self._get("receiver", f"/v1/incidents/{incident}"))["notices"] if self._tell_deliveries else ()
+        ):
+            detail = notice["deliveries"][-1]["detail"] if notice["deliveries"] else ""
+            text = (
+                f"receiver: incident {incident}, message {notice['revision']} to {notice['target']}: {notice['state']}"
+            )
+            yield (
+                f"notice {notice['id']}",
+                "delivery",
+                text + (f" ({detail})" if notice["state"] != "sent" and detail else ""),
             )
 
     def _verdicts(self, metrics: str) -> Iterator[tuple[str, str]]:
@@ -149,22 +175,25 @@ class Story:
             await asyncio.sleep(0.1)
 
     async def _text(self, name: str, path: str) -> str:
-        async with self._session.get(f"{self._ports.url(name)}{path}") as response:
-            return await response.text()
+        headers = {"Authorization": f"Bearer {self._tokens[name]}"} if name in self._tokens else {}
+        async with self._session.get(f"{self._ports.url(name)}{path}", headers=headers) as response:
+            text = await response.text()
+            if response.status != 200:
+                raise RuntimeError(f"{name} answered {response.status} to {path}: {text[:200]}")
+            return text
 
     async def _get(self, name: str, path: str) -> Any:
-        async with self._session.get(f"{self._ports.url(name)}{path}") as response:
-            return await response.json()
+        return json.loads(await self._text(name, path))
 
     async def _post(self, path: str) -> None:
         async with self._session.post(f"{self._ports.url('sandbox')}{path}"):
             pass
 
 
-def addresses(console: Console, ports: Ports, sandboxed: bool, token_file: Path, log: Path) -> None:
+def addresses(console: Console, ports: Ports, sandboxed: bool, token_file: Path | None, log: Path) -> None:
     rows = [
         ("inbox", ports.url("sandbox"), "the responder's messages, a vendor to leave unpaid, a shop to close"),
-        ("Prometheus", f"{ports.url('prometheus')}/alerts", "the rules of config/rules/ at work"),
+        ("Prometheus", f"{ports.url('prometheus')}/", "the rules of config/rules/ at work"),
         ("Alertmanager", f"{ports.url('alertmanager')}/api/v2/alerts", "what it holds and silences"),
         ("exporter", f"{ports.url('exporter')}/metrics", "what is measured (wants the token)"),
         ("receiver", f"{ports.url('receiver')}/v1/incidents", "what was told, to whom"),
@@ -172,27 +201,32 @@ def addresses(console: Console, ports: Ports, sandboxed: bool, token_file: Path,
     console.print("[bold]Tocsin[/] is starting: exporter, receiver, Prometheus, Alertmanager")
     for name, url, about in rows if sandboxed else rows[1:]:
         console.print(f"  [bold]{name:<13}[/]{url:<40} [dim]{about}[/]", soft_wrap=True)
-    console.print(f"  [bold]{'token, logs':<13}[/]{token_file} , {log}\n", soft_wrap=True)
+    if token_file is not None:
+        console.print(f"  [bold]{'token':<13}[/]{token_file}", soft_wrap=True)
+    console.print(f"  [bold]{'logs':<13}[/]{log}\n", soft_wrap=True)
 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for field in fields(Ports):
         parser.add_argument(f"--{field.name}-port", type=int, default=field.default)
-    parser.add_argument("--token-file", type=Path, required=True)
+    for service in ("exporter", "receiver"):
+        parser.add_argument(f"--{service}-token-file", type=Path)
+    parser.add_argument("--watch-only", action="store_true", help="don't act, only tell")
     parser.add_argument("--log", type=Path, required=True)
     parser.add_argument("--no-sandbox", dest="sandboxed", action="store_false")
     arguments = parser.parse_args()
     ports = Ports(**{field.name: getattr(arguments, f"{field.name}_port") for field in fields(Ports)})
     console = Console(highlight=False)
-    addresses(console, ports, arguments.sandboxed, arguments.token_file, arguments.log)
-    headers = {"Authorization": f"Bearer {arguments.token_file.read_text().strip()}"}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        story = Story(ports, session, console)
+    files = {service: getattr(arguments, f"{service}_token_file") for service in ("exporter", "receiver")}
+    tokens = {service: file.read_text().strip() for service, file in files.items() if file is not None}
+    addresses(console, ports, arguments.sandboxed, files["exporter"], arguments.log)
+    async with aiohttp.ClientSession() as session:
+        story = Story(ports, session, tokens, console, arguments.watch_only)
         await story.ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(story.watch(arguments.sandboxed))
-            if arguments.sandboxed:
+            if not arguments.watch_only:
                 group.create_task(story.act())
 
 

@@ -11,6 +11,7 @@ from receiver.notifiers.apprise import MOST_HUNG_SENDS, AppriseTarget, install_r
 from receiver.outbox import Receipt
 
 CANARY = "canary-4711-secret"
+TIMEOUT, HANGS = 2.0, 3.0
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -52,12 +53,17 @@ async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 
 
 async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(HANGS)
+
+
+async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(5)  # longer than Apprise waits by itself
+    await answer(200)(reader, writer)
 
 
 async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _i in range(15):
+    for _i in range(30):
         writer.write(b".")
         await asyncio.sleep(0.1)
 
@@ -69,6 +75,7 @@ SINKS: list[tuple[str, Behave, str, int | None, float | None]] = [
     ("429 with Retry-After", answer(429, "Retry-After: 17\r\n"), "failed", 429, 17.0),
     ("429 with an endless Retry-After", answer(429, "Retry-After: 999999\r\n"), "failed", 429, 3600.0),
     ("404", answer(404), "failed", 404, None),
+    ("a gateway that gave up on the sink", answer(504), "unknown", 504, None),
     ("reset after the request", reset, "unknown", None, None),
     ("a hang", hang, "unknown", None, None),
     ("an endless drip", drip, "unknown", None, None),
@@ -82,7 +89,7 @@ async def test_a_sinks_answer_becomes_a_receipt(
     behave: Behave, result: str, status: int | None, retry_after: float | None
 ) -> None:
     async with sink(behave) as port:
-        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=1.0).send(
+        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
             "t", "b", "failure"
         )
     assert (receipt.result, receipt.http_status, receipt.retry_after) == (result, status, retry_after)
@@ -96,7 +103,7 @@ async def test_a_sink_that_is_not_there_was_surely_not_told() -> None:
 
 async def test_what_the_sink_says_is_kept_without_our_secret() -> None:
     async with sink(answer(400, body=f"no such hook: {CANARY}\nsecond line\x1b[2J")) as port:
-        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=1.0).send(
+        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
             "t", "b", "failure"
         )
     assert receipt.detail == "no such hook: ***\nsecond line\\x1b[2J"
@@ -125,14 +132,15 @@ async def test_each_of_many_sends_at_once_gets_its_own_receipt() -> None:
 
 
 async def test_sends_that_hang_are_left_alone_but_not_without_end() -> None:
-    async with sink(hang) as port:
-        target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=0.05)
+    # a drip outlasts any timeout of a socket: only the thread's own end frees its place
+    async with sink(drip) as port:
+        target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=0.4)
         receipts = [await target.send("t", "b", "failure") for _ in range(MOST_HUNG_SENDS + 1)]
         assert [receipt.result for receipt in receipts] == ["unknown"] * MOST_HUNG_SENDS + ["failed"]
         assert "still hang" in receipts[-1].detail
-        await asyncio.sleep(2)
+        await asyncio.sleep(HANGS + 1)
         assert (await target.send("t", "b", "failure")).result == "unknown"
-        await asyncio.sleep(2)
+        await asyncio.sleep(HANGS + 1)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +156,9 @@ def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
     problem = url_problem(url)
     assert problem
     assert CANARY not in problem
+
+
+async def test_a_slow_sink_is_waited_for_as_long_as_its_timeout_says() -> None:
+    async with sink(slow) as port:
+        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=15.0).send("t", "b", "failure")
+    assert (receipt.result, receipt.http_status) == ("sent", 200)

@@ -54,12 +54,13 @@ TIMELINES = [
     ("a second alert joins", [fires("a"), fires("b"), ends("a"), ends("b")], ["opened", "joined", "partly_resolved", "resolved"]),
     ("a worse one is told", [fires("a"), fires("b", severity="critical")], ["opened", "severity_rose"]),
     ("a milder one is not", [fires("a", severity="critical"), fires("b")], ["opened", "joined"]),
-    ("a lost resolve: the next occurrence takes the place", [fires(), fires(at=300), ends(at=300)], ["opened", "joined", "resolved"]),
+    ("a lost resolve: the next occurrence takes the place", [fires(), fires(at=300), ends(at=300, end=400)], ["opened", "joined", "resolved"]),
     ("an older occurrence comes after a later one ended", [ends(at=300, end=400), fires(at=100)], ["never_fired_here", "stale"]),
     ("a lost resolve, and a new outbreak a day later", [fires(), fires(at=90_000)], ["opened", "fired_again"]),
     ("an older occurrence comes late", [fires(at=300), fires(at=100)], ["opened", "stale"]),
     ("the resolve of an older occurrence ends nothing", [fires(at=300), ends(at=100)], ["opened", "stale"]),
     ("a resolve of what never fired here", [fires("a"), ends("b")], ["opened", "never_fired_here"]),
+    ("of two Prometheus servers the later is heard first", [fires(at=115), fires(at=100), ends(at=100, end=400)], ["opened", "stale", "resolved"]),
     ("the resolve of a later occurrence ends the earlier", [fires(at=100), ends(at=300, end=400)], ["opened", "resolved"]),
 ]  # fmt: skip
 

@@ -77,6 +77,8 @@ BAD = [
     ("an empty fingerprint", body({"fingerprint": ""}), "malformed", "alerts[0].fingerprint"),
     ("a fingerprint without end", body({"fingerprint": "f" * 10_000}), "malformed", "alerts[0].fingerprint"),
     ("no start", body({"startsAt": "soon"}), "malformed", "alerts[0].startsAt: 'soon' is no RFC 3339 time"),
+    ("a start before there were alerts", body({"startsAt": "0001-01-01T00:00:00+23:59"}), "malformed", "no time at which an alert"),
+    ("a start in the year 9999", body({"startsAt": "9999-12-31T23:59:59.9Z"}), "malformed", "no time at which an alert"),
     ("a resolve without an end", body({"status": "resolved", "endsAt": ""}), "malformed", "alerts[0].endsAt"),
     ("bad UTF-8", b'{"version": "4", "alerts": [], "externalURL": "\xff"}', "malformed", "not an Alertmanager webhook body"),
     ("a lone surrogate", b'{"version": "4", "alerts": [], "externalURL": "\\ud800"}', "malformed", "not an Alertmanager"),

@@ -80,6 +80,11 @@ def test_any_bytes_are_counted_or_rejected(body: bytes, ndjson: bool) -> None:
     assert counted.matched <= counted.events
 
 
+def test_a_body_of_nothing_but_rubbish_is_counted_and_not_kept() -> None:
+    counted = count(b"x\n" * 50_000, True, compile_rules([rule()]))
+    assert (counted.events, counted.rejected, len(counted.rejects)) == (0, 50_000, 20)
+
+
 def test_declared_series_stand_at_zero_and_totals_stay_exact() -> None:
     listed = rule(labels={"plan": ["free", "pro"]}, minimum={"events": 30, "per": "1m"})
     families = {
