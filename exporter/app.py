@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import chain
 
 import aiohttp
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -14,6 +15,7 @@ from exporter.config import ExporterConfig, Provider
 from exporter.exposition import render
 from exporter.ledger import MIGRATIONS, Ledger
 from exporter.metrics import ExporterMetrics
+from exporter.providers import billing
 from exporter.providers.answer import Exchange
 from exporter.providers.collector import Collector
 from exporter.providers.history import Past, State, advance, conclude
@@ -175,7 +177,8 @@ class Exporter:
     def exposition(self, openmetrics: bool) -> bytes:
         """Third-party and usage series as text (without OpenMetrics's closing line)."""
         providers = self._providers.families(self._states, self._responses)
-        return render(providers, openmetrics) + render(self._usage.families(self._counts), openmetrics)
+        money = billing.families(self._config.providers, self._config.cards, self._now())
+        return render(chain(providers, money), openmetrics) + render(self._usage.families(self._counts), openmetrics)
 
     @property
     def probes(self) -> Probes:

@@ -1,5 +1,6 @@
 """`config/exporter.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
+import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ from pydantic import Discriminator, Field, Tag
 from exporter.providers import catalogue
 from exporter.providers.catalogue import Signature
 from toolkit import configfile
-from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret
+from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret, nearest
 from toolkit.httpserver import ServerAuth
 
 MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*_total$")]
@@ -45,6 +46,29 @@ class Confirmation(Model):
     duration: Duration = 900.0
 
 
+class Renewal(Model):
+    """When a plan renews: on `date` (YYYY-MM-DD), and from then on every month or year."""
+
+    date: datetime.date
+    every: Literal["once", "month", "year"] = "once"
+
+
+class ProviderBilling(Model):
+    """How a provider is paid: the card of `cards` that it is charged to, the plan, its renewal."""
+
+    card: str = ""
+    plan: str = ""
+    renews: Renewal | None = None
+
+
+class Card(Model):
+    """A payment card by a name of yours (never its number). `expires` is the month printed on it, YYYY-MM."""
+
+    name: Name
+    expires: Annotated[str, Field(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
+    owner: str = DEFAULT_OWNER
+
+
 class Provider(Model):
     """One third-party API and the request that tells its health.
 
@@ -67,6 +91,7 @@ class Provider(Model):
     service: str = ""
     owner: str = DEFAULT_OWNER
     billing_owner: str = ""
+    billing: ProviderBilling | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -171,6 +196,7 @@ class ExporterConfig(Model):
     """The whole file."""
 
     auth: ServerAuth = ServerAuth()
+    cards: tuple[Card, ...] = ()
     providers: tuple[Provider, ...] = ()
     usage: Usage = Usage()
 
@@ -183,6 +209,12 @@ def load(path: Path) -> ExporterConfig:
 def lint(config: ExporterConfig) -> Iterator[tuple[Location, str]]:
     """What only the whole file shows: names used twice, metrics that clash."""
     yield from _twice(("providers",), [provider.name for provider in config.providers])
+    yield from _twice(("cards",), [card.name for card in config.cards])
+    cards = {card.name for card in config.cards}
+    for index, provider in enumerate(config.providers):
+        card = provider.billing.card if provider.billing else ""
+        if card and card not in cards:
+            yield ("providers", index, "billing", "card"), f"no card is named '{card}'{nearest(card, cards)}"
     yield from _twice(("usage", "rules"), [rule.name for rule in config.usage.rules])
     shapes: dict[str, tuple[str, frozenset[str]]] = {}
     for index, rule in enumerate(config.usage.rules):

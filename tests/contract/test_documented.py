@@ -18,9 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config as exporter_config
 from exporter.__main__ import COMMAND as EXPORTER
-from exporter.config import ExporterConfig, Provider, UsageRule
+from exporter.config import Card, ExporterConfig, Provider, UsageRule
 from exporter.exposition import render
 from exporter.metrics import EVENT_OUTCOMES, ExporterMetrics
+from exporter.providers import billing
 from exporter.providers.answer import FailureReason
 from exporter.providers.collector import Collector
 from exporter.providers.history import advance
@@ -160,10 +161,15 @@ def full_name(name: str, kind: str) -> str:
 
 
 def third_parties() -> dict[str, Shape]:
-    provider = Provider.model_validate({"name": "mail", "url": "http://x/", "owner": "me"})
+    billing_ = {"card": "visa", "plan": "pro", "renews": {"date": "2026-12-01", "every": "month"}}
+    provider = Provider.model_validate({"name": "mail", "url": "http://x/", "owner": "me", "billing": billing_})
     state = advance(None, Verdict(Kind.OK, Certainty.STATUS, ""), "", 0.1, 1000.0)
     collector = Collector([provider])
-    return shapes_of_text(render(collector.families({"mail": state}, {("mail", "ok", "200"): 1}), openmetrics=False))
+    found = [
+        *collector.families({"mail": state}, {("mail", "ok", "200"): 1}),
+        *billing.families([provider], [Card(name="visa", expires="2026-12")], 1000.0),
+    ]
+    return shapes_of_text(render(found, openmetrics=False))
 
 
 def usage() -> dict[str, Shape]:

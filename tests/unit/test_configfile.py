@@ -25,7 +25,11 @@ EXPORTER = [
     ("an unknown key at the top", "▶provider: []\n", "provider: unknown key; did you mean 'providers'?"),
     ("an unknown key deep down", PROVIDER + "▶intervall: 5s}\n", "did you mean 'interval'?"),
     ("an unknown key of a nested part", PROVIDER + "confirmation: {▶probe: 3}}\n", "did you mean 'probes'?"),
-    ("a key far from any other", PROVIDER + "▶zzz: 3}\n", "unknown key; known: auth, billing_owner, confirmation"),
+    (
+        "a key far from any other",
+        PROVIDER + "▶zzz: 3}\n",
+        "unknown key; known: auth, billing, billing_owner, confirmation",
+    ),
     ("a key that stands twice", "providers: []\n▶providers: []\n", "the key 'providers' stands here twice"),
     ("a missing key", "providers:\n  - ▶{name: a, owner: me}\n", "providers[0].url: required, but missing"),
     ("a duration without a unit", PROVIDER + "▶interval: 5}\n", "write it with a unit, like 30s or 5m"),
@@ -51,6 +55,16 @@ EXPORTER = [
     ("a tab", "providers:\n▶\t- a\n", "not valid YAML"),
     ("a list where a mapping is due", "▶- a\n", "the file: input should be a valid dictionary"),
     ("a key that is no text", "▶1: a\n", "the key 1 is no text; put it in quotes"),
+    (
+        "an unknown card",
+        "cards: [{name: visa, expires: 2026-12}]\n" + PROVIDER + "billing: {▶card: vise}}\n",
+        "no card is named 'vise'; did you mean 'visa'?",
+    ),
+    (
+        "an unknown vendor",
+        "providers:\n  - ▶{name: a, vendor: strype, secret_file: full}\n",
+        "no vendor is named 'strype'; did you mean 'stripe'?",
+    ),
     ("a bomb of aliases", BOMB, "once its aliases are expanded"),
     ("an alias of itself", "▶a: &a [*a]\n", "nested too deeply"),
 ]
