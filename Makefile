@@ -18,7 +18,7 @@ export PIP_NO_INPUT = 1
 .PHONY: help install run secrets test unit acceptance check format bench lock pictures clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
 
 install: .venv/.run $(TOOLS)/.$(SUITE) ## make the private environment in .venv, and fetch Prometheus and Alertmanager
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+import trustme
 
 from tests.contract.test_receiver import alert, body
 
@@ -226,15 +227,17 @@ def test_a_user_with_a_bcrypt_hash_is_let_in_as_prometheus_does_it(service: str,
 
 
 def test_tls_is_served_as_the_web_configuration_says(service: str, tmp_path: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for certificate in issued.cert_chain_pems:
+        certificate.write_to_path(tmp_path / "cert.pem", append=True)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     (tmp_path / "web.yml").write_text("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n")
     one = Process(service, tmp_path, "--web.config.file=web.yml")
     try:
         one.says("event=listening")
-        context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+        context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
         with urllib.request.urlopen(f"https://127.0.0.1:{one.port}/-/ready", context=context, timeout=10) as answer:
             assert answer.status == 200
     finally:
