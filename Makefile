@@ -29,7 +29,7 @@ run: .venv/.run $(TOOLS)/.native secrets ## start everything and tell the story;
 secrets: config/secrets/tocsin.token ## make the token that docker compose and config/*.yml expect
 
 test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
-	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal $(ARGS)
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the tests without the whole chain
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal tests/unit tests/contract $(ARGS)
