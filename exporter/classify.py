@@ -29,7 +29,8 @@ class Response(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """What is known of the time before, each part optional."""
+    """What is known of the time before, each part optional. `consecutive` is accepted and changes nothing: how often a
+    verdict must be seen is for the rules."""
 
     last_ok_age_seconds: float | None = None
     failing_for_seconds: float | None = None
