@@ -1,42 +1,32 @@
 """Wires the exporter: configuration, ledger, schedule and web server, each released when the process stops."""
 
 import asyncio
-import random
 import time
-from collections import Counter
 from contextlib import AsyncExitStack
 from itertools import chain
 
-import aiohttp
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exporter import config as configuration
-from exporter.config import ExporterConfig, Provider
+from exporter.config import ExporterConfig
 from exporter.exposition import render
 from exporter.ledger import MIGRATIONS, Ledger
 from exporter.metrics import ExporterMetrics
-from exporter.providers import billing
-from exporter.providers.answer import Exchange
-from exporter.providers.collector import Collector
-from exporter.providers.history import Past, State, advance, conclude
-from exporter.providers.kinds import Certainty, Kind, Verdict
-from exporter.providers.probe import client_session, exchange, fingerprint
-from exporter.providers.schedule import Schedule
-from exporter.providers.verdict import judge
+from exporter.observations import Observed
+from exporter.observations import read as read_observations
+from exporter.providers.monitor import Monitor
+from exporter.providers.transport import Sessions
 from exporter.usage.collector import UsageCollector
 from exporter.usage.engine import Counted, count
 from exporter.usage.rules import SeriesKey, compile_rules
-from exporter.web import routes
+from exporter.web import Endpoints
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure
 from toolkit.service import Background, Spawn, serve
-from toolkit.storage import Database, StorageUnavailable, lock_database, migrate
-
-SAVE_EVERY_SECONDS = 1.0
-"""How much of a provider's past a crash can cost: states are saved together, this often."""
+from toolkit.storage import Database, lock_database, migrate
 
 
 class Exporter:
@@ -46,7 +36,7 @@ class Exporter:
         self,
         options: Options,
         ledger: Ledger,
-        session: aiohttp.ClientSession,
+        sessions: Sessions,
         spawn: Spawn,
         metrics: ExporterMetrics,
         now: Now,
@@ -54,13 +44,10 @@ class Exporter:
     ) -> None:
         self.metrics = metrics
         self.ready = False
+        self.monitor = Monitor(ledger, sessions, spawn, metrics, now, log)
         self._reloading = asyncio.Lock()
-        self._options, self._ledger, self._session, self._now, self._log = options, ledger, session, now, log
-        self._states: dict[str, State] = {}
-        self._unsaved: set[str] = set()
-        self._responses: Counter[tuple[str, str, str]] = Counter()
+        self._options, self._ledger, self._now, self._log = options, ledger, now, log
         self._counts: dict[SeriesKey, int] = {}
-        self._schedule = Schedule(self.probe, metrics.schedule_delay.observe, spawn, random.Random())  # noqa: S311 - spreads probes, guards nothing
         self._use(ExporterConfig())
 
     # --- configuration
@@ -68,7 +55,7 @@ class Exporter:
     def _use(self, config: ExporterConfig) -> None:
         self._config = config
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
-        self._providers = Collector(config.providers)
+        self.monitor.use(config)
         self._usage = UsageCollector(config.usage.rules)
         self._table = compile_rules(config.usage.rules)
 
@@ -90,7 +77,7 @@ class Exporter:
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
             raise
         self._use(config)
-        await self._schedule.follow(config.providers)
+        await self.monitor.follow()
         self.metrics.reloaded(True, self._now)
         self._log.info("configuration loaded", file=self._options.config_file, providers=len(config.providers))
 
@@ -98,7 +85,7 @@ class Exporter:
 
     async def start(self) -> None:
         """Reads what was remembered, loads the configuration, begins to probe."""
-        self._states = await self._ledger.states()
+        await self.monitor.recall()
         self._counts = await self._ledger.counts()
         await self.reload()
         self.ready = True
@@ -110,56 +97,9 @@ class Exporter:
     async def stop(self) -> None:
         """Ends the probes and saves what they found."""
         self.ready = False
-        await self._schedule.stop()
-        await self._save()
-
-    async def save_forever(self) -> None:
-        """Saves changed states every SAVE_EVERY_SECONDS; a failure is counted and tried again."""
-        while True:
-            await asyncio.sleep(SAVE_EVERY_SECONDS)
-            await self._save()
-
-    async def _save(self) -> None:
-        names, self._unsaved = self._unsaved, set()
-        if not names:
-            return
-        try:
-            await self._ledger.save_states({name: self._states[name] for name in names})
-        except StorageUnavailable as error:
-            self._unsaved |= names
-            self.metrics.storage_errors.inc()
-            self._log.error("provider states not saved, will try again", reason=error.reason)
+        await self.monitor.stop()
 
     # --- the measurement line
-
-    async def probe(self, provider: Provider) -> None:
-        """One probe: exchange -> verdict -> state."""
-        outcome = await exchange(self._session, provider)
-        try:
-            verdict = judge(outcome, provider.signatures)
-        except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
-            self._log.exception("an answer could not be judged", provider=provider.name)
-            verdict = Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")
-        before = self._states.get(provider.name)
-        now, credential = self._now(), fingerprint(provider.auth)
-        verdict = conclude(verdict, before.past(credential, now) if before is not None else Past(ever_ok=False))
-        state = advance(before, verdict, credential, outcome.seconds, now)
-        self._states[provider.name] = state
-        self._unsaved.add(provider.name)
-        self._responses[provider.name, verdict.kind.value, outcome.code] += 1
-        if before is None or before.kind is not verdict.kind:
-            self._log_change(provider, verdict, outcome.status if isinstance(outcome, Exchange) else None)
-
-    def _log_change(self, provider: Provider, verdict: Verdict, status: int | None) -> None:
-        self._log.info(
-            "verdict changed",
-            provider=provider.name,
-            verdict=verdict.kind.value,
-            certainty=verdict.certainty.value,
-            reason=verdict.reason,
-            signature=verdict.signature,
-            status=status,
-        )
 
     async def count_events(self, body: bytes, ndjson: bool) -> Counted:
         """Counts a body's events; they are in the ledger when this returns. Raises StorageUnavailable."""
@@ -174,11 +114,16 @@ class Exporter:
         self.metrics.events.labels("rejected").inc(counted.rejected)
         return counted
 
+    async def observe(self, body: bytes, ndjson: bool) -> Observed:
+        """Takes what programs were answered by vendors. Raises TooMany."""
+        observed = await asyncio.to_thread(read_observations, body, ndjson, self.monitor.providers)
+        await self.monitor.observe(observed.observations)
+        return observed
+
     def exposition(self, openmetrics: bool) -> bytes:
         """Third-party and usage series as text (without OpenMetrics's closing line)."""
-        providers = self._providers.families(self._states, self._responses)
-        money = billing.families(self._config.providers, self._config.cards, self._now())
-        return render(chain(providers, money), openmetrics) + render(self._usage.families(self._counts), openmetrics)
+        usage = self._usage.families(self._counts)
+        return render(chain(self.monitor.families(), usage), openmetrics)
 
     @property
     def probes(self) -> Probes:
@@ -210,13 +155,14 @@ async def _run(options: Options, log: Logger) -> None:
     async with AsyncExitStack() as stack:
         database = Database(options.storage)
         stack.push_async_callback(database.close)
-        session = await stack.enter_async_context(client_session())
+        sessions = Sessions()
+        stack.push_async_callback(sessions.close)
         background = Background()
         stack.push_async_callback(background.close)
-        exporter = Exporter(options, Ledger(database), session, background.spawn, metrics, time.time, log)
+        exporter = Exporter(options, Ledger(database), sessions, background.spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()
-        background.spawn(exporter.save_forever(), "save")
+        background.spawn(exporter.monitor.save_forever(), "save")
         app = application(exporter.probes, metrics)
-        app.add_routes(routes(exporter, metrics, options.external_url))
+        app.add_routes(Endpoints(exporter, metrics, options.external_url).routes())
         await serve(app, options.listen, server_tls(options.web), exporter.probes, background, log)

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import pydantic
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, IPvAnyNetwork, Tag
 
 from exporter.providers import catalogue
+from exporter.providers.account import AccountReading
 from exporter.providers.catalogue import Signature
+from exporter.providers.transport import ProviderTls
 from toolkit import configfile
 from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret, nearest
 from toolkit.httpserver import ServerAuth
@@ -31,12 +33,30 @@ OTHER = "other"
 class ProviderAuth(Model):
     """The header that authenticates a probe: `{header}: {scheme} {secret}`.
 
-    With scheme `Basic` the file holds `user:password`, which is encoded; with scheme "" the secret stands alone.
+    With scheme `Basic` the file holds `user:password`, which is encoded; with scheme "" the secret stands alone. With
+    `query` it is the parameter of that name instead.
     """
 
     header: HeaderName = "Authorization"
     scheme: str = Field(default="Bearer", pattern=r"^[A-Za-z0-9-]*$")
+    query: str = Field(default="", pattern=r"^[A-Za-z0-9_.~-]*$")
     secret_file: Secret
+
+
+class OAuth(Model):
+    """A token that is fetched: with a refresh token, or with the client's own credentials (RFC 6749, 4.4 and 6)."""
+
+    token_url: HttpUrl
+    client_id: str
+    client_secret_file: Secret | None = None
+    refresh_token_file: Secret | None = None
+    scope: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _holds_a_secret(self) -> "OAuth":
+        if self.client_secret_file is None and self.refresh_token_file is None:
+            raise ValueError("give client_secret_file, refresh_token_file or both")
+        return self
 
 
 class Confirmation(Model):
@@ -54,9 +74,10 @@ class Renewal(Model):
 
 
 class ProviderBilling(Model):
-    """How a provider is paid: the card of `cards` that it is charged to, the plan, its renewal."""
+    """How a provider is paid: the card of `cards` that it is charged to, where to pay, the plan, its renewal."""
 
     card: str = ""
+    url: HttpUrl | None = None
     plan: str = ""
     renews: Renewal | None = None
 
@@ -83,7 +104,13 @@ class Provider(Model):
     headers: dict[HeaderName, str] = {}
     auth: ProviderAuth | None = None
     secret_file: Secret | None = None
+    oauth: OAuth | None = None
+    second_url: HttpUrl | None = None
+    proxy: HttpUrl | None = None
+    tls: ProviderTls = ProviderTls()
+    private_networks: tuple[IPvAnyNetwork, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    scheduled: bool = True
     interval: Duration = Field(default=60.0, ge=0.1)
     timeout: Duration = Field(default=10.0, ge=0.05)
     success_max_age: Duration = Field(default=3600.0, gt=0)
@@ -92,6 +119,10 @@ class Provider(Model):
     owner: str = DEFAULT_OWNER
     billing_owner: str = ""
     billing: ProviderBilling | None = None
+    features: tuple[str, ...] = ()
+    cost_per_hour: str = ""
+    account: AccountReading | None = None
+    status_page: HttpUrl | None = None
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -102,7 +133,14 @@ class Provider(Model):
     def _timeout_fits(self) -> "Provider":
         if self.timeout > self.interval:
             raise ValueError("timeout must not be longer than interval, or probes would overlap")
+        if self.auth is not None and self.oauth is not None:
+            raise ValueError("give either a secret (auth, secret_file) or oauth")
         return self
+
+    @property
+    def doubt_interval(self) -> float:
+        """Seconds between probes while a new verdict waits to be confirmed."""
+        return min(self.interval, max(self.confirmation.duration / self.confirmation.probes, self.timeout))
 
 
 def _expanded(data: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +163,9 @@ def _expanded(data: dict[str, Any]) -> dict[str, Any]:
         given["auth"] = {**known, "secret_file": given.pop("secret_file")}
     if vendor is not None:
         given["signatures"] = [*given.get("signatures", ()), *vendor.signatures]
+        given.setdefault("status_page", vendor.status_page or None)
+        if vendor.account is not None:
+            given.setdefault("account", _account(vendor.account, given.get("values") or {}))
     if probe is not None and "url" not in given:
         given["url"] = _filled(probe, given.get("values") or {})
         given.setdefault("method", probe.method)
@@ -137,9 +178,20 @@ def _filled(probe: catalogue.KnownProbe, values: Mapping[str, str]) -> str:
         raise ValueError(
             f"this vendor's request {probe.url} needs values: {{{', '.join(f'{one}: ...' for one in missing)}}}"
         )
-    url = probe.url
-    for placeholder in probe.placeholders:
-        url = url.replace(f"<{placeholder}>", quote(str(values[placeholder]), safe=""))
+    return _put_in(probe.url, values)
+
+
+def _account(known: catalogue.KnownAccount, values: Mapping[str, str]) -> AccountReading | None:
+    """How the vendor's account is read; None where that needs a value that was not given."""
+    url = _put_in(known.url, values)
+    if "<" in url:
+        return None
+    return AccountReading(url=url or None, credit=known.credit, quota=known.quota, renews=known.renews)
+
+
+def _put_in(url: str, values: Mapping[str, str]) -> str:
+    for placeholder, value in values.items():
+        url = url.replace(f"<{placeholder}>", quote(str(value), safe=""))
     return url
 
 

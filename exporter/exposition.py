@@ -20,6 +20,10 @@ class Family:
     help: str
 
 
+Families = Iterable[tuple[Family, Iterable[bytes]]]
+"""Families with their lines."""
+
+
 def series(name: str, labels: Mapping[str, str]) -> bytes:
     """The part of a line before its value: `name{label="value"} `, escaped."""
     inside = ",".join(f'{label}="{_escape(value)}"' for label, value in labels.items())
@@ -35,11 +39,11 @@ def line(key: bytes, value: float) -> bytes:
     return key + (b"NaN\n" if math.isnan(value) else b"+Inf\n" if value > 0 else b"-Inf\n")
 
 
-def render(families: Iterable[tuple[Family, Iterable[bytes]]], openmetrics: bool) -> bytes:
+def render(families: Families, openmetrics: bool) -> bytes:
     """Families and their lines as text, without OpenMetrics's closing `# EOF`; one without lines leaves no trace."""
     parts: list[bytes] = []
     for family, found in families:
-        lines = list(found)
+        lines = [one for one in found if one]
         if lines:
             parts.append(_header(family, openmetrics))
             parts += lines

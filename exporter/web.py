@@ -1,17 +1,30 @@
-"""The exporter's own endpoints: `GET /`, `GET /metrics`, `POST /v1/events`."""
+"""The exporter's own endpoints: what Prometheus asks (`/metrics`, `/probe`, `/sd`), what services post (`/v1/...`)."""
 
 import gzip
 import html
 from collections.abc import Awaitable, Iterable
+from itertools import chain
 from typing import Protocol
+from urllib.parse import urlencode
 
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
+from exporter.bodies import Reject
+from exporter.config import Provider
+from exporter.exposition import render
 from exporter.metrics import ExporterMetrics
+from exporter.observations import Observed, TooMany
+from exporter.providers import report
+from exporter.providers.history import State
+from exporter.providers.monitor import Monitor
 from exporter.usage.engine import Counted
+from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
+from toolkit.redaction import printable
 
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+SCRAPE_TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 GZIP_LEVEL = 1
 """Level 1 takes a twentieth of the time of level 9, for some tenths more bytes."""
@@ -19,30 +32,59 @@ _END = b"# EOF\n"
 _LANDING = """<!doctype html><title>Tocsin exporter</title><h1>Tocsin exporter</h1>
 <p><a href="{base}/metrics">Metrics</a> · <a href="{base}/-/ready">Ready</a> ·
 <a href="{base}/-/healthy">Healthy</a></p>
-<p>POST /v1/events takes product events; POST /-/reload reads the configuration again.</p>
+<p>POST /v1/events takes product events, POST /v1/observations what your own calls got from vendors;
+POST /-/reload reads the configuration again. /probe?provider=NAME looks at once, with &amp;debug=true it shows
+every step.</p>
+<table><tr><th>Provider<th>Verdict<th>Why</tr>{rows}</table>
 """
 
 
 class Served(Protocol):
     """What the endpoints need of the exporter."""
 
+    @property
+    def monitor(self) -> Monitor:
+        """Third-party health."""
+
     def count_events(self, body: bytes, ndjson: bool) -> Awaitable[Counted]:
         """Counts a body's events durably."""
+
+    def observe(self, body: bytes, ndjson: bool) -> Awaitable[Observed]:
+        """Takes what programs were answered by vendors. Raises TooMany."""
 
     def exposition(self, openmetrics: bool) -> bytes:
         """Third-party and usage series as text."""
 
 
-def routes(exporter: Served, metrics: ExporterMetrics, external_url: str) -> Iterable[web.RouteDef]:
+class Endpoints:
     """The routes to add to `toolkit.httpserver.application`; `external_url` is how people reach this service."""
 
-    async def landing(_: web.Request) -> web.Response:
-        return web.Response(text=_LANDING.format(base=html.escape(external_url)), content_type="text/html")
+    def __init__(self, exporter: Served, metrics: ExporterMetrics, external_url: str) -> None:
+        self._exporter, self._metrics, self._external_url = exporter, metrics, external_url
 
-    async def scrape(request: web.Request) -> web.Response:
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Every route of the exporter's own."""
+        return [
+            web.get("/", self.landing),
+            web.get("/metrics", self.scrape),
+            web.get("/probe", self.probe),
+            web.get("/sd", self.discovery),
+            web.post("/v1/events", self.events),
+            web.post("/v1/observations", self.observations),
+        ]
+
+    async def landing(self, _: web.Request) -> web.Response:
+        """Every provider with its verdict, for people."""
+        monitor = self._exporter.monitor
+        rows = "".join(map(_row, monitor.providers.values(), monitor.latest()))
+        page = _LANDING.format(base=html.escape(self._external_url), rows=rows)
+        return web.Response(text=page, content_type="text/html")
+
+    async def scrape(self, request: web.Request) -> web.Response:
+        """Everything, in the format that is asked for."""
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         openmetrics = content_type.startswith("application/openmetrics-text")
-        body = exporter.exposition(openmetrics) + encoder(metrics.registry).removesuffix(_END)
+        body = self._exporter.exposition(openmetrics) + encoder(self._metrics.registry).removesuffix(_END)
         if openmetrics:
             body += _END
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"}
@@ -51,24 +93,73 @@ def routes(exporter: Served, metrics: ExporterMetrics, external_url: str) -> Ite
             body = gzip.compress(body, GZIP_LEVEL)
         return web.Response(body=body, headers=headers)
 
-    async def events(request: web.Request) -> web.Response:
-        counted = await exporter.count_events(await read_body(request), request.content_type in NDJSON_TYPES)
+    async def probe(self, request: web.Request) -> web.Response:
+        """One look at a provider now, for Prometheus (its series) or, with `debug=true`, for people (its steps)."""
+        name, monitor = request.query.get("provider", ""), self._exporter.monitor
+        provider = monitor.providers.get(name)
+        if provider is None:
+            return web.Response(status=400, text=f"no provider is named {name!r}{nearest(name, monitor.providers)}\n")
+        try:
+            limit = report.time_limit(provider, request.headers.get(SCRAPE_TIMEOUT))
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
+        found, state = await monitor.probe_for_prometheus(provider, limit)
+        text = render(chain(report.families(found, state), monitor.families_of(provider)), openmetrics=False)
+        if request.query.get("debug") == "true":
+            return web.Response(text=report.explained(provider, found, state, limit, text.decode()))
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: TEXT_FORMAT})
+
+    async def discovery(self, request: web.Request) -> web.Response:
+        """The providers as targets of Prometheus's http_sd."""
+        return web.json_response([_target(one, request.host) for one in self._exporter.monitor.providers.values()])
+
+    async def events(self, request: web.Request) -> web.Response:
+        """Product events; they are on disk when this answers."""
+        counted = await self._exporter.count_events(await read_body(request), request.content_type in NDJSON_TYPES)
         nothing_usable = counted.rejected and not counted.events
         return web.json_response(_told(counted), status=400 if nothing_usable else 200)
 
-    return [
-        web.get("/", landing),
-        web.get("/metrics", scrape),
-        web.post("/v1/events", events),
-    ]
+    async def observations(self, request: web.Request) -> web.Response:
+        """What programs were answered by vendors."""
+        try:
+            observed = await self._exporter.observe(await read_body(request), request.content_type in NDJSON_TYPES)
+        except TooMany as error:
+            return web.Response(status=413, text=f"{error}\n")
+        taken = len(observed.observations)
+        told = {"observations": taken, "rejected": observed.rejected, "rejects": _named(observed.rejects)}
+        return web.json_response(told, status=400 if observed.rejected and not taken else 200)
+
+
+def _target(provider: Provider, address: str) -> dict[str, object]:
+    """A provider as Prometheus's http_sd wants it: scraped at `/probe`, wherever this service was just reached."""
+    labels = {
+        "__metrics_path__": "/probe",
+        "__param_provider": provider.name,
+        "__meta_tocsin_scheduled": str(provider.scheduled).lower(),
+        "__meta_tocsin_vendor": provider.vendor,
+        "__meta_tocsin_owner": provider.owner,
+        "__meta_tocsin_service": provider.service,
+        "instance": provider.name,
+    }
+    return {"targets": [address], "labels": labels}
+
+
+def _row(provider: Provider, state: State | None) -> str:
+    verdict, reason = (state.kind, printable(state.reason)) if state else ("not looked at yet", "")
+    link = f"probe?{urlencode({'provider': provider.name, 'debug': 'true'})}"
+    cells = f'<a href="{html.escape(link)}">{html.escape(provider.name)}</a>', html.escape(verdict), html.escape(reason)
+    return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
+
+
+def _named(rejects: Iterable[Reject]) -> list[dict[str, object]]:
+    return [{"position": reject.position, "reason": reject.reason} for reject in rejects]
 
 
 def _told(counted: Counted) -> dict[str, object]:
-    named = [{"position": reject.position, "reason": reject.reason} for reject in counted.rejects]
     return {
         "events": counted.events,
         "matched": counted.matched,
         "unmatched": counted.unmatched,
         "rejected": counted.rejected,
-        "rejects": named,
+        "rejects": _named(counted.rejects),
     }

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from exporter.ledger.tables import providers, usage_counts
+from exporter.ledger.tables import accounts, providers, usage_counts
+from exporter.providers.account import Account
 from exporter.providers.history import State
 from exporter.providers.kinds import Certainty, Kind
 from exporter.usage.rules import SeriesKey
@@ -36,13 +39,17 @@ class Ledger:
                 found[name] = State(kind=kind, certainty=certainty, **fields)
         return found
 
-    async def save_states(self, states: Mapping[str, State]) -> None:
-        """Stores these providers' states in one transaction."""
-        statement = insert(providers)
-        update = {column.name: statement.excluded[column.name] for column in providers.c if column.name != "name"}
-        statement = statement.on_conflict_do_update(index_elements=["name"], set_=update)
+    async def accounts(self) -> dict[str, Account]:
+        """What was last read of every provider's account, by name."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(accounts))).mappings().all()
+        return {row["provider"]: Account(**{k: v for k, v in row.items() if k != "provider"}) for row in rows}
+
+    async def save(self, states: Mapping[str, State], known: Mapping[str, Account]) -> None:
+        """Stores these providers' states and accounts in one transaction."""
         async with self._database.write() as connection:
-            await connection.execute(statement, [{"name": name, **asdict(state)} for name, state in states.items()])
+            await _replace(connection, providers, "name", states)
+            await _replace(connection, accounts, "provider", known)
 
     async def counts(self) -> dict[SeriesKey, int]:
         """Every usage series' count."""
@@ -65,3 +72,12 @@ class Ledger:
         ]
         async with self._database.write() as connection:
             await connection.execute(statement, rows)
+
+
+async def _replace(connection: AsyncConnection, table: Table, key: str, values: Mapping[str, Any]) -> None:
+    if not values:
+        return
+    statement = insert(table)
+    columns = {column.name: statement.excluded[column.name] for column in table.c if column.name != key}
+    statement = statement.on_conflict_do_update(index_elements=[key], set_=columns)
+    await connection.execute(statement, [{key: name, **asdict(value)} for name, value in values.items()])

@@ -20,6 +20,22 @@ providers = Table(
     Column("failing_since", Float),
     Column("ok_credential", Text, nullable=False, server_default=""),
     Column("probe_seconds", Float, nullable=False),
+    Column("ok_shape", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False, server_default="probe"),
+    Column("seen_at", Float, nullable=False, server_default="0"),
+    Column("certificate_expires", Float),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("read_at", Float, nullable=False),
+    Column("credit", Float),
+    Column("spent", Float, nullable=False),
+    Column("quota_used_ratio", Float),
+    Column("quota_resets_at", Float),
+    Column("renews_at", Float),
 )
 
 usage_counts = Table(

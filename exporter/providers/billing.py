@@ -1,11 +1,12 @@
-"""What is known of money in advance: when a plan renews, when a card expires, which providers a card funds. Pure."""
+"""What is known of money in advance: renewals, cards and what they fund, credits and quotas. Pure."""
 
 import calendar
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from exporter.config import Card, Provider, Renewal
-from exporter.exposition import Family, line, series
+from exporter.exposition import Families, Family, line, series
+from exporter.providers.account import Account, AccountReading
 
 RENEWAL = Family("thirdparty_renewal_timestamp_seconds", "gauge", "When the provider's plan renews next, 0:00 UTC.")
 CARD_EXPIRY = Family("thirdparty_card_expiry_timestamp_seconds", "gauge", "When the card stops being good.")
@@ -13,34 +14,66 @@ CARD_INFO = Family("thirdparty_card_info", "gauge", "A configured card and who l
 FUNDED_BY = Family("thirdparty_funded_by", "gauge", "Which card pays which provider; always 1.")
 
 
+CREDIT = Family("thirdparty_credit_remaining", "gauge", "Prepaid credit left, in the vendor's unit.")
+SPENT = Family(
+    "thirdparty_credit_spent_total", "counter", "Credit spent since it is watched; a top-up changes nothing."
+)
+WARN_BEFORE = Family("thirdparty_credit_warning_seconds", "gauge", "Credit that lasts for less is worth an alert.")
+QUOTA = Family("thirdparty_quota_used_ratio", "gauge", "The share of an allowance that is used.")
+QUOTA_RESET = Family("thirdparty_quota_reset_timestamp_seconds", "gauge", "When the allowance begins anew.")
+ACCOUNT_READ = Family("thirdparty_account_last_read_timestamp_seconds", "gauge", "When the vendor last told of these.")
+
+
 def families(
-    providers: Iterable[Provider], cards: Iterable[Card], now: float
-) -> Iterator[tuple[Family, Iterable[bytes]]]:
-    """The families of renewals and cards at `now`, in seconds since the epoch."""
-    today = datetime.fromtimestamp(now, UTC).date()
-    billed = [(provider, provider.billing) for provider in providers if provider.billing is not None]
-    yield (
-        RENEWAL,
-        [
-            line(
-                series(RENEWAL.name, {"provider": provider.name, "plan": billing.plan}),
-                _seconds(next_renewal(billing.renews, today)),
-            )
-            for provider, billing in billed
-            if billing.renews is not None
-        ],
-    )
-    known = tuple(cards)
+    providers: Iterable[Provider], cards: Iterable[Card], accounts: Mapping[str, Account], now: float
+) -> Families:
+    """The families of renewals, cards, credits and quotas at `now`, in seconds since the epoch."""
+    watched, known = tuple(providers), tuple(cards)
+    yield RENEWAL, list(_renewals(watched, accounts, now))
     yield CARD_EXPIRY, [line(series(CARD_EXPIRY.name, {"card": card.name}), _seconds(expiry(card))) for card in known]
     yield CARD_INFO, [line(series(CARD_INFO.name, {"card": card.name, "owner": card.owner}), 1) for card in known]
+    charged = [(provider.name, provider.billing.card) for provider in watched if provider.billing]
     yield (
         FUNDED_BY,
-        [
-            line(series(FUNDED_BY.name, {"provider": provider.name, "card": billing.card}), 1)
-            for provider, billing in billed
-            if billing.card
-        ],
+        [line(series(FUNDED_BY.name, {"provider": name, "card": card}), 1) for name, card in charged if card],
     )
+    read = [(one, one.account, accounts[one.name]) for one in watched if one.account and one.name in accounts]
+    yield from _accounts(read)
+
+
+def _accounts(read: Iterable[tuple[Provider, AccountReading, Account]]) -> Families:
+    found: dict[Family, list[bytes]] = {
+        family: [] for family in (CREDIT, SPENT, WARN_BEFORE, QUOTA, QUOTA_RESET, ACCOUNT_READ)
+    }
+
+    def add(family: Family, labels: Mapping[str, str], value: float | None) -> None:
+        if value is not None:
+            found[family].append(line(series(family.name, labels), value))
+
+    for provider, reading, account in read:
+        labels = {"provider": provider.name}
+        if reading.credit is not None and account.credit is not None:
+            unit = {**labels, "unit": reading.credit.unit}
+            add(CREDIT, unit, account.credit)
+            add(SPENT, unit, account.spent)
+            add(WARN_BEFORE, labels, reading.credit.warn_before)
+        if reading.quota is not None:
+            add(QUOTA, labels, account.quota_used_ratio)
+            add(QUOTA_RESET, labels, account.quota_resets_at)
+        add(ACCOUNT_READ, labels, account.read_at)
+    yield from found.items()
+
+
+def _renewals(providers: Iterable[Provider], accounts: Mapping[str, Account], now: float) -> Iterator[bytes]:
+    """What the vendor tells goes before what the configuration says."""
+    today = datetime.fromtimestamp(now, UTC).date()
+    for provider in providers:
+        plan, renews = (provider.billing.plan, provider.billing.renews) if provider.billing else ("", None)
+        account = accounts.get(provider.name)
+        told = account.renews_at if account and provider.account and provider.account.renews else None
+        at = _seconds(next_renewal(renews, today)) if told is None and renews else told
+        if at is not None:
+            yield line(series(RENEWAL.name, {"provider": provider.name, "plan": plan}), at)
 
 
 def next_renewal(renewal: Renewal, today: date) -> date:

@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.config import Provider
-from exporter.exposition import Family, line, series
+from exporter.exposition import Families, Family, line, series
 from exporter.providers.egress import suspected
 from exporter.providers.history import State
 from exporter.providers.kinds import Certainty, Kind
+from exporter.providers.statuspage import Page
 
 Labels = Sequence[Mapping[str, str]]
 Values = Sequence[float]
+Counts = Mapping[tuple[str, str, str], int]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ def _info(provider: Provider) -> Labels:
     return ({"service": provider.service, "owner": provider.owner, "billing_owner": billing},)
 
 
+def _impact(provider: Provider) -> Labels:
+    features, cost = ", ".join(provider.features), provider.cost_per_hour
+    url = (provider.billing.url if provider.billing else None) or ""
+    return ({"features": features, "cost_per_hour": cost, "billing_url": url},) if features or cost or url else ()
+
+
 _KINDS = tuple(Kind)
 _CERTAINTIES = tuple(Certainty)
 
@@ -46,8 +54,13 @@ CONFIGURED: tuple[tuple[Family, Callable[[Provider], Labels], Callable[[Provider
         lambda _: 1,
     ),
     (
-        _gauge("thirdparty_probe_interval_seconds", "How often the provider is probed."),
-        lambda _: ({},),
+        _gauge("thirdparty_provider_impact_info", "What stops with a provider, what that costs, where it is paid."),
+        _impact,
+        lambda _: 1,
+    ),
+    (
+        _gauge("thirdparty_probe_interval_seconds", "How often the provider is probed; absent if not by ourselves."),
+        lambda provider: ({},) if provider.scheduled else (),
         lambda provider: provider.interval,
     ),
     (
@@ -109,9 +122,14 @@ MEASURED: tuple[Column, ...] = (
         _gauge("thirdparty_probe_duration_seconds", "How long the last probe took."),
         lambda _, state: (state.probe_seconds,),
     ),
+    Column(
+        _gauge("thirdparty_tls_certificate_expiry_timestamp_seconds", "When the vendor's certificate ends."),
+        lambda _, state: () if state.certificate_expires is None else (state.certificate_expires,),
+    ),
 )
 RESPONSES = Family("thirdparty_responses_total", "counter", "Answers by verdict and HTTP status, or why none came.")
-
+OBSERVATIONS = Family("thirdparty_observations_total", "counter", "Answers to other programs' calls, in the same way.")
+INCIDENT = _gauge("thirdparty_status_page_incident", "Whether the vendor's status page tells of an incident.")
 
 EGRESS = _gauge(
     "thirdparty_egress_suspected",
@@ -129,7 +147,7 @@ class Collector:
         }
         self._configured = tuple((family, self._constant(family, of, value)) for family, of, value in CONFIGURED)
         self._blocks: dict[tuple[str, int, str], bytes] = {}
-        self._responses: dict[tuple[str, str, str], bytes] = {}
+        self._responses: dict[tuple[str, tuple[str, str, str]], bytes] = {}
 
     def _constant(
         self, family: Family, of: Callable[[Provider], Labels], value: Callable[[Provider], float]
@@ -138,16 +156,27 @@ class Collector:
         return tuple(line(_key(family, provider, labels), value(provider)) for provider, labels in pairs)
 
     def families(
-        self, states: Mapping[str, State], responses: Mapping[tuple[str, str, str], int]
-    ) -> Iterator[tuple[Family, Iterable[bytes]]]:
-        """`states` by provider name; `responses` counts by (provider, verdict, code)."""
+        self,
+        states: Mapping[str, State],
+        responses: Counts,
+        observations: Counts,
+        pages: Mapping[str, Page] | None = None,
+    ) -> Families:
+        """`states` and `pages` by provider name; counts by (provider, verdict, code)."""
         yield from self._configured
         known = [(provider, states[provider.name]) for provider in self._providers if provider.name in states]
         for index, column in enumerate(MEASURED):
             yield column.family, [self._block(index, column, provider, state) for provider, state in known]
-        yield EGRESS, [line(series(EGRESS.name, {}), suspected(known))] if self._providers else []
-        counted = (item for item in responses.items() if item[0][0] in self._keys)
-        yield RESPONSES, [line(self._response_key(key), count) for key, count in counted]
+        if pages is not None:
+            yield EGRESS, [line(series(EGRESS.name, {}), suspected(known))] if self._providers else []
+            yield INCIDENT, self._incidents(pages)
+        for family, counts in ((RESPONSES, responses), (OBSERVATIONS, observations)):
+            counted = (item for item in counts.items() if item[0][0] in self._keys)
+            yield family, [line(self._response_key(family, key), count) for key, count in counted]
+
+    def _incidents(self, pages: Mapping[str, Page]) -> list[bytes]:
+        known = ((name, page.incident) for name, page in pages.items() if name in self._keys)
+        return [line(series(INCIDENT.name, {"provider": name}), told) for name, told in known if told is not None]
 
     def _block(self, index: int, column: Column, provider: Provider, state: State) -> bytes:
         """One provider's lines of a family. A state set's are made once for each of its states."""
@@ -163,12 +192,12 @@ class Collector:
         # a value that is not known yet has a key and no value
         return b"".join(map(line, keys, column.values(provider, state)))
 
-    def _response_key(self, key: tuple[str, str, str]) -> bytes:
-        if key not in self._responses:
+    def _response_key(self, family: Family, key: tuple[str, str, str]) -> bytes:
+        if (family.name, key) not in self._responses:
             provider, verdict, code = key
             labels = {"provider": provider, "verdict": verdict, "code": code}
-            self._responses[key] = series(RESPONSES.name, labels)
-        return self._responses[key]
+            self._responses[family.name, key] = series(family.name, labels)
+        return self._responses[family.name, key]
 
 
 def _keys(column: Column, provider: Provider) -> Iterator[bytes]:

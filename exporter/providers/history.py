@@ -1,16 +1,24 @@
 """What we remember of a provider, and what its past adds to an answer. Pure.
 
-`conclude` settles verdicts that the answer alone leaves open; `advance` is the memory: (state, verdict, now) -> state.
+`conclude` settles verdicts that the answer alone leaves open; `advance` is the memory: (state, look, now) -> state.
 """
 
 from dataclasses import dataclass, replace
 
 from exporter.providers.kinds import Certainty, Kind, Verdict
+from exporter.providers.reading import Shape
 
 QUOTA_AFTER_SECONDS = 3600.0
 """Throttling clears within its window, a minute as a rule; one that has stood for an hour is a spent quota."""
 OUTAGE_AFTER_SECONDS = 3600.0
 """A failure with a 200 less than this ago is a passing one: the field's rule against false alarms."""
+REFUSAL_STANDS_SECONDS = 600.0
+"""A vendor refuses one kind of call and goes on answering another: until this long after the last refusal, only an ok
+to the kind of call that was refused ends it."""
+PROBE = "probe"
+"""The source of our own looks; those of other programs' calls are named by what was called."""
+_REFUSALS = frozenset({Kind.PAYMENT_REQUIRED, Kind.ACCOUNT_SUSPENDED, Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED})
+_TOLD = frozenset({Certainty.CODE, Certainty.WORDS})
 
 
 @dataclass(frozen=True)
@@ -18,13 +26,28 @@ class Past:
     """What is known of the time before an answer; None where it is not.
 
     `last_ok_age` and `failing_for` are seconds. `ever_ok`: whether this request was ever answered well.
-    `credential_changed`: whether the secret is another one than at the last good answer.
+    `credential_changed`: whether the secret is another one than at the last good answer. `ok_shape`: what good answers
+    were.
     """
 
     ever_ok: bool | None = None
     credential_changed: bool | None = None
     last_ok_age: float | None = None
     failing_for: float | None = None
+    ok_shape: str = ""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One answer, judged. `source`: PROBE, or what a program called. `credential` is the fingerprint of the secret it
+    was made with, None where that is not known; `shape` what the body was; `certificate_expires` as in Exchange."""
+
+    verdict: Verdict
+    seconds: float
+    source: str = PROBE
+    credential: str | None = None
+    shape: Shape | None = None
+    certificate_expires: float | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,8 @@ class State:
 
     `since` is when the present run of equal verdicts began and `streak` how many probes it has lasted; `failing_since`
     is when the last good answer was followed by another, None while all is well. `ok_credential` is the fingerprint of
-    the secret that the last good answer was given to.
+    the secret that our last good probe was made with, and `ok_shape` what its body was, "" before the first. `source`
+    is whose look gave the present verdict, and `seen_at` when it last did.
     """
 
     kind: Kind
@@ -48,24 +72,33 @@ class State:
     failing_since: float | None
     ok_credential: str
     probe_seconds: float
+    ok_shape: str = ""
+    source: str = PROBE
+    seen_at: float = 0.0
+    certificate_expires: float | None = None
 
-    def past(self, credential: str, now: float) -> Past:
-        """What this state knows at `now`, of a probe made with a secret of this fingerprint."""
+    def past(self, credential: str | None, now: float) -> Past:
+        """What this state knows at `now`, of a look made with a secret of this fingerprint, if that is known."""
+        probed_well = bool(self.ok_shape)
         return Past(
-            ever_ok=self.last_success is not None,
-            credential_changed=self.last_success is not None and credential != self.ok_credential,
+            ever_ok=probed_well if credential is not None else self.last_success is not None or None,
+            credential_changed=None if credential is None else probed_well and credential != self.ok_credential,
             last_ok_age=None if self.last_success is None else now - self.last_success,
             failing_for=None if self.failing_since is None else now - self.failing_since,
+            ok_shape=self.ok_shape,
         )
 
 
-def conclude(verdict: Verdict, past: Past) -> Verdict:
-    """`verdict`, or what the past makes of one that rests on a status alone."""
+def conclude(verdict: Verdict, past: Past, shape: Shape | None = None) -> Verdict:
+    """`verdict`, or what the past makes of one that rests on a status alone. `shape`: what the answer's body was."""
     if verdict.kind is Kind.RATE_LIMITED and (past.failing_for or 0) > QUOTA_AFTER_SECONDS:
         reason = f"{verdict.reason}, and has for {past.failing_for:.0f} s: no throttling lasts so long"
         return Verdict(Kind.QUOTA_EXHAUSTED, Certainty.HISTORY, reason, "history:beyond-its-window")
     if verdict.certainty is not Certainty.STATUS or verdict.signature != "general:status":
         return verdict
+    if unexplained(verdict) and shape == "html" and past.ok_shape == "json":
+        reason = f"{verdict.reason}, with a web page where JSON was usual: something between the vendor and us"
+        return Verdict(Kind.AMBIGUOUS, Certainty.HISTORY, reason, "history:page")
     if verdict.kind is Kind.AMBIGUOUS:
         return _refused(verdict, past)
     if verdict.kind is Kind.PAYMENT_REQUIRED and past.ever_ok is False:
@@ -99,10 +132,40 @@ def passing(verdict: Verdict, past: Past) -> Verdict:
     return Verdict(Kind.OK, Certainty.HISTORY, reason, "history:passing")
 
 
-def advance(state: State | None, verdict: Verdict, credential: str, probe_seconds: float, now: float) -> State:
-    """The state after one more probe, made with a secret of fingerprint `credential`, that ended at `now`."""
-    ok = verdict.kind is Kind.OK
-    same = state is not None and state.kind is verdict.kind
+def second_look(verdict: Verdict, second: Verdict) -> Verdict:
+    """`verdict` of a refusal that tells nothing, or what a second request that every good key may make adds to it."""
+    if second.kind is Kind.OK:
+        reason = f"{verdict.reason}, but a request that needs no scope was answered well: a scope or a plan, no bill"
+        return Verdict(Kind.PLAN_RESTRICTED, Certainty.HISTORY, reason, "history:second-look")
+    return second if second.certainty in _TOLD else verdict
+
+
+def unexplained(verdict: Verdict) -> bool:
+    """Whether a refusal tells nothing of its cause."""
+    return verdict.certainty is Certainty.STATUS and verdict.kind in (Kind.AMBIGUOUS, Kind.PAYMENT_REQUIRED)
+
+
+def tells_of_the_account(verdict: Verdict) -> bool:
+    """Whether an answer to any call says something of vendor or account as a whole: all is well, it is down, it
+    throttles, or a refusal that gives its cause. A bad request, a missing page, one call's scope or plan do not."""
+    if verdict.kind in (Kind.OK, Kind.OUTAGE, Kind.RATE_LIMITED):
+        return True
+    return verdict.kind in _REFUSALS and verdict.certainty in _TOLD
+
+
+def in_doubt(state: State, probes: int, seconds: float) -> bool:
+    """Whether a trouble still waits for its confirmation, by that many probes over that many seconds."""
+    if state.kind in (Kind.OK, Kind.RATE_LIMITED):
+        return False  # asking more often is no cure for throttling
+    return state.streak < probes or state.last_probe - state.since < seconds
+
+
+def advance(state: State | None, look: Look, now: float) -> State:
+    """The state after one more look that ended at `now`."""
+    if state is not None and _outvoted(state, look, now):
+        return replace(state, last_success=now, last_probe=now)
+    ok, verdict = look.verdict.kind is Kind.OK, look.verdict
+    own_ok = ok and look.credential is not None
     failing_since = state.failing_since if state is not None and state.failing_since is not None else now
     fresh = State(
         kind=verdict.kind,
@@ -115,7 +178,20 @@ def advance(state: State | None, verdict: Verdict, credential: str, probe_second
         last_probe=now,
         last_success=now if ok else (state.last_success if state else None),
         failing_since=None if ok else failing_since,
-        ok_credential=credential if ok else (state.ok_credential if state else ""),
-        probe_seconds=probe_seconds,
+        ok_credential=(look.credential or "") if own_ok else (state.ok_credential if state else ""),
+        ok_shape=(look.shape or "text") if own_ok else (state.ok_shape if state else ""),
+        probe_seconds=look.seconds,
+        source=look.source,
+        seen_at=now,
+        certificate_expires=look.certificate_expires or (state.certificate_expires if state else None),
     )
-    return replace(fresh, since=state.since, streak=state.streak + 1) if state is not None and same else fresh
+    if state is None or state.kind is not verdict.kind:
+        return fresh
+    return replace(fresh, since=state.since, streak=state.streak + 1)
+
+
+def _outvoted(state: State, look: Look, now: float) -> bool:
+    """Whether an ok to one kind of call is set aside, because another kind was refused a moment ago, with the cause."""
+    refused = state.kind in _REFUSALS and state.certainty in _TOLD
+    fresh = 0 <= now - state.seen_at < REFUSAL_STANDS_SECONDS
+    return look.verdict.kind is Kind.OK and refused and look.source != state.source and fresh

@@ -5,94 +5,171 @@ import base64
 import hashlib
 import ssl
 import time
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import aiohttp
 
-from exporter.config import Provider, ProviderAuth
-from exporter.providers.answer import Exchange, Failure, FailureReason
-from toolkit.secretfile import SecretUnreadable
+from exporter.config import Provider
+from exporter.providers.answer import Exchange, Failure, FailureReason, Outcome
+from exporter.providers.transport import PrivateAddress, Route, Sessions, Trace, current
 
 MAX_BODY_BYTES = 256 * 1024
-USER_AGENT = "tocsin-exporter"
 
 
-def client_session() -> aiohttp.ClientSession:
-    """A session for probes: a new connection each time, no cookies, no proxy or credential from the environment."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": USER_AGENT},
-        auto_decompress=True,
-    )
+@dataclass(frozen=True)
+class Call:
+    """A request to make, its credential included: never to be shown. `timeout` is seconds for the whole exchange."""
+
+    url: str
+    timeout: float
+    route: Route = field(default_factory=Route)
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    proxy: str | None = None
+    server_name: str | None = None
 
 
-def fingerprint(auth: ProviderAuth | None) -> str:
-    """Tells one secret from another without holding it: "" without one, or when it can't be read."""
-    try:
-        return hashlib.sha256(auth.secret_file.read().encode()).hexdigest()[:16] if auth else ""
-    except SecretUnreadable:
-        return ""
+@dataclass(frozen=True)
+class Credential:
+    """What authenticates a request: a header or a query parameter, with a value that must never be shown.
+
+    `fingerprint` tells one secret from another without holding it; "" without one.
+    """
+
+    secret: str = field(default="", repr=False)
+    fingerprint: str = ""
+    header: tuple[str, str] | None = field(default=None, repr=False)
+    query: tuple[str, str] | None = field(default=None, repr=False)
 
 
-async def exchange(session: aiohttp.ClientSession, provider: Provider) -> Exchange | Failure:
-    """One request as `provider` describes it, within its timeout. Never raises for anything the network does."""
-    started = time.perf_counter()
-    try:
-        headers = {**provider.headers, **_credentials(provider.auth)}
-    except SecretUnreadable as error:
-        return Failure("secret", str(error))
-    try:
-        async with asyncio.timeout(provider.timeout):
-            outcome = await _answer(session, provider, headers)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        outcome = _failure(error, provider.timeout)
-    seconds = time.perf_counter() - started
-    if isinstance(outcome, Failure):
-        return Failure(outcome.reason, outcome.detail, seconds)
-    return Exchange(outcome.status, outcome.body, outcome.headers, seconds)
-
-
-def _credentials(auth: ProviderAuth | None) -> dict[str, str]:
+def credential(provider: Provider) -> Credential:
+    """The credential in the provider's secret file, as it is now. Raises SecretUnreadable."""
+    auth = provider.auth
     if auth is None:
-        return {}
+        return Credential()
     secret = auth.secret_file.read()
-    if auth.scheme.lower() == "basic":
-        secret = base64.b64encode(secret.encode()).decode()
-    return {auth.header: f"{auth.scheme} {secret}".strip()}
+    known = fingerprint(secret)
+    if auth.query:
+        return Credential(secret, known, query=(auth.query, secret))
+    value = base64.b64encode(secret.encode()).decode() if auth.scheme.lower() == "basic" else secret
+    return Credential(secret, known, header=(auth.header, f"{auth.scheme} {value}".strip()))
 
 
-async def _answer(session: aiohttp.ClientSession, provider: Provider, headers: Mapping[str, str]) -> Exchange | Failure:
-    # aiohttp's own timeout is off: asyncio.timeout above bounds the whole exchange, a dripping body included
-    request = session.request(
-        provider.method, provider.url, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None)
+def fingerprint(secret: str) -> str:
+    """Tells one secret from another without holding it."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:16]
+
+
+def call(provider: Provider, known: Credential, timeout: float, url: str = "") -> Call:
+    """The provider's request, or one to another `url` of it with the same credential and the same way there."""
+    target = url or provider.url
+    if known.query is not None:
+        target += ("&" if "?" in target else "?") + urlencode([known.query])
+    return Call(
+        url=target,
+        timeout=timeout,
+        route=route(provider),
+        method="GET" if url else provider.method,
+        headers={**provider.headers, **dict([known.header] if known.header else [])},
+        proxy=provider.proxy,
+        server_name=provider.tls.server_name or None,
     )
-    async with request as response:
+
+
+def route(provider: Provider) -> Route:
+    """How connections to a provider are made."""
+    tls = provider.tls
+    # through a proxy, names are the proxy's to resolve, and the proxy itself is named by the configuration
+    networks = None if provider.proxy else provider.private_networks
+    return Route(tls.ca_file, tls.cert_file, tls.key_file, networks)
+
+
+async def exchange(sessions: Sessions, request: Call) -> Outcome:
+    """One request, within its timeout. Never raises for anything the network or the vendor does."""
+    trace = Trace(started=time.perf_counter())
+    mark = current.set(trace)
+    try:
+        async with asyncio.timeout(request.timeout):
+            outcome = await _answer(sessions.of(request.route), request, trace)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, zlib.error) as error:
+        reason, detail = _failure(error, request.timeout)
+        trace.ended = time.perf_counter()
+        return Failure(reason, detail, trace.ended - trace.started, trace.phases())
+    finally:
+        current.reset(mark)
+    return outcome
+
+
+async def _answer(session: aiohttp.ClientSession, request: Call, trace: Trace) -> Exchange:
+    # aiohttp's own timeout is off: asyncio.timeout above bounds the whole exchange, a dripping body included
+    answer = session.request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        data=request.form,
+        allow_redirects=False,
+        proxy=request.proxy,
+        server_hostname=request.server_name,
+        timeout=aiohttp.ClientTimeout(total=None),
+    )
+    async with answer as response:
+        trace.answered = time.perf_counter()
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > MAX_BODY_BYTES:
                 # an error worth reading is short; what is longer is judged by its beginning
                 break
-        lowered = {name.lower(): value for name, value in response.headers.items()}
-        return Exchange(response.status, bytes(body[:MAX_BODY_BYTES]), lowered)
+        trace.ended = time.perf_counter()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Exchange(
+            response.status,
+            _decoded(bytes(body), headers.get("content-encoding", "")),
+            headers,
+            trace.ended - trace.started,
+            trace.phases(),
+            trace.certificate_expires,
+        )
 
 
-def _failure(error: Exception, timeout: float) -> Failure:
-    reason: FailureReason
+def _decoded(body: bytes, encoding: str) -> bytes:
+    """The beginning of the body as it was before gzip or deflate, never more than MAX_BODY_BYTES of it."""
+    if encoding.lower() in ("gzip", "x-gzip", "deflate") and body:
+        # 32 + 15: gzip or zlib, whichever header the body has
+        return zlib.decompressobj(32 + zlib.MAX_WBITS).decompress(body, MAX_BODY_BYTES)
+    return body[:MAX_BODY_BYTES]
+
+
+def _failure(error: Exception, timeout: float) -> tuple[FailureReason, str]:  # noqa: C901, PLR0911 - a table
     match error:
         case TimeoutError():
-            reason, detail = "timeout", f"not within {timeout:g} s"
+            return "timeout", f"not within {timeout:.3g} s"
+        case aiohttp.ClientConnectorDNSError(os_error=PrivateAddress()):
+            return "private_address", f"the name {error.host} leads to a private address, which is not allowed"
+        case aiohttp.ClientProxyConnectionError():
+            return "connect", "the proxy refused or could not be reached"
+        case aiohttp.ClientHttpProxyError():
+            return "connect", f"the proxy answered {error.status}"
         case aiohttp.ClientConnectorDNSError():
-            reason, detail = "dns", f"the name {error.host} could not be resolved"
+            return "dns", f"the name {error.host} could not be resolved"
         case aiohttp.ClientConnectorCertificateError():
-            reason, detail = "tls", f"the certificate of {error.host} is not trusted"
+            return "tls", f"the certificate of {error.host} is not trusted{_why(error.certificate_error)}"
         case aiohttp.ClientSSLError() | ssl.SSLError():
-            reason, detail = "tls", "the TLS handshake failed"
+            return "tls", "the TLS handshake failed"
         case aiohttp.ClientConnectorError():
-            reason, detail = "connect", f"{error.host}:{error.port} refused or could not be reached"
+            return "connect", f"{error.host}:{error.port} refused or could not be reached"
         case OSError():
-            reason, detail = "connect", f"the connection broke ({error.strerror or type(error).__name__})"
+            return "connect", f"the connection broke ({error.strerror or type(error).__name__})"
+        case zlib.error():
+            return "protocol", "the body is not the gzip that its header promises"
         case _:
-            reason, detail = "protocol", f"not a valid HTTP answer ({type(error).__name__})"
-    return Failure(reason, detail)
+            return "protocol", f"not a valid HTTP answer ({type(error).__name__})"
+
+
+def _why(error: Exception) -> str:
+    message = getattr(error, "verify_message", "")
+    return f": {message}" if message else ""

@@ -9,12 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from exporter.providers.answer import Exchange
 
+Shape = Literal["json", "html", "text", "empty"]
 NAMES = frozenset(
     {
         *("error", "errors", "err", "fault", "exception", "failure", "problem", "cause", "reason", "reasons", "root"),
@@ -83,6 +84,16 @@ class Reading:
         """Whether a page came where an API was asked."""
         start = self.exchange.body[:500].lstrip().lower()
         return start.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+    @property
+    def shape(self) -> Shape:
+        """What the body looks to be, by its first bytes."""
+        start = self.exchange.body[:500].lstrip()
+        if not start:
+            return "empty"
+        if self.is_html:
+            return "html"
+        return "json" if start[:1] in b"{[" else "text"
 
     @cached_property
     def envelope(self) -> bool:

@@ -1,13 +1,10 @@
 """Whether an answer bears a vendor's signature. Pure."""
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from exporter.providers.catalogue import Signature, When
+from exporter.providers.paths import values_at
 from exporter.providers.reading import Reading
-
-_STEP = re.compile(r"\['([^']+)'\]|\[\]|([^.\[\]]+)")
 
 
 def bears(reading: Reading, signature: Signature) -> bool:
@@ -44,21 +41,3 @@ def _same(found: Any, wanted: Any) -> bool:
         return found is wanted
     # one vendor writes its codes as numbers today and as text tomorrow
     return not isinstance(found, (dict, list)) and str(found) == str(wanted)
-
-
-def values_at(data: Any, path: str) -> Iterator[Any]:
-    """The values at `path` in a JSON value; `[]` stands for every element of a list."""
-    steps = [(match.group(1) or match.group(2), match.group() == "[]") for match in _STEP.finditer(path)]
-    yield from _walk(data, steps)
-
-
-def _walk(value: Any, steps: list[tuple[str, bool]]) -> Iterator[Any]:
-    if not steps:
-        yield value
-        return
-    (name, every), rest = steps[0], steps[1:]
-    if every and isinstance(value, list):
-        for item in value[:100]:
-            yield from _walk(item, rest)
-    elif not every and isinstance(value, dict) and name in value:
-        yield from _walk(value[name], rest)

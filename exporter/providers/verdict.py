@@ -6,7 +6,7 @@ what the vendor is known to mean by a status alone, then the status. The status 
 
 from collections.abc import Sequence
 
-from exporter.providers.answer import Exchange, Failure
+from exporter.providers.answer import Failure, Outcome
 from exporter.providers.catalogue import Signature
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.reading import Reading, Text
@@ -28,7 +28,7 @@ _CAUSES = frozenset({Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED, Kind.PAYMEN
 _SHOWN = 120
 
 
-def judge(outcome: Exchange | Failure, signatures: Sequence[Signature] = ()) -> Verdict:
+def judge(outcome: Outcome, signatures: Sequence[Signature] = ()) -> Verdict:
     """The verdict on one answer. Never raises, whatever the body holds."""
     if isinstance(outcome, Failure):
         kind = Kind.OUTAGE if outcome.reason in _SERVER_DOWN else Kind.UNKNOWN

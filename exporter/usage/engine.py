@@ -1,24 +1,12 @@
 """A request's bytes -> counts per series. Pure: what is stored and answered is the caller's."""
 
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from exporter.bodies import MAX_REJECTS_NAMED, Reject, items
 from exporter.usage.rules import CompiledRule, SeriesKey
-
-MAX_REJECTS_NAMED = 20
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A part of the body that is no event: its line (from 1) or its place in the array (from 1), and why."""
-
-    position: int
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -47,42 +35,19 @@ def count(body: bytes, ndjson: bool, table: Mapping[str, tuple[CompiledRule, ...
     deltas: Counter[SeriesKey] = Counter()
     events = matched = 0
     rejected, rejects = 0, list[Reject]()
-    for position, item in _lines(body) if ndjson else _values(body):
-        reject = item if isinstance(item, Reject) else _why_no_event(item, position)
-        if reject is not None:
+    for position, item in items(body, ndjson):
+        event = item if isinstance(item, Reject) else _event(item, position)
+        if isinstance(event, Reject):
             rejected += 1
-            rejects += [reject] if len(rejects) < MAX_REJECTS_NAMED else []
+            rejects += [event] if len(rejects) < MAX_REJECTS_NAMED else []
             continue
         events += 1
-        found = [key for rule in table.get(item["event"], ()) if (key := rule.series_of(item)) is not None]
+        found = [key for rule in table.get(event["event"], ()) if (key := rule.series_of(event)) is not None]
         deltas.update(found)
         matched += bool(found)
     return Counted(events, matched, dict(deltas), rejected, tuple(rejects))
 
 
-def _why_no_event(item: Any, position: int) -> Reject | None:
-    if not isinstance(item, dict):
-        return Reject(position, "not a JSON object")
-    if not isinstance(item.get("event"), str):
-        return Reject(position, "the field 'event' is missing or no text")
-    return None
-
-
-def _values(body: bytes) -> Iterator[tuple[int, Any]]:
-    data = _decode(body, 1)
-    yield from enumerate(data if isinstance(data, list) else [data], start=1)
-
-
-def _lines(body: bytes) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(io.BytesIO(body), start=1):
-        if line.strip():
-            yield number, _decode(line, number)
-
-
-def _decode(raw: bytes, position: int) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Reject(position, f"not JSON: {error}")
-    except RecursionError:
-        return Reject(position, "not JSON: nested too deeply")
+def _event(item: Mapping[str, Any], position: int) -> Mapping[str, Any] | Reject:
+    usable = isinstance(item.get("event"), str)
+    return item if usable else Reject(position, "the field 'event' is missing or no text")

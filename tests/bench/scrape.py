@@ -68,13 +68,13 @@ def scene() -> tuple[Collector, dict[str, State], dict[tuple[str, str, str], int
 async def run(_: Path) -> Sequence[Figure]:
     collector, states, responses = scene()
     registry = CollectorRegistry()
-    text = render(collector.families(states, responses), openmetrics=False)
+    text = render(collector.families(states, responses, {}, {}), openmetrics=False)
     registry.register(Parsed(text.decode()))
     assert len(generate_latest(registry).splitlines()) == len(text.splitlines())
     ours, theirs = [], []
     for _round in range(ROUNDS):
         theirs.append(seconds(lambda: generate_latest(registry)))
-        ours.append(seconds(lambda: render(collector.families(states, responses), openmetrics=False)))
+        ours.append(seconds(lambda: render(collector.families(states, responses, {}, {}), openmetrics=False)))
     mine, peer = statistics.median(ours), statistics.median(theirs)
     samples = text.count(b"\n") - 2 * text.count(b"# TYPE")
     told = f"{mine * 1e3:.1f} ms against {peer * 1e3:.0f} ms for {samples:,} samples"

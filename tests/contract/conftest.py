@@ -14,8 +14,8 @@ from exporter import app as exporter_app
 from exporter.ledger import MIGRATIONS as LEDGER
 from exporter.ledger import Ledger
 from exporter.metrics import ExporterMetrics
-from exporter.providers.probe import client_session
-from exporter.web import routes
+from exporter.providers.transport import Sessions
+from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
@@ -65,19 +65,20 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
         migrate(url, LEDGER)
         database = Database(url)
         exits.push_async_callback(database.close)
-        session = await exits.enter_async_context(client_session())
+        sessions = Sessions()
+        exits.push_async_callback(sessions.close)
         background = Background()
         exits.push_async_callback(background.close)
         metrics = ExporterMetrics(CollectorRegistry())
         log = structlog.get_logger()
         options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://exporter", False, url, "info", "logfmt")
         exporter = exporter_app.Exporter(
-            options, Ledger(database), session, background.spawn, metrics, lambda: 1000.0, log
+            options, Ledger(database), sessions, background.spawn, metrics, lambda: 1000.0, log
         )
         exits.push_async_callback(exporter.stop)
         await exporter.start()
         app = application(exporter.probes, metrics)
-        app.add_routes(routes(exporter, metrics, "http://exporter"))
+        app.add_routes(ExporterEndpoints(exporter, metrics, "http://exporter").routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), exporter
 
     return start

@@ -21,11 +21,15 @@ from exporter.__main__ import COMMAND as EXPORTER
 from exporter.config import Card, ExporterConfig, Provider, UsageRule
 from exporter.exposition import render
 from exporter.metrics import EVENT_OUTCOMES, ExporterMetrics
-from exporter.providers import billing
-from exporter.providers.answer import FailureReason
+from exporter.providers import billing, report
+from exporter.providers.account import Account
+from exporter.providers.answer import Exchange, FailureReason
 from exporter.providers.collector import Collector
-from exporter.providers.history import advance
+from exporter.providers.history import Look, advance
 from exporter.providers.kinds import Certainty, Kind, Verdict
+from exporter.providers.probe import Credential
+from exporter.providers.prober import Found
+from exporter.providers.statuspage import Page
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
@@ -162,12 +166,17 @@ def full_name(name: str, kind: str) -> str:
 
 def third_parties() -> dict[str, Shape]:
     billing_ = {"card": "visa", "plan": "pro", "renews": {"date": "2026-12-01", "every": "month"}}
-    provider = Provider.model_validate({"name": "mail", "url": "http://x/", "owner": "me", "billing": billing_})
-    state = advance(None, Verdict(Kind.OK, Certainty.STATUS, ""), "", 0.1, 1000.0)
-    collector = Collector([provider])
+    account = {"credit": {"remaining": "balance"}, "quota": {"used": "used", "limit": "limit"}}
+    given = {"billing": billing_, "account": account, "features": ["mail"]}
+    provider = Provider.model_validate({"name": "mail", "url": "http://x/", "owner": "me", **given})
+    ok = Verdict(Kind.OK, Certainty.STATUS, "")
+    state = advance(None, Look(ok, 0.1, credential="", certificate_expires=2000.0), 1000.0)
+    read = Account(1000.0, 5.0, 1.0, 0.5, 2000.0, None)
+    collector, counts = Collector([provider]), {("mail", "ok", "200"): 1}
     found = [
-        *collector.families({"mail": state}, {("mail", "ok", "200"): 1}),
-        *billing.families([provider], [Card(name="visa", expires="2026-12")], 1000.0),
+        *collector.families({"mail": state}, counts, counts, {"mail": Page(1000.0, False)}),
+        *billing.families([provider], [Card(name="visa", expires="2026-12")], {"mail": read}, 1000.0),
+        *report.families(Found(Exchange(200), Credential()), state),
     ]
     return shapes_of_text(render(found, openmetrics=False))
 

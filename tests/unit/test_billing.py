@@ -49,7 +49,8 @@ def test_cards_and_renewals_are_series() -> None:
     billing = {"card": "visa", "plan": "pro", "renews": {"date": date(2026, 12, 1), "every": "month"}}
     provider = Provider.model_validate({"name": "mail", "url": "http://x/", "billing": billing})
     found = render(
-        families([provider], [Card(name="visa", expires="2026-12", owner="finance")], 1795220000.0), openmetrics=False
+        families([provider], [Card(name="visa", expires="2026-12", owner="finance")], {}, 1795220000.0),
+        openmetrics=False,
     )
     for text in (
         b'thirdparty_renewal_timestamp_seconds{provider="mail",plan="pro"} 1796083200\n',

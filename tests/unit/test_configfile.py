@@ -28,7 +28,7 @@ EXPORTER = [
     (
         "a key far from any other",
         PROVIDER + "▶zzz: 3}\n",
-        "unknown key; known: auth, billing, billing_owner, confirmation",
+        "unknown key; known: account, auth, billing, billing_owner",
     ),
     ("a key that stands twice", "providers: []\n▶providers: []\n", "the key 'providers' stands here twice"),
     ("a missing key", "providers:\n  - ▶{name: a, owner: me}\n", "providers[0].url: required, but missing"),

@@ -2,7 +2,7 @@ import pytest
 
 from exporter.config import Provider
 from exporter.providers.egress import suspected
-from exporter.providers.history import State, advance
+from exporter.providers.history import Look, State, advance
 from exporter.providers.kinds import Certainty, Kind, Verdict
 
 OK = Verdict(Kind.OK, Certainty.STATUS, "")
@@ -18,7 +18,7 @@ def provider(name: str) -> Provider:
 def state(*probes: tuple[float, Verdict]) -> State:
     found: State | None = None
     for now, verdict in probes:
-        found = advance(found, verdict, "", 0.1, now)
+        found = advance(found, Look(verdict, 0.1, credential=""), now)
     assert found is not None
     return found
 

@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from exporter.providers.history import Past, State, advance, conclude, passing
+from exporter.providers.history import Look, Past, State, advance, conclude, in_doubt, passing
 from exporter.providers.kinds import Certainty, Kind, Verdict
+from exporter.providers.reading import Shape
 
 OK = Verdict(Kind.OK, Certainty.STATUS, "answered 200")
 PAY = Verdict(Kind.PAYMENT_REQUIRED, Certainty.CODE, "402")
@@ -30,7 +31,7 @@ TIMELINES = [
 def test_a_provider_is_remembered(probes: list[tuple[float, Verdict]], expected: dict[str, object]) -> None:
     state: State | None = None
     for now, verdict in probes:
-        state = advance(state, verdict, "key", 0.1, now)
+        state = advance(state, Look(verdict, 0.1, credential="key", shape="json"), now)
     assert state is not None
     found = dataclasses.asdict(state)
     assert {name: found[name] for name in expected} == expected
@@ -66,6 +67,18 @@ def test_the_past_settles_what_an_answer_leaves_open(verdict: Verdict, past: Pas
     assert found.reason
 
 
+SHAPES = [
+    ("a web page where JSON was usual: something in between", "json", "html", "ambiguous"),
+    ("JSON as ever", "json", "json", "payment_required"),
+    ("a web page as ever", "html", "html", "payment_required"),
+]
+
+
+@pytest.mark.parametrize(("usual", "shape", "kind"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES])
+def test_a_refusal_in_another_shape_is_no_word_of_the_vendors(usual: Shape, shape: Shape, kind: str) -> None:
+    assert conclude(REFUSED, dataclasses.replace(GOOD_BEFORE, ok_shape=usual), shape).kind == kind
+
+
 PASSING = [
     ("a 200 four minutes ago: no event", DOWN, Past(last_ok_age=240), "ok"),
     ("no 200 for an hour", DOWN, Past(last_ok_age=3660), "outage"),
@@ -80,7 +93,61 @@ def test_a_failure_with_a_recent_200_is_a_passing_one(verdict: Verdict, past: Pa
 
 
 def test_a_key_that_is_changed_while_it_is_refused_is_the_one_that_is_blamed() -> None:
-    state = advance(None, OK, "old", 0.1, 10)
-    state = advance(state, conclude(REFUSED, state.past("old", 20)), "old", 0.1, 20)
+    state = advance(None, Look(OK, 0.1, credential="old", shape="json"), 10)
+    state = advance(state, Look(conclude(REFUSED, state.past("old", 20)), 0.1, credential="old"), 20)
     assert state.kind == "payment_required"
     assert conclude(REFUSED, state.past("new", 30)).kind == "credentials_invalid"
+
+
+UNPAID = Verdict(Kind.PAYMENT_REQUIRED, Certainty.CODE, "invoice_unpaid")
+SEND, LIST = "calls: POST /send", "calls: GET /lists"
+
+
+def look(verdict: Verdict, source: str = "probe") -> Look:
+    return Look(verdict, 0.1, source, "key" if source == "probe" else None, "json")
+
+
+SOURCES = [
+    ("an ok to what was refused ends it", [(0, look(UNPAID, SEND)), (10, look(OK, SEND))], "ok", 10),
+    ("an ok to another call does not", [(0, look(UNPAID, SEND)), (10, look(OK, LIST))], "payment_required", 10),
+    ("nor one to our probe", [(0, look(UNPAID, SEND)), (10, look(OK))], "payment_required", 10),
+    ("a refusal that is no longer seen does not stand for ever", [(0, look(UNPAID, SEND)), (601, look(OK))], "ok", 601),
+    ("one that is seen again does", [(0, look(UNPAID, SEND)), (590, look(UNPAID, SEND)), (700, look(OK))], "payment_required", 700),
+    ("an outage is over with any ok", [(0, look(DOWN, SEND)), (10, look(OK))], "ok", 10),
+    ("what rests on a status is over with any ok", [(0, look(PAY_BY_STATUS, SEND)), (10, look(OK))], "ok", 10),
+    ("a refusal of the probe is not over for calls that are answered", [(0, look(PAY)), (10, look(OK, LIST))], "payment_required", 10),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("looks", "kind", "success"), [row[1:] for row in SOURCES], ids=[row[0] for row in SOURCES])
+def test_one_kind_of_calls_ok_is_no_other_kinds(looks: list[tuple[float, Look]], kind: str, success: float) -> None:
+    state: State | None = None
+    for now, one in looks:
+        state = advance(state, one, now)
+    assert state is not None
+    assert (state.kind, state.last_success) == (kind, success)
+
+
+def test_a_good_call_of_a_program_says_nothing_of_our_own_secret() -> None:
+    state = advance(None, look(OK, LIST), 10)
+    assert conclude(REFUSED, state.past("key", 20)).signature == "history:never-ok"
+    assert conclude(REFUSED, state.past(None, 20)).kind == "ambiguous"
+
+
+DOUBTS = [
+    ("all is well", [(0, OK)], False),
+    ("a first failure", [(0, OK), (10, PAY)], True),
+    ("enough looks in too short a time", [(0, PAY), (10, PAY), (20, PAY)], True),
+    ("long enough, with too few looks", [(0, PAY), (1000, PAY)], True),
+    ("confirmed", [(0, PAY), (400, PAY), (900, PAY)], False),
+    ("throttling is not cured by asking more", [(0, OK), (10, THROTTLED)], False),
+]
+
+
+@pytest.mark.parametrize(("probes", "expected"), [row[1:] for row in DOUBTS], ids=[row[0] for row in DOUBTS])
+def test_when_a_verdict_is_in_doubt(probes: list[tuple[float, Verdict]], expected: bool) -> None:
+    state: State | None = None
+    for now, verdict in probes:
+        state = advance(state, look(verdict), now)
+    assert state is not None
+    assert in_doubt(state, 3, 900) is expected

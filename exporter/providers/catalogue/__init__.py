@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import pydantic
 from pydantic import Field
 
+from exporter.providers.account import Credit, Quota
 from exporter.providers.kinds import Kind
 from toolkit import configfile
 from toolkit.configfile import Model, nearest
@@ -60,10 +61,11 @@ class Signature(Model):
 
 
 class KnownAuth(Model):
-    """The header that a vendor takes a secret in; with scheme "" the secret stands alone."""
+    """The header that a vendor takes a secret in; with scheme "" the secret stands alone. Or its query parameter."""
 
     header: str = "Authorization"
     scheme: str = ""
+    query: str = ""
 
 
 class KnownProbe(Model):
@@ -87,6 +89,17 @@ class Introspection(Model):
     confidence: Confidence
 
 
+class KnownAccount(Model):
+    """How to read credit, quota or renewal off an answer of the vendor. Without `url`, off the probe's own."""
+
+    url: str = ""
+    credit: Credit | None = None
+    quota: Quota | None = None
+    renews: str | None = None
+    source: str
+    confidence: Confidence
+
+
 class Vendor(Model):
     """A vendor's file."""
 
@@ -95,6 +108,7 @@ class Vendor(Model):
     probe: KnownProbe | None = None
     status_page: str = ""
     introspection: tuple[Introspection, ...] = ()
+    account: KnownAccount | None = None
     note: str = ""
     signatures: tuple[Signature, ...] = ()
 

@@ -1,0 +1,166 @@
+"""Third-party health, running: the schedule, `/probe` and observations around the one state of each provider."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import TypeVar
+
+from exporter.config import ExporterConfig, Provider
+from exporter.exposition import Families
+from exporter.ledger import Ledger
+from exporter.metrics import ExporterMetrics
+from exporter.observations import Observation
+from exporter.providers import billing, statuspage
+from exporter.providers.answer import Exchange
+from exporter.providers.collector import Collector
+from exporter.providers.history import State, in_doubt
+from exporter.providers.kinds import Kind
+from exporter.providers.prober import Found, Prober
+from exporter.providers.schedule import Schedule
+from exporter.providers.statuspage import Page
+from exporter.providers.transport import Sessions
+from exporter.providers.watch import Watch
+from toolkit.clock import Now
+from toolkit.logs import Logger
+from toolkit.service import Spawn
+from toolkit.storage import StorageUnavailable
+
+V = TypeVar("V")
+SAVE_EVERY_SECONDS = 1.0
+"""How much of a provider's past a crash can cost: states are saved together, this often."""
+
+
+class Monitor:
+    """Everything about providers that lives while the process does."""
+
+    def __init__(
+        self, ledger: Ledger, sessions: Sessions, spawn: Spawn, metrics: ExporterMetrics, now: Now, log: Logger
+    ) -> None:
+        self._ledger, self._spawn, self._metrics, self._now, self._log = ledger, spawn, metrics, now, log
+        self._watch = Watch(log)
+        self._prober = Prober(sessions, now)
+        self._pages: dict[str, Page] = {}
+        self._account_asked: dict[str, float] = {}
+        chance = random.Random()  # noqa: S311 - spreads probes, guards nothing
+        self._schedule = Schedule(self._on_schedule, metrics.schedule_delay.observe, spawn, chance)
+        self.providers: Mapping[str, Provider] = {}
+        self.use(ExporterConfig())
+
+    # --- life
+
+    async def recall(self) -> None:
+        """Reads what a former process knew."""
+        self._watch.states = await self._ledger.states()
+        self._watch.accounts = await self._ledger.accounts()
+
+    def use(self, config: ExporterConfig) -> None:
+        """Exports what this configuration names from now on."""
+        self._cards = config.cards
+        self.providers = {provider.name: provider for provider in config.providers}
+        self._collector = Collector(config.providers)
+
+    async def follow(self) -> None:
+        """Probes what is scheduled from now on."""
+        await self._schedule.follow(provider for provider in self.providers.values() if provider.scheduled)
+
+    async def stop(self) -> None:
+        """Ends the probes and saves what they found."""
+        await self._schedule.stop()
+        await self._save()
+
+    async def save_forever(self) -> None:
+        """Saves what changed every SAVE_EVERY_SECONDS; a failure is counted and tried again."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        watch = self._watch
+        names, watch.changed = watch.changed, set()
+        if not names:
+            return
+        try:
+            await self._ledger.save(_of(names, watch.states), _of(names, watch.accounts))
+        except StorageUnavailable as error:
+            watch.changed |= names
+            self._metrics.storage_errors.inc()
+            self._log.error("provider states not saved, will try again", reason=error.reason)
+
+    # --- looks
+
+    async def _on_schedule(self, provider: Provider) -> float:
+        found, state = await self.probe(provider, provider.timeout)
+        await self._ask_further(provider, found, state)
+        confirmation = provider.confirmation
+        doubtful = in_doubt(state, confirmation.probes, confirmation.duration)
+        return provider.doubt_interval if doubtful else provider.interval
+
+    async def probe(self, provider: Provider, limit: float) -> tuple[Found, State]:
+        """One look within `limit` seconds, entered into the provider's state."""
+        found = await self._prober.look(provider, limit)
+        state = self._watch.probed(provider, found, self._now())
+        if provider.account is not None and provider.account.url is None:
+            self._watch.told(provider, found.outcome, self._now())
+        return found, state
+
+    async def probe_for_prometheus(self, provider: Provider, limit: float) -> tuple[Found, State]:
+        """The same; what else there is to ask the vendor is asked after the answer, for a scrape has little time."""
+        found, state = await self.probe(provider, limit)
+        self._spawn(self._ask_further(provider, found, state), f"account of {provider.name}")
+        return found, state
+
+    async def _ask_further(self, provider: Provider, found: Found, state: State) -> None:
+        """Balance and quota while all is well, the vendor's status page while it isn't; each when its time has come."""
+        if state.kind is Kind.OK:
+            self._pages.pop(provider.name, None)
+            if provider.account is not None and provider.account.url:
+                await self._ask_account(provider, provider.account.url, provider.account.interval, found)
+        elif provider.status_page:
+            await self._ask_status_page(provider, provider.status_page)
+
+    async def _ask_account(self, provider: Provider, url: str, interval: float, found: Found) -> None:
+        now = self._now()
+        if now - self._account_asked.get(provider.name, -interval) < interval:
+            return
+        self._account_asked[provider.name] = now
+        self._watch.told(provider, await self._prober.read(provider, url, found.credential), self._now())
+
+    async def _ask_status_page(self, provider: Provider, address: str) -> None:
+        now, page = self._now(), self._pages.get(provider.name)
+        if page is not None and now - page.asked_at < statuspage.ASKED_EVERY_SECONDS:
+            return
+        incident = None
+        for url in statuspage.addresses(address):
+            answer = await self._prober.read_public(provider, url)
+            incident = statuspage.incident(answer) if isinstance(answer, Exchange) else None
+            if incident is not None:
+                break
+        self._pages[provider.name] = Page(now, incident)
+
+    async def observe(self, observations: Iterable[Observation]) -> None:
+        """Takes what programs were answered; where that leaves the cause open, our own probe follows at once."""
+        for one in observations:
+            await asyncio.sleep(0)  # probes and health checks come in between
+            if self._watch.observed(one.provider, one.outcome, one.source, self._now()):
+                self._schedule.hasten(one.provider.name)
+
+    # --- what Prometheus reads
+
+    def families(self) -> Families:
+        """Every provider's series."""
+        watch = self._watch
+        measured = self._collector.families(watch.states, watch.responses, watch.observations, self._pages)
+        return chain(measured, billing.families(self.providers.values(), self._cards, watch.accounts, self._now()))
+
+    def latest(self) -> list[State | None]:
+        """What was last found of each of `providers`, in their order."""
+        return [self._watch.states.get(name) for name in self.providers]
+
+    def families_of(self, provider: Provider) -> Families:
+        """One provider's series, for `/probe`."""
+        return Collector([provider]).families(self._watch.states, {}, {})
+
+
+def _of(names: Iterable[str], values: Mapping[str, V]) -> dict[str, V]:
+    return {name: values[name] for name in names if name in values}

@@ -1,0 +1,212 @@
+"""Connections to vendors: whom they trust, where they may lead, and how long each step of making one took.
+
+Every request gets a new connection. A kept one would hide that a name, a route or a certificate no longer works.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pydantic
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from toolkit.configfile import ExistingFile, Model
+
+USER_AGENT = "tocsin-exporter"
+DNS_CACHE_SECONDS = 60
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class ProviderTls(Model):
+    """As Prometheus's `tls_config`: a CA in place of the system's, a certificate of ours, the name to expect."""
+
+    ca_file: ExistingFile | None = None
+    cert_file: ExistingFile | None = None
+    key_file: ExistingFile | None = None
+    server_name: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _loads(self) -> "ProviderTls":
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        try:
+            tls_context(self.ca_file, self.cert_file, self.key_file)
+        except (ssl.SSLError, OSError) as error:
+            reason = getattr(error, "reason", None) or type(error).__name__
+            raise ValueError(f"these files can't be used for TLS: {reason}") from None
+        return self
+
+
+class PrivateAddress(OSError):
+    """A name led to an address that only our own network knows, and the configuration doesn't allow that."""
+
+
+# --- where the time goes -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trace:
+    """The moments of one request, by `time.perf_counter`, 0 for a step that was not reached or not needed; and when
+    the server's certificate ends, in seconds since the epoch."""
+
+    started: float = 0.0
+    resolving: float = 0.0
+    resolved: float = 0.0
+    handshake: float = 0.0
+    connected: float = 0.0
+    answered: float = 0.0
+    ended: float = 0.0
+    certificate_expires: float | None = None
+
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase. `connect` ends where the TLS handshake begins, `first_byte` where the body begins."""
+        end = self.ended or time.perf_counter()
+        connected = self.connected or end
+        resolve = (self.resolved or connected) - self.resolving if self.resolving else 0.0
+        tls = connected - self.handshake if self.handshake else 0.0
+        answered = self.answered or end
+        return {
+            "resolve": resolve,
+            "connect": max(connected - self.started - resolve - tls, 0.0),
+            "tls": tls,
+            "first_byte": answered - connected if self.connected else 0.0,
+            "body": end - answered if self.answered else 0.0,
+        }
+
+
+PHASES = ("resolve", "connect", "tls", "first_byte", "body")
+current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+"""The trace of the request under way in this task."""
+
+
+class _Context(ssl.SSLContext):
+    """Marks when a handshake begins: aiohttp's tracing tells of a connection only as a whole."""
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        trace = current.get()
+        if trace is not None:
+            trace.handshake = time.perf_counter()
+        return super().wrap_bio(*args, **kwargs)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Marks when a connection stands, and until when the server's certificate is good."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> Any:
+        connection = await super().connect(*args, **kwargs)
+        trace = current.get()
+        if trace is not None:
+            trace.connected = time.perf_counter()
+            trace.certificate_expires = _end_of_certificate(connection.transport)
+        return connection
+
+
+def _end_of_certificate(transport: asyncio.Transport | None) -> float | None:
+    certificate = transport.get_extra_info("peercert") if transport is not None else None
+    return float(ssl.cert_time_to_seconds(certificate["notAfter"])) if certificate else None
+
+
+class _Resolver(AbstractResolver):
+    """Resolves names, marks how long it took, and keeps to the public internet and the networks that are allowed."""
+
+    def __init__(self, allowed: tuple[Network, ...] | None) -> None:
+        self._allowed, self._resolver = allowed, aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        trace = current.get()
+        if trace is not None:
+            trace.resolving = time.perf_counter()
+        found = await self._resolver.resolve(host, port, family)
+        if trace is not None:
+            trace.resolved = time.perf_counter()
+        usable = [one for one in found if self._may_lead_to(host, one["host"])]
+        if not usable:
+            raise PrivateAddress(f"{host} leads to a private address")
+        return usable
+
+    def _may_lead_to(self, host: str, address: str) -> bool:
+        named = host == "localhost" or host.endswith(".localhost")
+        return self._allowed is None or named or permitted(address, self._allowed)
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def permitted(address: str, allowed: Iterable[Network]) -> bool:
+    """Whether a vendor's name may lead to `address`: a public one, or one of the `allowed` networks."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return ip.is_global or any(ip.version == network.version and ip in network for network in allowed)
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Route:
+    """What connections have in common: whom they trust, who we are, where names may lead (None: wherever they do)."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    networks: tuple[Network, ...] | None = ()
+
+
+class Sessions:
+    """One client session for each route and state of its files, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[Route, tuple[int, ...]], aiohttp.ClientSession] = {}
+
+    def of(self, route: Route) -> aiohttp.ClientSession:
+        """The session of a route; a certificate that was renewed is used from then on. Raises OSError, ssl.SSLError."""
+        files = (route.ca_file, route.cert_file, route.key_file)
+        key = route, tuple(file.stat().st_mtime_ns for file in files if file is not None)
+        if key not in self._open:
+            self._open[key] = _session(route)
+        return self._open[key]
+
+    async def close(self) -> None:
+        """Closes every session."""
+        for session in self._open.values():
+            await session.close()
+        self._open.clear()
+
+
+def _session(route: Route) -> aiohttp.ClientSession:
+    connector = _Connector(
+        limit=0,
+        force_close=True,
+        ttl_dns_cache=DNS_CACHE_SECONDS,
+        resolver=_Resolver(route.networks),
+        ssl=tls_context(route.ca_file, route.cert_file, route.key_file),
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
+        auto_decompress=False,
+    )
+
+
+def tls_context(ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> ssl.SSLContext:
+    """A client's context, of 20 ms to make. Raises OSError or ssl.SSLError for files that can't be used."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
+    if cert_file is not None and key_file is not None:
+        context.load_cert_chain(cert_file, key_file)
+    return context
