@@ -42,6 +42,7 @@ class Monitor:
         self._prober = Prober(sessions, now)
         self._pages: dict[str, Page] = {}
         self._account_asked: dict[str, float] = {}
+        self._hastened: dict[str, float] = {}
         chance = random.Random()  # noqa: S311 - spreads probes, guards nothing
         self._schedule = Schedule(self._on_schedule, metrics.schedule_delay.observe, spawn, chance)
         self.providers: Mapping[str, Provider] = {}
@@ -143,7 +144,14 @@ class Monitor:
         for one in observations:
             await asyncio.sleep(0)  # probes and health checks come in between
             if self._watch.observed(one.provider, one.outcome, one.source, self._now()):
-                self._schedule.hasten(one.provider.name)
+                self._hasten(one.provider)
+
+    def _hasten(self, provider: Provider) -> None:
+        """Once in a while: a program that goes on asking must not make us ask as often."""
+        now = self._now()
+        if now - self._hastened.get(provider.name, -provider.doubt_interval) >= provider.doubt_interval:
+            self._hastened[provider.name] = now
+            self._schedule.hasten(provider.name)
 
     # --- what Prometheus reads
 

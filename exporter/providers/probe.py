@@ -14,7 +14,7 @@ import aiohttp
 
 from exporter.config import Provider
 from exporter.providers.answer import Exchange, Failure, FailureReason, Outcome
-from exporter.providers.transport import PrivateAddress, Route, Sessions, Trace, current
+from exporter.providers.transport import FilesUnusable, PrivateAddress, Route, Sessions, Trace, current
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -95,6 +95,8 @@ async def exchange(sessions: Sessions, request: Call) -> Outcome:
     try:
         async with asyncio.timeout(request.timeout):
             outcome = await _answer(sessions.of(request.route), request, trace)
+    except FilesUnusable as error:
+        return Failure("secret", str(error))
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, zlib.error) as error:
         reason, detail = _failure(error, request.timeout)
         trace.ended = time.perf_counter()

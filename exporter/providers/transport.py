@@ -45,6 +45,10 @@ class ProviderTls(Model):
         return self
 
 
+class FilesUnusable(Exception):
+    """A provider's TLS files can't be read any more, or don't fit together."""
+
+
 class PrivateAddress(OSError):
     """A name led to an address that only our own network knows, and the configuration doesn't allow that."""
 
@@ -170,11 +174,14 @@ class Sessions:
         self._open: dict[tuple[Route, tuple[int, ...]], aiohttp.ClientSession] = {}
 
     def of(self, route: Route) -> aiohttp.ClientSession:
-        """The session of a route; a certificate that was renewed is used from then on. Raises OSError, ssl.SSLError."""
+        """The session of a route; a certificate that was renewed is used from then on. Raises FilesUnusable."""
         files = (route.ca_file, route.cert_file, route.key_file)
-        key = route, tuple(file.stat().st_mtime_ns for file in files if file is not None)
-        if key not in self._open:
-            self._open[key] = _session(route)
+        try:
+            key = route, tuple(file.stat().st_mtime_ns for file in files if file is not None)
+            if key not in self._open:
+                self._open[key] = _session(route)
+        except OSError as error:  # ssl.SSLError is one
+            raise FilesUnusable(f"the files of tls: {error.strerror or type(error).__name__}") from None
         return self._open[key]
 
     async def close(self) -> None:

@@ -265,6 +265,16 @@ async def test_the_vendors_status_page_is_asked_only_while_it_fails(
         raise AssertionError("the incident stayed")
 
 
+async def test_a_certificate_that_is_taken_away_is_our_own_fault_and_no_outage(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    trustme.CA().cert_pem.write_to_path(folder / "ca.pem")
+    client, _ = await start_exporter(config(vendor, tls={"ca_file": "ca.pem"}))
+    (folder / "ca.pem").unlink()
+    assert verdict("unknown") in await probe(client)
+    assert 'thirdparty_responses_total{provider="mail",verdict="unknown",code="secret"} 1\n' in await metrics(client)
+
+
 # --- observations
 
 
