@@ -18,6 +18,7 @@ from exporter.metrics import ExporterMetrics
 from exporter.providers import billing
 from exporter.providers.answer import Exchange
 from exporter.providers.collector import Collector
+from exporter.providers.concealed import secrets_of
 from exporter.providers.history import Past, State, advance, conclude
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.probe import client_session, exchange, fingerprint
@@ -136,7 +137,7 @@ class Exporter:
         """One probe: exchange -> verdict -> state."""
         outcome = await exchange(self._session, provider)
         try:
-            verdict = judge(outcome, provider.signatures)
+            verdict = judge(outcome, provider.signatures, secrets_of(provider))
         except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
             self._log.exception("an answer could not be judged", provider=provider.name)
             verdict = Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")
