@@ -31,13 +31,13 @@ _SHAPES = (
     # with a beginning that vendors give their keys, such as sk-, sk_live_, ghp_, xoxb-, AKIA, AIza; and JSON web tokens
     (
         re.compile(
-            r"(?<![a-zA-Z0-9])(?:[sprw]k|gh[oprsu]|github_pat|glpat|xox[a-z]|key|hf|pat)[-_](?=[\w-]*\d)[\w-]{8,}"
+            r"(?<![a-zA-Z0-9])(?:[sprw]k|gh[oprsu]|github_pat|glpat|xox[a-z]|key|hf|pat)[-_](?=[\w-]{0,40}\d)[\w-]{8,}"
         ),
         MASK,
     ),
     (re.compile(r"(?<![a-zA-Z0-9])(?:AKIA|ASIA|AIza|ya29\.|SG\.|eyJ)[\w.-]{12,}"), MASK),
     # partly hidden already: its ends are ends of a secret
-    (re.compile(r"[\w.-]*(?:\*{2,}|•{2,}|(?<=\w)(?:\.{3}|…)(?=\w))[\w.*•-]*"), MASK),
+    (re.compile(r"(?<![\w.-])[\w.-]*(?:\*{2,}|•{2,}|(?<=\w)(?:\.{3}|…)(?=\w))[\w.*•-]*"), MASK),
     # letters and digits in turns, over twenty characters and more
     (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
 )
