@@ -14,6 +14,7 @@ import yaml
 from pydantic_core import ErrorDetails
 
 from toolkit.clock import parse_duration
+from toolkit.redaction import masked
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -34,7 +35,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        # a key may stand where its file's name belongs, or in a URL
+        return f"{self.file}:{self.line}:{self.column}: {masked(self.message)}"
 
 
 class ConfigError(Exception):
@@ -266,7 +268,7 @@ def _http_url(value: object) -> str:
     except ValueError:
         valid = False
     if not valid or any(character.isspace() for character in value):
-        raise ValueError(f"{value!r} is not an http:// or https:// URL")
+        raise ValueError("this is not an http:// or https:// URL")
     if split.username or split.password:
         raise ValueError("a URL must not hold credentials; use a secret file")
     return value

@@ -1,7 +1,9 @@
 """Keeps secrets and control characters out of whatever leaves the process as text."""
 
+import base64
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
@@ -9,10 +11,41 @@ SHORTEST_SECRET = 6
 """A known value shorter than this many characters is not masked: it would mask ordinary words."""
 
 _PATTERNS = (
-    (re.compile(r"(?i)\b(bearer|basic|token|apikey|api-key)(\s+|=|:\s*)[\w.~+/=-]{6,}"), rf"\1\2{MASK}"),
-    (re.compile(r"://[^/\s:@]+:[^/\s@]+@"), f"://{MASK}@"),
+    (
+        # a word in small letters after a blank is a word: "token expired", "Basic authentication"
+        re.compile(r"(?i)\b(bearer|basic|token|apikey|api-key)([=:]|:?\s+(?!(?-i:[a-z]+)\b))[\w.~+/=-]{6,}"),
+        rf"\1\2{MASK}",
+    ),
+    (re.compile(r"://[^/\s@]+@"), f"://{MASK}@"),
     (re.compile(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature))=)[^&\s\"']+"), rf"\1{MASK}"),
 )
+_SHAPES = (
+    # after a word that announces it: "Incorrect API key provided: 4f8a9c", "token 'abc123' has expired"
+    (
+        re.compile(
+            r"(?i)\b((?:key|token|secret|password)s?(?: (?:provided|given|used|supplied|sent|is|was|value))*"
+            r"[\s:=(\"'`]+)(?=[\w-]*\d)(?=[\w-]*[a-z])[\w.~+/=-]{6,}"
+        ),
+        rf"\1{MASK}",
+    ),
+    # with a beginning that vendors give their keys, such as sk-, sk_live_, ghp_, xoxb-, AKIA, AIza; and JSON web tokens
+    (
+        re.compile(
+            r"(?<![a-zA-Z0-9])(?:[sprw]k|gh[oprsu]|github_pat|glpat|xox[a-z]|key|hf|pat)[-_](?=[\w-]{0,40}\d)[\w-]{8,}"
+        ),
+        MASK,
+    ),
+    (re.compile(r"(?<![a-zA-Z0-9])(?:AKIA|ASIA|AIza|ya29\.|SG\.|eyJ)[\w.-]{12,}"), MASK),
+    # partly hidden already: its ends are ends of a secret
+    (re.compile(r"(?<![\w.-])[\w.-]*(?:\*{2,}|•{2,}|(?<=\w)(?:\.{3}|…)(?=\w))[\w.*•-]*"), MASK),
+    # letters and digits in turns, over twenty characters and more
+    (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
+)
+_KEPT_OF_A_SECRET = 8
+"""A token that begins with this many characters of a secret is taken for it: vendors cut keys short, or star them."""
+_MOST_LAYERS = 3
+"""An error in JSON in a redirect's query is encoded three times."""
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\([\"'/\\])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -32,6 +65,47 @@ class Redactor:
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
+
+
+def masked(text: str) -> str:
+    """`text`, which people or strangers wrote, without what has the shape of a credential."""
+    text = Redactor()(text)
+    for pattern, replacement in _SHAPES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def quoted(text: str, secrets: Iterable[str] = ()) -> str:
+    """What a stranger said, fit to be repeated.
+
+    Without `secrets` in any encoding, whole or cut short after some characters, and without what has the shape of a
+    credential. Percent, JSON and HTML encoding are undone, for something may hide behind them.
+    """
+    for _ in range(_MOST_LAYERS):
+        text = _decoded(text)
+    spelled = sorted({one for secret in secrets for one in _spellings(secret)}, key=len, reverse=True)
+    if spelled:
+        text = re.sub("|".join(map(_known, spelled)), MASK, text, flags=re.IGNORECASE)
+    return masked(text)
+
+
+def _decoded(text: str) -> str:
+    unescaped = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else found[2], text)
+    return unquote(html.unescape(unescaped))
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """The secret as it is, and in base64."""
+    if len(secret) >= SHORTEST_SECRET:
+        encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+        yield from (secret, encoded, encoded.translate(str.maketrans("+/", "-_")))
+
+
+def _known(secret: str) -> str:
+    """The pattern of a secret, and of a token that begins like it when it is long enough to be told by that."""
+    if len(secret) < _KEPT_OF_A_SECRET + 4:
+        return re.escape(secret)
+    return rf"{re.escape(secret)}|{re.escape(secret[:_KEPT_OF_A_SECRET])}[^\s\"'<>]*"
 
 
 def secret_parts(url: str) -> frozenset[str]:

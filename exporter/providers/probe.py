@@ -14,7 +14,7 @@ import aiohttp
 
 from exporter.config import Provider
 from exporter.providers.answer import Exchange, Failure, FailureReason, Outcome
-from exporter.providers.transport import FilesUnusable, PrivateAddress, Route, Sessions, Trace, current
+from exporter.providers.transport import ClosedEarly, FilesUnusable, PrivateAddress, Route, Sessions, Trace, current
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -164,6 +164,8 @@ def _failure(error: Exception, timeout: float) -> tuple[FailureReason, str]:  # 
             return "tls", "the TLS handshake failed"
         case aiohttp.ClientConnectorError():
             return "connect", f"{error.host}:{error.port} refused or could not be reached"
+        case ClosedEarly():
+            return "connect", "the connection was closed before an answer came"
         case OSError():
             return "connect", f"the connection broke ({error.strerror or type(error).__name__})"
         case zlib.error():

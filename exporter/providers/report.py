@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from exporter.config import Provider
 from exporter.exposition import Families, Family, line, series
 from exporter.providers.answer import Exchange, Outcome
+from exporter.providers.concealed import secrets_of
 from exporter.providers.history import State
 from exporter.providers.kinds import Kind
 from exporter.providers.prober import Found
 from exporter.providers.transport import PHASES
-from toolkit.redaction import MASK, Redactor, printable
+from toolkit.redaction import MASK, printable, quoted
 
 SUCCESS = Family("probe_success", "gauge", "Whether the answer was ok.")
 DURATION = Family("probe_duration_seconds", "gauge", "How long the look took.")
@@ -53,8 +54,8 @@ def families(found: Found, state: State) -> Families:
 def explained(provider: Provider, found: Found, state: State, limit: float, metrics: str) -> str:
     """Every step of a look, for a person: what was asked, what came, how it was judged. Credentials are masked."""
     steps = itertools.chain(_asked(provider, limit), _answered(found), _judged(provider, state))
-    masked = Redactor([found.credential.secret])
-    return "\n".join(printable(masked(step)) for step in steps) + f"\n\nmetrics\n{metrics}"
+    secrets = tuple(secrets_of(provider, found.credential.secret))
+    return "\n".join(printable(quoted(step, secrets)) for step in steps) + f"\n\nmetrics\n{metrics}"
 
 
 def _asked(provider: Provider, limit: float) -> Iterator[str]:

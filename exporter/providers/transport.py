@@ -101,12 +101,19 @@ class _Context(ssl.SSLContext):
         return super().wrap_bio(*args, **kwargs)
 
 
+class ClosedEarly(aiohttp.ClientConnectionError):
+    """The server closed the connection before it answered."""
+
+
 class _Connector(aiohttp.TCPConnector):
-    """Marks when a connection stands, and until when the server's certificate is good."""
+    """Marks when a connection stands, and until when the server's certificate is good. Makes one for a request."""
 
     async def connect(self, *args: Any, **kwargs: Any) -> Any:
-        connection = await super().connect(*args, **kwargs)
         trace = current.get()
+        if trace is not None and trace.connected:
+            # aiohttp asks anew by itself where a connection was closed; a retry hides that it was
+            raise ClosedEarly
+        connection = await super().connect(*args, **kwargs)
         if trace is not None:
             trace.connected = time.perf_counter()
             trace.certificate_expires = _end_of_certificate(connection.transport)

@@ -4,7 +4,7 @@ First what is known of the vendor, then machine codes and words of the answer's 
 what the vendor is known to mean by a status alone, then the status. The status alone gets a third of them right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from exporter.providers.answer import Failure, Outcome
 from exporter.providers.catalogue import Signature
@@ -12,6 +12,7 @@ from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.reading import Reading, Text
 from exporter.providers.signatures import bears
 from exporter.providers.words import rules
+from toolkit.redaction import quoted
 
 _SERVER_DOWN = frozenset({"timeout", "dns", "connect", "tls", "protocol"})
 _BY_STATUS = {
@@ -28,15 +29,16 @@ _CAUSES = frozenset({Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED, Kind.PAYMEN
 _SHOWN = 120
 
 
-def judge(outcome: Outcome, signatures: Sequence[Signature] = ()) -> Verdict:
-    """The verdict on one answer. Never raises, whatever the body holds."""
+def judge(outcome: Outcome, signatures: Sequence[Signature] = (), secrets: Iterable[str] = ()) -> Verdict:
+    """The verdict on one answer. Its reason repeats none of `secrets`, which are gone through only where the answer is
+    quoted. Never raises, whatever the body holds."""
     if isinstance(outcome, Failure):
         kind = Kind.OUTAGE if outcome.reason in _SERVER_DOWN else Kind.UNKNOWN
         return Verdict(kind, Certainty.STATUS, f"no answer: {outcome.detail}")
     reading = Reading(outcome)
     return (
         _by_signature(reading, [one for one in signatures if not one.when.by_status_alone])
-        or _by_words(reading)
+        or _by_words(reading, secrets)
         or _by_signature(reading, [one for one in signatures if one.when.by_status_alone])
         or _by_status(reading)
     )
@@ -55,7 +57,7 @@ def _certainty(signature: Signature) -> Certainty:
     return Certainty.WORDS if signature.when.says else Certainty.STATUS
 
 
-def _by_words(reading: Reading) -> Verdict | None:
+def _by_words(reading: Reading, secrets: Iterable[str]) -> Verdict | None:
     status = reading.exchange.status
     healthy = 200 <= status < 300
     if not (status >= 400 or status == 0 or (healthy and reading.envelope)):
@@ -63,13 +65,13 @@ def _by_words(reading: Reading) -> Verdict | None:
         return None
     for text in reading.texts:
         if _names_two_causes(text.words):
-            return _told(Kind.AMBIGUOUS, "two-causes", text, status)
+            return _told(Kind.AMBIGUOUS, "two-causes", text, status, secrets)
     for rule in rules():
         if not _may_say(rule.kind, status):
             continue
         for text in reading.texts:
             if rule.pattern.search(text.words):
-                return _told(rule.kind, rule.name, text, status)
+                return _told(rule.kind, rule.name, text, status, secrets)
     return None
 
 
@@ -90,8 +92,9 @@ def _cause(words: str) -> Kind | None:
     return next((rule.kind for rule in rules() if rule.pattern.search(words)), None)
 
 
-def _told(kind: Kind, rule: str, text: Text, status: int) -> Verdict:
-    shown = text.raw if len(text.raw) <= _SHOWN else f"{text.raw[:_SHOWN]}…"
+def _told(kind: Kind, rule: str, text: Text, status: int, secrets: Iterable[str]) -> Verdict:
+    said = quoted(text.raw, secrets)
+    shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
     how = "with the code" if text.is_code else "and said"
     certainty = Certainty.CODE if text.is_code else Certainty.WORDS
     return Verdict(kind, certainty, f"answered {status or 'an error'} {how} {shown!r}", f"general:{rule}")

@@ -5,6 +5,7 @@ from collections import Counter
 from exporter.config import Provider
 from exporter.providers.account import Account, read
 from exporter.providers.answer import Exchange, Outcome
+from exporter.providers.concealed import secrets_of
 from exporter.providers.history import (
     PROBE,
     Look,
@@ -41,9 +42,9 @@ class Watch:
         """The state after a look of our own."""
         outcome, known = found.outcome, found.credential.fingerprint
         state, shape = self.states.get(provider.name), _shape(outcome)
-        verdict = self._judged(provider, outcome)
+        verdict = self._judged(provider, outcome, found.credential.secret)
         if found.second is not None:
-            verdict = second_look(verdict, self._judged(provider, found.second))
+            verdict = second_look(verdict, self._judged(provider, found.second, found.credential.secret))
         verdict = conclude(verdict, state.past(known, now) if state else Past(ever_ok=False), shape)
         self.responses[provider.name, verdict.kind.value, outcome.code] += 1
         expires = outcome.certificate_expires if isinstance(outcome, Exchange) else None
@@ -92,9 +93,9 @@ class Watch:
             )
         return state
 
-    def _judged(self, provider: Provider, outcome: Outcome) -> Verdict:
+    def _judged(self, provider: Provider, outcome: Outcome, sent: str = "") -> Verdict:
         try:
-            return judge(outcome, provider.signatures)
+            return judge(outcome, provider.signatures, secrets_of(provider, sent))
         except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
             self._log.exception("an answer could not be judged", provider=provider.name)
             return Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")

@@ -1,8 +1,12 @@
+import base64
+import json
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.redaction import MASK, Redactor, printable, secret_parts
+from toolkit.redaction import MASK, Redactor, masked, printable, quoted, secret_parts
 
 PATTERNS = [
     ("a bearer token", "Authorization: Bearer abcdef123456", "abcdef123456"),
@@ -10,6 +14,7 @@ PATTERNS = [
     ("a password in a URL", "GET https://me:hunter22@host/x", "hunter22"),
     ("a token in a query", "GET /x?access_token=abcdef&y=1", "abcdef"),
     ("a key in a query", "GET /x?y=1&api_key=abcdef", "abcdef"),
+    ("a token in a URL's user", "GET https://abcdef@host/x", "abcdef"),
 ]
 
 
@@ -35,6 +40,69 @@ def test_the_secret_parts_of_an_apprise_url_are_masked_wherever_they_turn_up(url
 
 def test_an_ordinary_host_stays_readable() -> None:
     assert Redactor(secret_parts("json://alerts.example.com/x"))("alerts.example.com") == "alerts.example.com"
+
+
+KEY = 'canary/4711-"Zx81'
+ENCODED = base64.b64encode(KEY.encode()).decode()
+ECHOES = [
+    ("the whole key", f"Incorrect API key provided: {KEY}."),
+    ("in other letters", f"no such key: {KEY.upper()}"),
+    ("cut short", f"no such key: {KEY[:12]}..."),
+    ("cut short by the end of the text", f"no such key: {KEY[:9]}"),
+    ("its end starred", f"no such key: {KEY[:8]}*******"),
+    ("starred but for its ends", f"no such key: {KEY[:4]}******{KEY[-4:]}"),
+    ("in a URL", f"see https://vendor.example/help?k={KEY}&lang=en"),
+    ("escaped in JSON within a text", "upstream said " + json.dumps({"key": KEY}).replace("-", "\\u002d")),
+    ("percent-encoded", f"see /help/{quote(KEY, safe='')}"),
+    ("every letter percent-encoded", "see /help/" + "".join(f"%{ord(letter):02x}" for letter in KEY)),
+    ("in HTML", "<p>" + "".join(f"&#{ord(letter)};" for letter in KEY) + "</p>"),
+    ("in base64", f"Authorization was {ENCODED}"),
+    ("in base64 without padding, for URLs", ENCODED.rstrip("=").replace("/", "_").replace("+", "-")),
+    ("twice", f"{KEY}{KEY} and {KEY}"),
+]
+
+
+@pytest.mark.parametrize("text", [row[1] for row in ECHOES], ids=[row[0] for row in ECHOES])
+def test_a_secret_that_a_stranger_repeats_is_masked(text: str) -> None:
+    said = quoted(text, [KEY])
+    assert MASK in said
+    for part in (KEY, KEY[:12], KEY[:5], KEY[-4:], ENCODED, ENCODED[:12]):
+        assert part.lower() not in said.lower()
+
+
+SHAPES = [
+    ("a key after the word that announces it", "Incorrect API key provided: 4f8a9c", "4f8a9c"),
+    ("a token in quotes", "token 'abc123' has expired", "abc123"),
+    ("a key with its vendor's beginning", "sk-proj-4711abcd is revoked", "4711"),
+    ("a key of AWS", "AKIAIOSFODNN7EXAMPLE is not valid", "IOSFODNN7"),
+    ("a JSON web token", "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2ln", "c2ln"),
+    ("a key in stars", "Incorrect API key: ab12******yz89", "yz89"),
+    ("a key in dots", "unknown ab12...yz89", "ab12"),
+    ("letters and digits in turns", "user 9f86d081884c7d659a2feaa0c55ad015 is unknown", "9f86d081"),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES])
+def test_what_has_the_shape_of_a_credential_is_masked(text: str, secret: str) -> None:
+    assert secret not in masked(text)
+
+
+PLAIN = [
+    "The access token expired.",
+    "Basic authentication is off",
+    "API key: invalid",
+    "oauth2_token_expired_error",
+    "maximum tokens 128000 exceeded",
+    "Try again at 2026-11-21T10:00:00Z",
+    "You exceeded your current quota, read https://platform.vendor.example/docs/guides/error-codes/api-errors.",
+    "Limit 3, used 3 for gpt-4o-mini-2024-07-18, try again in 20s.",
+    "secret file /tmp/an-example-of-a-long-path-10/gone: No such file or directory",
+]
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_tells_the_cause_stays_readable(text: str) -> None:
+    assert quoted(text, ["canary-4711", "short"]) == text
 
 
 @given(st.text(), st.text(min_size=6))
