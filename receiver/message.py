@@ -9,6 +9,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One notice of one incident. Stored in the outbox as JSON, so every field has a default for older rows.
 
     Times are seconds since the epoch. `measured` and `normal` are ready to read ("100 % of calls ...").
+    `impact` is what stops and what that costs, `pays` who pays and where, both as the rule words them.
     `absent` names what could not be found out, so that silence is not read as "nothing there".
     """
 
@@ -28,6 +29,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     firing_count: int = 0
     measured: str = ""
     normal: str = ""
+    impact: str = ""
+    pays: str = ""
     first_steps: tuple[str, ...] = ()
     fallback: str = ""
     runbook_url: str = ""

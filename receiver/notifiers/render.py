@@ -36,8 +36,8 @@ def _state(message: Message) -> str:
 
 
 def _body(message: Message) -> Iterator[str]:
-    if message.description and message.status == "firing":
-        yield _clip(_safe(message.description))
+    if message.status == "firing":
+        yield from _trouble(message)
     yield f"Since: {_since(message)}"
     if message.measured:
         normal = f" (normal: {message.normal})" if message.normal else ""
@@ -54,6 +54,13 @@ def _body(message: Message) -> Iterator[str]:
         yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
 
 
+def _trouble(message: Message) -> Iterator[str]:
+    if message.description:
+        yield _clip(_safe(message.description))
+    if message.impact:
+        yield _clip(f"Impact: {_safe(message.impact)}")
+
+
 def _since(message: Message) -> str:
     began = format_utc(message.since)
     if message.until is not None:
@@ -62,6 +69,8 @@ def _since(message: Message) -> str:
 
 
 def _steps(message: Message) -> Iterator[str]:
+    if message.pays:
+        yield _clip(f"Pays: {_safe(message.pays)}")
     if message.first_steps:
         yield "First steps:"
         for number, step in enumerate(message.first_steps, start=1):

@@ -50,6 +50,8 @@ def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external
         firing_count=len(incident.firing),
         measured=measured.value if measured else "",
         normal=measured.normal if measured else "",
+        impact=alert.annotations.get("impact", ""),
+        pays=alert.annotations.get("pays", ""),
         first_steps=runbook.steps if runbook else (),
         fallback=runbook.fallback if runbook else "",
         runbook_url=runbook.url if runbook else alert.annotations.get("runbook_url", ""),

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -223,6 +223,10 @@ def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> N
     assert not [value for value in values if f"`{value}`" not in METRICS]
 
 
+RECORD = re.compile(r"\b[a-z_]+:[a-z_]+:[a-z0-9_]+\b")
+"""Prometheus's form for the name of a recording rule: level:metric:operations."""
+
+
 def test_every_series_that_a_document_names_exists() -> None:
     known = {
         *EXPOSED,
@@ -234,7 +238,7 @@ def test_every_series_that_a_document_names_exists() -> None:
         ),
     }
     for page, text in TEXT.items():
-        for word in set(re.findall(r"\b(?:tocsin|thirdparty|usage_rule)_[a-z_]+", text)):
+        for word in set(re.findall(r"\b(?:tocsin|thirdparty|usage_rule)_[a-z_]+", RECORD.sub("", text))):
             # a word before `*`, such as thirdparty_confirmation_*, stands for those that begin with it
             exists = any(name.startswith(word) for name in known) if word.endswith("_") else word in known
             assert exists, f"{page.relative_to(ROOT)}: {word}"
@@ -243,15 +247,33 @@ def test_every_series_that_a_document_names_exists() -> None:
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def alerts() -> dict[str, Mapping[str, Any]]:
-    groups = [group for path in RULES for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]]
-    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+def rules() -> Iterator[dict[str, Any]]:
+    for path in RULES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            yield from group["rules"]
+
+
+def alerts() -> set[tuple[str, str]]:
+    """(name, severity): an alert may be a message at first and a page when it is certain."""
+    return {(rule["alert"], rule["labels"]["severity"]) for rule in rules() if "alert" in rule}
+
+
+def records() -> set[str]:
+    return {rule["record"] for rule in rules() if "record" in rule}
 
 
 def test_every_alert_is_documented_with_its_severity_and_runbook() -> None:
     table = section(METRICS, "The shipped alerts")
-    documented = dict(re.findall(r"^\| \[(\w+)\]\(\.\./config/runbooks/\1\.md\) \| (\w+) \|", table, re.MULTILINE))
-    assert documented == {name: rule["labels"]["severity"] for name, rule in alerts().items()}
+    documented = re.findall(r"^\| \[(\w+)\]\(\.\./config/runbooks/\1\.md\) \| (\w+) \|", table, re.MULTILINE)
+    assert sorted(documented) == sorted(alerts())
+
+
+def test_every_record_of_third_parties_is_documented_and_every_record_that_a_document_names_exists() -> None:
+    table = section(METRICS, "The shipped alerts")
+    assert {name for name in records() if ":thirdparty_" in name} <= set(RECORD.findall(table))
+    changelog = ROOT / "CHANGELOG.md"  # names what is gone
+    named = {name for page, text in TEXT.items() if page != changelog for name in RECORD.findall(text)}
+    assert named <= records()
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

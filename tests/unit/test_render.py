@@ -25,6 +25,8 @@ FULL = Message(
     firing_count=2,
     measured="12 probes in a row answered as unpaid",
     normal="0",
+    impact="sign-up, invoices; 120 EUR an hour",
+    pays="finance, at https://app.mailgun.com/billing",
     first_steps=("Open the vendor's billing page.", "Pay."),
     fallback="Call the vendor.",
     runbook_url="http://receiver/runbooks/X",
@@ -39,10 +41,12 @@ def test_a_full_message() -> None:
     assert title == "[CRITICAL FIRING] mailgun: subscription unpaid · signup-mails prod · 21:54 UTC"
     assert body.splitlines() == [
         "Retrying will not help.",
+        "Impact: sign-up, invoices; 120 EUR an hour",
         "Since: 2026-11-20 21:54:12 UTC",
         "Measured now: 12 probes in a row answered as unpaid (normal: 0)",
         "Owner: finance",
         "Alerts: 2 firing in this incident",
+        "Pays: finance, at https://app.mailgun.com/billing",
         "First steps:",
         "  1. Open the vendor's billing page.",
         "  2. Pay.",
@@ -64,6 +68,8 @@ def test_a_resolve_says_how_long_it_was_and_asks_for_nothing() -> None:
     assert "Since: 2026-11-20 21:54:12 UTC, for 3m12s" in body
     assert "First steps" not in body
     assert "Retrying" not in body
+    assert "Impact" not in body
+    assert "Pays" not in body
 
 
 def test_a_possible_repeat_says_so_even_when_the_title_is_cut() -> None:
@@ -91,6 +97,8 @@ def test_a_hostile_label_is_only_data(value: str, forbidden: str) -> None:
         description=value,
         service=value,
         owner=value,
+        impact=value,
+        pays=value,
         measured=value,
         fallback=value,
         first_steps=(value,),

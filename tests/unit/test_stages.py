@@ -7,7 +7,8 @@ from receiver.config import Route
 from receiver.enrichers.promql import wording
 from receiver.incidents import advance
 from receiver.stages.correlate import correlate, key_of, runs
-from receiver.stages.plan import began
+from receiver.stages.enrich import Enrichment
+from receiver.stages.plan import began, compose
 from receiver.stages.route import route
 from receiver.store.store import StoredEvent
 
@@ -91,3 +92,11 @@ def test_the_trouble_began_when_the_rule_says_or_else_when_the_alert_fired(annot
     incident = advance(None, {}, "key", [event], now=1001).incident
     assert incident is not None
     assert began(incident) == since
+
+
+def test_a_message_says_what_stops_and_who_pays_as_the_rule_words_it() -> None:
+    annotations = {"impact": "sign-up; 120 EUR an hour", "pays": "finance, at https://x/"}
+    incident = advance(None, {}, "key", [AlertEvent("f", "firing", 1000, None, {}, annotations, "")], now=1001).incident
+    assert incident is not None
+    message = compose(incident, "opened", Enrichment(), "http://receiver")
+    assert (message.impact, message.pays) == ("sign-up; 120 EUR an hour", "finance, at https://x/")
