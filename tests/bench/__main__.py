@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import latency, scrape, verdicts
+from tests.bench import latency, probing, scrape, verdicts
 from tests.bench.figure import Bench
 
-BENCHES: tuple[Bench, ...] = (verdicts.BENCH, scrape.BENCH, latency.WEBHOOK, latency.FLIPPED)
+BENCHES: tuple[Bench, ...] = (verdicts.BENCH, scrape.BENCH, probing.BENCH, latency.WEBHOOK, latency.FLIPPED)
 
 
 def main() -> int:

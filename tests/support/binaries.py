@@ -8,16 +8,19 @@ needed and nothing on the system changes. The programs end up as links in FOLDER
 """
 
 import argparse
+import contextlib
 import fcntl
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 SUITES = ("native", "bookworm", "trixie")
+BLACKBOX = "prometheus-blackbox-exporter"
 _RENAMED = {"prometheus-alertmanager": "alertmanager"}
 _ADVICE = (
     "Install Prometheus and Alertmanager so that prometheus, promtool, alertmanager and amtool are on PATH "
@@ -41,6 +44,21 @@ def find(folder: Path, suite: str = "native") -> Path:
         if not all((ready / program).exists() for program in PROGRAMS):
             _fill(ready, folder, suite)
     return ready
+
+
+def blackbox(folder: Path) -> Path:
+    """The blackbox exporter, with which a benchmark compares: from PATH, or fetched when need be. Raises Missing."""
+    on_path = shutil.which(BLACKBOX) or shutil.which("blackbox_exporter")
+    if on_path:
+        return Path(on_path)
+    state = folder / "blackbox.apt"
+    program = state / "root/usr/bin" / BLACKBOX
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            with _apt_of_our_own(state, "native") as options:
+                _unpack([BLACKBOX], options, state)
+    return program
 
 
 def _fill(ready: Path, folder: Path, suite: str) -> None:
@@ -82,24 +100,31 @@ def _has_apt() -> bool:
 
 
 def _fetch(state: Path, suite: str) -> dict[str, Path]:
-    if not _has_apt():
-        raise Missing(f"Prometheus is not on PATH, and this {platform.system()} machine has no apt. {_ADVICE}")
     root = state / "root"
-    shutil.rmtree(state, ignore_errors=True)
-    for part in ("lists/partial", "cache/archives/partial", "root"):
-        (state / part).mkdir(parents=True)
-    options = _options(state, suite)
-    _apt([*options, "update"], state)
-    _unpack(["prometheus", "prometheus-alertmanager"], options, state)
-    if not (root / "usr/bin/promtool").exists():  # trixie has made it a package of its own
-        _unpack(["promtool"], options, state)
-    shutil.rmtree(state / "cache")
-    shutil.rmtree(state / "lists")
+    with _apt_of_our_own(state, suite) as options:
+        _unpack(["prometheus", "prometheus-alertmanager"], options, state)
+        if not (root / "usr/bin/promtool").exists():  # trixie has made it a package of its own
+            _unpack(["promtool"], options, state)
     found = {_RENAMED.get(path.name, path.name): path for path in (root / "usr/bin").iterdir()}
     missing = [program for program in PROGRAMS if program not in found]
     if missing:
         raise Missing(f"Debian's packages of {suite} hold no {', '.join(missing)}. {_ADVICE}")
     return {program: _relocated(found[program], root) for program in PROGRAMS}
+
+
+@contextlib.contextmanager
+def _apt_of_our_own(state: Path, suite: str) -> Iterator[list[str]]:
+    """An apt state below `state` that knows the packages of `suite`, as options for apt-get; gone afterwards."""
+    if not _has_apt():
+        raise Missing(f"Prometheus is not on PATH, and this {platform.system()} machine has no apt. {_ADVICE}")
+    shutil.rmtree(state, ignore_errors=True)
+    for part in ("lists/partial", "cache/archives/partial", "root"):
+        (state / part).mkdir(parents=True)
+    options = _options(state, suite)
+    _apt([*options, "update"], state)
+    yield options
+    shutil.rmtree(state / "cache")
+    shutil.rmtree(state / "lists")
 
 
 def _unpack(packages: list[str], options: list[str], state: Path) -> None:
@@ -112,7 +137,7 @@ def _unpack(packages: list[str], options: list[str], state: Path) -> None:
 def _options(state: Path, suite: str) -> list[str]:
     options = ["-q", "-o", f"Dir::State={state}", "-o", f"Dir::Cache={state / 'cache'}", "-o", "APT::Sandbox::User="]
     options += ["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "Acquire::Retries=3"]
-    if suite != platform.freedesktop_os_release().get("VERSION_CODENAME"):
+    if suite not in ("native", platform.freedesktop_os_release().get("VERSION_CODENAME")):
         mirror, keyring = _mirror()
         source = f"Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\nSigned-By: {keyring}\n"
         (state / "sources.sources").write_text(source)
