@@ -50,8 +50,7 @@ def _add_vendors(parser: argparse.ArgumentParser) -> None:
 def _vendors(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         for vendor in catalogue.every():
-            probe = "probe" if vendor.probe else ""
-            print(f"{vendor.vendor:<32} {probe:<6} {len(vendor.signatures):>3} signatures")
+            print(classify.listed(vendor))
         return 0
     if not arguments.vendor:
         raise ValueError("which vendor? tocsin-exporter vendors show NAME")

@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.providers import catalogue
 from exporter.providers.answer import Exchange
-from exporter.providers.catalogue import Signature, Vendor
+from exporter.providers.catalogue import KnownAccount, KnownProbe, Signature, Vendor
 from exporter.providers.history import Past, conclude, passing
 from exporter.providers.kinds import Verdict
 from exporter.providers.verdict import judge
@@ -109,13 +109,18 @@ def shown(verdict: Verdict) -> Mapping[str, str]:
     }
 
 
+def listed(vendor: Vendor) -> str:
+    """A vendor in one line: whether its request is known, what it tells of our account, how many signatures."""
+    probe = "probe" if vendor.probe else ""
+    tells = ",".join(vendor.account.tells) if vendor.account else ""
+    return f"{vendor.vendor:<32} {probe:<6} {tells:<13} {len(vendor.signatures):>3} signatures"
+
+
 def explained(vendor: Vendor) -> Iterator[str]:
-    """A vendor for people: its request, its signatures with their reason and source, where it tells of money."""
+    """A vendor for people: its request and how the secret is sent, its signatures with their reason and source, and
+    where it tells of money."""
     yield vendor.vendor
-    if vendor.probe:
-        auth = vendor.probe.auth
-        header = f"{auth.header}: {auth.scheme} SECRET".replace(":  ", ": ") if auth else vendor.probe.auth_note
-        yield f"  probe: {vendor.probe.method} {vendor.probe.url}  ({header})"
+    yield from _request(vendor.probe) if vendor.probe else ()
     pages = {"status page": vendor.status_page, "docs": vendor.docs}
     yield from (f"  {name}: {address}" for name, address in pages.items() if address)
     if vendor.note:
@@ -126,8 +131,28 @@ def explained(vendor: Vendor) -> Iterator[str]:
         yield f"      when {_condition(signature)}"
         yield f"      why: {signature.why}"
         yield f"      source: {signature.source} [{signature.confidence}]"
+    yield from _account(vendor.account) if vendor.account else ()
     for place in vendor.introspection:
         yield f"  tells: {place.what}: {place.endpoint} [{place.confidence}]"
+
+
+def _request(probe: KnownProbe) -> Iterator[str]:
+    yield f"  probe: {probe.method} {probe.url}"
+    yield from (f"      {name}: {value}" for name, value in probe.headers.items())
+    yield f"      secret: {probe.auth.sent if probe.auth else probe.auth_note}"
+    yield f"      source: {probe.source} [{probe.confidence}]"
+
+
+def _account(account: KnownAccount) -> Iterator[str]:
+    yield f"  account: {f'GET {account.url}' if account.url else 'in the answer to the probe'}"
+    if account.credit:
+        yield f"      credit: {account.credit.remaining} {account.credit.unit}".rstrip()
+    if account.quota:
+        quota = account.quota.model_dump(exclude_none=True)
+        yield "      quota: " + ", ".join(f"{part} {place}" for part, place in quota.items())
+    if account.renews:
+        yield f"      renews: {account.renews}"
+    yield f"      source: {account.source} [{account.confidence}]"
 
 
 def _condition(signature: Signature) -> str:

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pydantic
 from pydantic import Discriminator, Field, IPvAnyNetwork, Tag
@@ -144,32 +144,57 @@ class Provider(Model):
 
 
 def _expanded(data: dict[str, Any]) -> dict[str, Any]:
-    """What the user wrote, with the vendor's request and signatures where the user gave none.
+    """What the user wrote, with the vendor's request, signatures and account where the user gave none.
 
     `secret_file` stands for `auth.secret_file`. Raises ValueError for a vendor that is not known, or whose request
     needs something that only the user knows.
     """
     given = dict(data)
-    name = given.get("vendor") or ""
-    try:
-        vendor = catalogue.load(str(name)) if name else None
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from None
-    probe = vendor.probe if vendor else None
+    vendor = _vendor(str(given.get("vendor") or ""))
     if "secret_file" in given and "auth" in given:
         raise ValueError("give either secret_file or auth, which holds one itself")
     if "secret_file" in given:
-        known = probe.auth.model_dump() if probe and probe.auth else {}
+        auth = vendor.probe.auth if vendor and vendor.probe else None
+        known = auth.model_dump(exclude={"holds"}) if auth else {}
         given["auth"] = {**known, "secret_file": given.pop("secret_file")}
-    if vendor is not None:
-        given["signatures"] = [*given.get("signatures", ()), *vendor.signatures]
-        given.setdefault("status_page", vendor.status_page or None)
-        if vendor.account is not None:
-            given.setdefault("account", _account(vendor.account, given.get("values") or {}))
-    if probe is not None and "url" not in given:
-        given["url"] = _filled(probe, given.get("values") or {})
-        given.setdefault("method", probe.method)
+    return given if vendor is None else _with_what_is_known(given, vendor)
+
+
+def _vendor(name: str) -> catalogue.Vendor | None:
+    try:
+        return catalogue.load(name) if name else None
+    except KeyError as error:
+        raise ValueError(str(error.args[0])) from None
+
+
+def _with_what_is_known(given: dict[str, Any], vendor: catalogue.Vendor) -> dict[str, Any]:
+    values = given["values"] if isinstance(given.get("values"), dict) else {}
+    _refuse_strange(values, vendor)
+    given["signatures"] = [*given.get("signatures", ()), *vendor.signatures]
+    given.setdefault("status_page", vendor.status_page or None)
+    if vendor.probe is not None:
+        if isinstance(given.get("headers", {}), dict):
+            given["headers"] = _headers(vendor.probe.headers, given.get("headers", {}))
+        if "url" not in given:
+            given["url"] = _filled(vendor.probe, values)
+            given.setdefault("method", vendor.probe.method)
+    if vendor.account is not None:
+        given.setdefault("account", _account(vendor.account, values, str(given.get("url"))))
     return given
+
+
+def _refuse_strange(values: Iterable[str], vendor: catalogue.Vendor) -> None:
+    """A value that no address of the vendor has room for is a slip, or a secret that belongs into `secret_file`."""
+    for name in values:
+        if name not in vendor.placeholders:
+            asked = ", ".join(sorted(vendor.placeholders)) or "none"
+            raise ValueError(f"values: {vendor.vendor} has no place for '{name}' (it asks for {asked})")
+
+
+def _headers(known: Mapping[str, str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers that the vendor asks for, without those that the user gave, however written."""
+    names = {str(name).lower() for name in given}
+    return {name: value for name, value in known.items() if name.lower() not in names} | dict(given)
 
 
 def _filled(probe: catalogue.KnownProbe, values: Mapping[str, str]) -> str:
@@ -181,10 +206,13 @@ def _filled(probe: catalogue.KnownProbe, values: Mapping[str, str]) -> str:
     return _put_in(probe.url, values)
 
 
-def _account(known: catalogue.KnownAccount, values: Mapping[str, str]) -> AccountReading | None:
-    """How the vendor's account is read; None where that needs a value that was not given."""
+def _account(known: catalogue.KnownAccount, values: Mapping[str, str], request: str) -> AccountReading | None:
+    """How the vendor's account is read; None where that needs a value that was not given.
+
+    None too where the request goes to another host, such as a gateway: its secret is not for the vendor.
+    """
     url = _put_in(known.url, values)
-    if "<" in url:
+    if "<" in url or (url and urlsplit(url).hostname != urlsplit(request).hostname):
         return None
     return AccountReading(url=url or None, credit=known.credit, quota=known.quota, renews=known.renews)
 

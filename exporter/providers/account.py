@@ -24,6 +24,8 @@ _MILLISECONDS_FROM = 1e11
 """A larger number is milliseconds since the epoch, as 1e11 s is the year 5138."""
 _SECONDS_FROM = 1e9
 """A smaller one is seconds from now: as many since the epoch were over in 2001."""
+_MOST = 1e15
+"""A larger number, or none at all (NaN), is no amount and no time; sums of what is left stay finite."""
 
 
 class Credit(Model):
@@ -35,7 +37,10 @@ class Credit(Model):
 
 
 class Quota(Model):
-    """An allowance: two of used, remaining and limit. `limit` may be a number; `resets` is a time, or seconds until."""
+    """An allowance: two of used, remaining and limit. `limit` may be a number; `resets` is a time, or seconds until.
+
+    Of all three, what remains goes before what was used, which may have been used of more than one package.
+    """
 
     used: Place | None = None
     remaining: Place | None = None
@@ -106,11 +111,12 @@ def _used_ratio(body: Reading, quota: Quota) -> float | None:
     limit = quota.limit if isinstance(quota.limit, float) else _number(body, quota.limit)
     if limit is None and used is not None and left is not None:
         limit = used + left
-    if used is None and limit is not None and left is not None:
+    if limit is not None and left is not None:
         used = limit - left
     if used is None or limit is None or limit <= 0:
         return None
-    return max(used / limit, 0.0)
+    ratio = used / limit
+    return max(ratio, 0.0) if math.isfinite(ratio) else None
 
 
 def _number(body: Reading, place: Place | None) -> float | None:
@@ -125,7 +131,7 @@ def _as_number(value: Any) -> float | None:
         number = float(value.replace(",", "") if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _MOST else None
 
 
 def _time(body: Reading, place: Place | None, now: float) -> float | None:

@@ -23,13 +23,20 @@ READINGS: list[tuple[str, dict[str, Any], Exchange, dict[str, Any] | None]] = [
     ("the first of several", {"credit": {"remaining": "infos[].total"}}, answer({"infos": [{"total": "3"}, {"total": "4"}]}), {"credit": 3}),
     ("none: unlimited", CREDIT, answer({"data": {"balance": None}}), None),
     ("a truth is no number", CREDIT, answer({"data": {"balance": True}}), None),
+    ("more than there is", CREDIT, answer({"data": {"balance": 1e308}}), None),
+    ("a share of next to nothing", {"quota": {"used": "u", "limit": "l"}}, answer({"u": 1e15, "l": 1e-308}), None),
     ("not a number", CREDIT, answer({"data": {"balance": "NaN"}}), None),
     ("a refusal tells nothing", CREDIT, answer({"data": {"balance": 1}}, status=401), None),
     ("no JSON", CREDIT, Exchange(200, b"<html>"), None),
     ("used of a limit", {"quota": {"used": "u", "limit": "l"}}, answer({"u": 50, "l": 200}), {"quota_used_ratio": 0.25}),
     ("left of a limit that is known", {"quota": {"remaining": "r", "limit": 100}}, answer({"r": 25}), {"quota_used_ratio": 0.75}),
     ("used and left", {"quota": {"used": "u", "remaining": "r"}}, answer({"u": 30, "r": 10}), {"quota_used_ratio": 0.75}),
+    ("of all three what is left counts, as the rest may be of several packages", {"quota": {"used": "u", "remaining": "r", "limit": "l"}}, answer({"u": 1349, "r": 25, "l": 500}), {"quota_used_ratio": 0.95}),
+    ("of all three, if what is left is not told", {"quota": {"used": "u", "remaining": "r", "limit": "l"}}, answer({"u": 10, "l": 500}), {"quota_used_ratio": 0.02}),
+    ("a share in percent", {"quota": {"used": "percent", "limit": 100}}, answer({"percent": 62.5}), {"quota_used_ratio": 0.625}),
     ("overdrawn", {"quota": {"used": "u", "limit": "l"}}, answer({"u": 300, "l": 200}), {"quota_used_ratio": 1.5}),
+    ("a limit of null: unlimited", {"quota": {"remaining": "r", "limit": "l"}}, answer({"r": None, "l": None}), None),
+    ("-1 of both: unlimited", {"quota": {"used": "u", "remaining": "r"}}, answer({"u": -1, "r": -1}), None),
     ("a limit of nothing", {"quota": {"used": "u", "limit": "l"}}, answer({"u": 0, "l": 0}), None),
     ("in headers", {"quota": {"remaining": "header:X-Left", "limit": 100}}, answer({}, {"x-left": "40"}), {"quota_used_ratio": 0.6}),
     ("a reset in seconds since the epoch", {"quota": {"used": "u", "limit": 2, "resets": "t"}}, answer({"u": 1, "t": 1_795_300_000}), {"quota_resets_at": 1_795_300_000}),
@@ -100,3 +107,20 @@ def test_whatever_a_vendor_tells_what_is_read_is_a_number(body: Any, place: str)
     if account is not None:
         values = (account.credit, account.quota_used_ratio, account.quota_resets_at, account.renews_at)
         assert all(value is None or math.isfinite(value) for value in values)
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1e308, 1e-308, -1e308])
+NUMBERS = st.none() | FINITE | st.integers() | FINITE.map(str)
+QUOTAS = st.sampled_from(
+    [("used", "limit"), ("remaining", "limit"), ("used", "remaining"), ("used", "remaining", "limit")]
+)
+
+
+@given(QUOTAS, st.fixed_dictionaries({"used": NUMBERS, "remaining": NUMBERS, "limit": NUMBERS}))
+def test_whatever_numbers_a_vendor_tells_the_share_is_one_or_absent(parts: tuple[str, ...], body: Any) -> None:
+    reading = AccountReading.model_validate({"quota": {part: part for part in parts}})
+    account = read(reading, Exchange(200, json.dumps(body).encode(), {}), None, NOW)
+    if account is not None:
+        assert account.quota_used_ratio is not None
+        assert math.isfinite(account.quota_used_ratio)
+        assert account.quota_used_ratio >= 0

@@ -3,6 +3,7 @@
 A vendor's file is read when it is asked for; `names` lists them without reading any.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from toolkit.configfile import Model, nearest
 
 FOLDER = Path(__file__).parent
 Scalar = str | int | float | bool
+_PLACEHOLDER = re.compile(r"<([^>]+)>")
 Confidence = Literal["documented", "documented_secondhand", "seen_in_code", "seen_in_issue", "unverified"]
 """The vendor's own words; a copy or digest of them; public code that talks to it; a public issue; memory."""
 
@@ -61,18 +63,34 @@ class Signature(Model):
 
 
 class KnownAuth(Model):
-    """The header that a vendor takes a secret in; with scheme "" the secret stands alone. Or its query parameter."""
+    """The header that a vendor takes a secret in; with scheme "" the secret stands alone. Or its query parameter.
+
+    `holds` is what the secret file holds, for people: `ACCOUNT_SID:AUTH_TOKEN`.
+    """
 
     header: str = "Authorization"
     scheme: str = ""
     query: str = ""
+    holds: str = "SECRET"
+
+    @property
+    def sent(self) -> str:
+        """How the secret is sent, for people: `Authorization: Bearer SECRET`, `?key=SECRET`."""
+        if self.query:
+            return f"?{self.query}={self.holds}"
+        value = f"base64({self.holds})" if self.scheme == "Basic" else self.holds
+        return f"{self.header}: {self.scheme} {value}" if self.scheme else f"{self.header}: {value}"
 
 
 class KnownProbe(Model):
-    """A request that tells a vendor's health. `placeholders` are the parts of the URL that only the user knows."""
+    """A request that tells a vendor's health. `placeholders` are the parts of the URL that only the user knows.
+
+    `auth_note` tells how a vendor is authenticated that takes more than one secret in one place.
+    """
 
     method: Literal["GET", "HEAD", "POST"] = "GET"
     url: str
+    headers: dict[str, str] = {}
     auth: KnownAuth | None = None
     auth_note: str = ""
     placeholders: tuple[str, ...] = ()
@@ -99,6 +117,12 @@ class KnownAccount(Model):
     source: str
     confidence: Confidence
 
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """Which of credit, quota and renews it tells."""
+        parts = {"credit": self.credit, "quota": self.quota, "renews": self.renews}
+        return tuple(name for name, part in parts.items() if part is not None)
+
 
 class Vendor(Model):
     """A vendor's file."""
@@ -111,6 +135,12 @@ class Vendor(Model):
     account: KnownAccount | None = None
     note: str = ""
     signatures: tuple[Signature, ...] = ()
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The parts of its addresses that only the user knows."""
+        addresses = f"{self.probe.url if self.probe else ''} {self.account.url if self.account else ''}"
+        return frozenset(_PLACEHOLDER.findall(addresses))
 
     @pydantic.model_validator(mode="after")
     def _ids_are_its_own(self) -> "Vendor":
