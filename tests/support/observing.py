@@ -2,11 +2,13 @@
 programs that are observed are synchronous as often as not."""
 
 import asyncio
+import functools
 import json
 import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +18,15 @@ from tocsin_observe import Limits, Observer
 
 PATIENCE = 30.0
 """Seconds after which a test gives up; on a machine that is busy all of them may pass."""
-QUICK = Limits(success_interval=0.0, refusals_per_second=1000.0, linger=0.01, first_pause=0.05, longest_pause=0.1)
-"""Nothing is held back, and no test waits for a pause made for production."""
+QUICK = Limits(
+    success_interval=0.0,
+    refusals_per_second=1e6,
+    linger=0.01,
+    first_pause=0.05,
+    longest_pause=0.1,
+    exit_timeout=PATIENCE,
+)
+"""Nothing is held back, no test waits for a pause made for production, and no thread outlives its test."""
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
@@ -31,29 +40,24 @@ def until(holds: Callable[[], bool], what: str) -> None:
 @contextmanager
 def served(app: web.Application) -> Iterator[int]:
     """Serves `app` from a thread; the port."""
-    loop, started = asyncio.new_event_loop(), threading.Event()
-    runner, ports = web.AppRunner(app, shutdown_timeout=0.1), list[int]()
+    started: Future[tuple[int, Callable[[], object]]] = Future()
 
-    async def start() -> None:
+    async def serve() -> None:
+        runner, stopped = web.AppRunner(app, shutdown_timeout=0.1), asyncio.Event()
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        ports.append(runner.addresses[0][1])
-        started.set()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        stop = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, stopped.set)
+        started.set_result((runner.addresses[0][1], stop))
+        await stopped.wait()
+        await runner.cleanup()
 
-    def serve() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert started.wait(PATIENCE)
+    port, stop = started.result(PATIENCE)
     try:
-        yield ports[0]
+        yield port
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        stop()
         thread.join()
 
 

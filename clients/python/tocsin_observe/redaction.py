@@ -45,7 +45,7 @@ def _is_secret(run: str) -> bool:
     digits = sum(character.isdigit() for character in run)
     if 3 <= digits < len(run) or ("+" in run and len(run) >= 20):
         return True
-    return any(_is_random(piece) or len(piece) >= 40 for piece in re.split(r"[^A-Za-z0-9]", run))
+    return any(_is_random(piece) or len(piece) >= 64 for piece in re.split(r"[^A-Za-z0-9]", run))
 
 
 def _is_random(word: str) -> bool:
@@ -58,10 +58,11 @@ def _is_random(word: str) -> bool:
 
 
 _PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
-    # "api_key": "...", also escaped in a text, also cut off before its end
+    # "api_key": "...", also cut off before its end; then the same inside a text, where quotes are escaped
+    (re.compile(rf'(?i)("{_ENDS_SECRET}"\s{{0,20}}:\s{{0,20}}")(?:[^"\\]|\\.)*(?:"|\Z)'), rf'\1{MASK}"'),
     (
-        re.compile(rf'(?i)(\\?"{_ENDS_SECRET}\\?"\s{{0,20}}:\s{{0,20}})\\?"(?:[^"\\]|\\[^"])*(?:\\?"|\Z)'),
-        rf'\1"{MASK}"',
+        re.compile(rf'(?i)(\\"{_ENDS_SECRET}\\"\s{{0,20}}:\s{{0,20}}\\")(?:[^"\\]|\\\\(?:\\")?|\\[^"\\])*(?:\\"|\Z)'),
+        rf'\1{MASK}\\"',
     ),
     (re.compile(rf"(?i)(<{_ENDS_SECRET}>)[^<]+"), rf"\1{MASK}"),
     # user:password@ and ?query of a URL; key=value anywhere
@@ -70,7 +71,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     (re.compile(r"([?&;][\w.\-\[\]%]{1,64}=)[^&;\s\"'<>]+"), rf"\1{MASK}"),
     (re.compile(rf"(?i)(?<![\w.-])({_ENDS_SECRET}\s?=\s?)[^&\s\"'<>,;]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b((?:password|passwd|passphrase|secret)\s?:\s?)[^&\s\"'<>,;]+"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)\b((?:bearer|basic|digest|{_NAME}|key)[\s:]{{1,3}})['\"]?([\w.~+/=*-]{{6,}})"), _value),
+    (
+        re.compile(rf"(?i)\b((?:(?:bearer|basic|digest|{_NAME}|key)[\s:]{{1,3}}){{1,3}})['\"]?([\w.~+/=*-]{{6,}})"),
+        _value,
+    ),
     # addresses and numbers of people
     (re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"), MASK),
     # 0, so that a JSON number stays one
@@ -89,7 +93,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
 _HEADERS = frozenset({"content-type", "retry-after", "server", "reason", "x-error-code", "x-amzn-errortype"})
 _HEADER_PREFIXES = ("x-ratelimit-", "ratelimit")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_LAST_WORD = re.compile(r"[^\s\"'<>,;]*\Z")
+_BETWEEN_WORDS = " \n\t\"'<>,;"
+_LONG_WORD = 512
 
 
 def masked(text: str) -> str:
@@ -107,9 +112,17 @@ def safe_body(body: bytes | str | None) -> str:
         text = body if isinstance(body, str) else ""
     read = _CONTROL.sub(" ", text[:MOST_READ])
     if len(text) > MOST_READ:
-        # half a secret would not be known for one
-        read = _LAST_WORD.sub("", read)
+        read = _whole_words(read)
     return masked(read).encode("utf-8", "replace")[:MOST_BODY_BYTES].decode("utf-8", "ignore")
+
+
+def _whole_words(text: str) -> str:
+    """`text` without its last word, of which only the beginning may be there: half a secret looks like none.
+
+    What is longer than a word is left: as much as that of a secret is known for one.
+    """
+    end = max(text.rfind(between, len(text) - _LONG_WORD) for between in _BETWEEN_WORDS)
+    return text[: end + 1] if end >= 0 else text
 
 
 def safe_headers(headers: Mapping[str, str] | None) -> dict[str, str]:

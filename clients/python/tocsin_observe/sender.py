@@ -101,7 +101,8 @@ class Sender:
     def _take(self) -> list[Waiting]:
         """Waits for lines, then for others to join them or for the pause to pass. Empty when it is time to end."""
         with self._changed:
-            while True:
+            # two may be started by a signal handler that observes in the middle of the first start: one goes
+            while threading.current_thread() is self._thread:
                 self._changed.wait_for(lambda: self._queue or self._closed)
                 self._changed.wait_for(self._is_time, self._pause or self._limits.linger)
                 self._expire(time.monotonic() - self._limits.longest_wait)
@@ -109,6 +110,7 @@ class Sender:
                     size = min(len(self._queue), self._limits.batch)
                     self._in_flight = size
                     return [self._queue.popleft() for _ in range(size)]
+            return []
 
     def _is_time(self) -> bool:
         full = len(self._queue) >= self._limits.batch and not self._pause

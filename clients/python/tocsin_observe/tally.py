@@ -53,7 +53,8 @@ class Tally:
     """Counts, from any thread."""
 
     def __init__(self) -> None:
-        # re-entrant: a signal handler may observe while its own thread counts
+        # re-entrant: a signal handler may observe while its own thread counts. One of the two counts may be lost then,
+        # which is better than a deadlock
         self._lock = threading.RLock()
         self._fates: Counter[Fate] = Counter()
         self._observed = self._failed_posts = 0
