@@ -95,9 +95,9 @@ class Exporter:
 
 @contextmanager
 def observed(exporter: Exporter, limits: Limits = QUICK, **providers: str) -> Iterator[Observer]:
-    """An observer of `exporter`, whose only provider is `vendor` on loopback."""
+    """An observer of `exporter` that knows `vendor` on 127.0.0.1, and `providers`."""
     with served(exporter.application()) as port:
-        named = {"127.0.0.1": "vendor", "localhost": "vendor", **providers}
+        named = {"127.0.0.1": "vendor", **providers}
         with Observer(f"http://127.0.0.1:{port}", token=exporter.token, providers=named, limits=limits) as observer:
             yield observer
 

@@ -78,6 +78,7 @@ def loop() -> Exception:
     return caused_by(error, error)
 
 
+NOWHERE = urllib3.connection.HTTPConnection("x")
 REFUSES = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
 ERRORS: list[tuple[str, Callable[[], BaseException], str | None]] = [
     ("a name that can't be resolved", lambda: socket.gaierror(-2, "unknown"), "dns"),
@@ -95,6 +96,7 @@ ERRORS: list[tuple[str, Callable[[], BaseException], str | None]] = [
         lambda: requests.ConnectionError(urllib3.exceptions.ProtocolError("x", REFUSES)),
         "connect",
     ),
+    ("refused, as urllib3 says it", lambda: urllib3.exceptions.NewConnectionError(NOWHERE, "x"), "connect"),
     ("refused, for httpx", lambda: httpx.ConnectError("x"), "connect"),
     (
         "reset, for httpx",

@@ -17,6 +17,8 @@ import aiohttp
 from tocsin_observe.redaction import MOST_READ
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from tocsin_observe.observer import Observer
 
 PATIENCE_SECONDS = 0.25
@@ -64,12 +66,19 @@ def _failed(observer: Observer, context: SimpleNamespace, end: aiohttp.TraceRequ
     if call is None:
         return
     error = end.exception
-    by_proxy = isinstance(error, aiohttp.ClientHttpProxyError)
-    if isinstance(error, aiohttp.ClientResponseError) and error.status >= 400 and not by_proxy:
-        # raise_for_status of the session: an answer, whose body aiohttp has let go
+    if _is_answer(error):
         call.answered(error.status, error.headers, None)
     else:
         call.failed(error)
+
+
+def _is_answer(error: BaseException) -> TypeGuard[aiohttp.ClientResponseError]:
+    """Whether this is raise_for_status of the session: an answer, whose body aiohttp has let go.
+
+    A proxy's refusal has a status too, and so has an answer that is no HTTP (400, which nobody sent).
+    """
+    answer = isinstance(error, aiohttp.ClientResponseError) and error.status >= 400
+    return answer and error.__cause__ is None and not isinstance(error, aiohttp.ClientHttpProxyError)
 
 
 async def _arrived(content: aiohttp.StreamReader) -> bytes:

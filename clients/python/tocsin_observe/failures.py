@@ -21,7 +21,14 @@ _NAMES = {
     "tls": {"SSLError", "ClientSSLError", "ClientConnectorCertificateError"},
     "timeout": {"Timeout", "TimeoutException", "TimeoutError"},
     "connect": {"NewConnectionError", "ConnectError", "ClientConnectorError", "ProxyError", "ClientHttpProxyError"},
-    "protocol": {"ProtocolError", "RemoteProtocolError", "ReadError", "ClientConnectionError", "ClientPayloadError"},
+    "protocol": {
+        "ProtocolError",
+        "RemoteProtocolError",
+        "ReadError",
+        "HttpProcessingError",
+        "ClientConnectionError",
+        "ClientPayloadError",
+    },
 }
 """Of requests and urllib3, httpx, aiohttp. A class counts with the names of all its bases."""
 _OURS = {"PoolTimeout", "EmptyPoolError", "LocalProtocolError"}
@@ -38,7 +45,11 @@ def failure_reason(error: BaseException) -> str | None:
 
 
 def _is(error: BaseException, reason: str) -> bool:
-    if isinstance(error, _KINDS[reason]) or not _NAMES[reason].isdisjoint(_names(error)):
+    names = _names(error)
+    if reason == "timeout" and "NewConnectionError" in names:
+        # to urllib3 a refused connection is a kind of timeout
+        return False
+    if isinstance(error, _KINDS[reason]) or not _NAMES[reason].isdisjoint(names):
         return True
     # errors of requests are OSErrors all of them, those of the system alone have a number
     return reason == "connect" and isinstance(error, OSError) and error.errno is not None

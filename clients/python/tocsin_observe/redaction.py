@@ -22,7 +22,8 @@ MOST_HEADER = 200
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|auth|authorization|credentials?|cookie)"
 )
-_ENDS_SECRET = rf"[\w.-]{{0,40}}(?:{_NAME}|signature|session|jwt|pin|otp|cvc|cvv)"
+_FIELD = rf"[\w.-]{{0,40}}(?:{_NAME}|signature|session|jwt|pin|otp|cvc|cvv)"
+"""`token` and `access_token`, but not `token_error`."""
 _SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "ntlm", "oauth", "apikey", "hawk", "dpop", "hoba"})
 _RUN = r"[A-Za-z0-9_+/=~*-]"
 
@@ -59,17 +60,17 @@ def _is_random(word: str) -> bool:
 
 _PATTERNS: tuple[tuple[re.Pattern[str], Replacement], ...] = (
     # "api_key": "...", also cut off before its end; then the same inside a text, where quotes are escaped
-    (re.compile(rf'(?i)("{_ENDS_SECRET}"\s{{0,20}}:\s{{0,20}}")(?:[^"\\]|\\.)*(?:"|\Z)'), rf'\1{MASK}"'),
+    (re.compile(rf'(?i)("(?=[\w.-]{{1,60}}"){_FIELD}"\s{{0,20}}:\s{{0,20}}")(?:[^"\\]|\\.)*(?:"|\Z)'), rf'\1{MASK}"'),
     (
-        re.compile(rf'(?i)(\\"{_ENDS_SECRET}\\"\s{{0,20}}:\s{{0,20}}\\")(?:[^"\\]|\\\\(?:\\")?|\\[^"\\])*(?:\\"|\Z)'),
+        re.compile(rf'(?i)(\\"{_FIELD}\\"\s{{0,20}}:\s{{0,20}}\\")(?:[^"\\]|\\\\(?:\\")?|\\[^"\\])*(?:\\"|\Z)'),
         rf'\1{MASK}\\"',
     ),
-    (re.compile(rf"(?i)(<{_ENDS_SECRET}>)[^<]+"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)(<{_FIELD}>)[^<]+"), rf"\1{MASK}"),
     # user:password@ and ?query of a URL; key=value anywhere
     (re.compile(r"://[^/\s@\"'<>]{1,512}@"), f"://{MASK}@"),
     (re.compile(r"(?<=[\w/])[?#](?=[^\s\"'<>]{2})[^\s\"'<>]+"), f"?{MASK}"),
     (re.compile(r"([?&;][\w.\-\[\]%]{1,64}=)[^&;\s\"'<>]+"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)(?<![\w.-])({_ENDS_SECRET}\s?=\s?)[^&\s\"'<>,;]+"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)(?<![\w.-])(?=[\w.-]{{1,60}}\s?=)({_FIELD}\s?=\s?)[^&\s\"'<>,;]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)\b((?:password|passwd|passphrase|secret)\s?:\s?)[^&\s\"'<>,;]+"), rf"\1{MASK}"),
     (
         re.compile(rf"(?i)\b((?:(?:bearer|basic|digest|{_NAME}|key)[\s:]{{1,3}}){{1,3}})['\"]?([\w.~+/=*-]{{6,}})"),

@@ -18,10 +18,12 @@ def answered(observer: Observer, response: requests.Response, streamed: bool) ->
     if call is None:
         return
     body = None
-    if response.status_code >= 400 and not streamed:
-        # requests loads the body right after its hooks and keeps it; what this raises, that would raise
-        body = response.content
-    call.answered(response.status_code, response.headers, body, response.elapsed.total_seconds())
+    try:
+        if response.status_code >= 400 and not streamed:
+            # requests loads the body right after its hooks and keeps it; what this raises, that would raise
+            body = response.content
+    finally:
+        call.answered(response.status_code, response.headers, body, response.elapsed.total_seconds())
 
 
 def watch(observer: Observer, session: requests.Session) -> None:
