@@ -40,7 +40,7 @@ acceptance: .venv/.dev $(TOOLS)/.$(SUITE) ## the whole chain; SUITE=bookworm or 
 check: .venv/.dev $(TOOLS)/.$(SUITE) secrets ## ruff, mypy, import contract, rules, routes, dashboards
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache | tail -n 6
+	@PYTHONPATH=clients/python $(BIN)/lint-imports --no-cache | tail -n 6
 	@$(BIN)/python -m tests.support.checks --binaries "$$(cat $(TOOLS)/.$(SUITE))"
 
 format: .venv/.dev ## let ruff format the code
