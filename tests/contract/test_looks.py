@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.contract.conftest import Client, StartExporter
+from tocsin_observe import Observer
 
 JSON = {"Content-Type": "application/json"}
 
@@ -358,6 +360,26 @@ async def test_a_body_of_too_many_observations_is_refused_whole(start_exporter: 
         413,
         "more than 1000 observations in one body: send them in parts\n",
     )
+
+
+async def test_the_client_for_programs_and_the_exporter_understand_each_other(
+    start_exporter: StartExporter, vendor: Vendor
+) -> None:
+    client, _ = await start_exporter(config(vendor))
+    vendor.answers |= {"/me": (200, "{}"), "/send": (402, '{"error": {"code": "invoice_unpaid"}}')}
+    await probe(client)
+    observer = Observer(f"http://{client.host}:{client.port}", providers={"127.0.0.1": "mail"})
+    async with (
+        aiohttp.ClientSession(trace_configs=[observer.aiohttp_trace()]) as program,
+        program.post(f"{vendor.base}/send", headers={"Authorization": "Bearer sk-canary"}) as answer,
+    ):
+        assert (await answer.json())["error"]["code"] == "invoice_unpaid"
+    assert await asyncio.to_thread(observer.flush, 20)
+    assert observer.statistics().delivered == 1
+    text = await metrics(client)
+    assert verdict("payment_required") in text
+    assert 'thirdparty_verdict_certainty{provider="mail",certainty="code"} 1\n' in text
+    await asyncio.to_thread(observer.close)
 
 
 # --- the way there
