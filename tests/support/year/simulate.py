@@ -1,0 +1,35 @@
+"""A year from end to end: (year, seed) -> what was told."""
+
+from collections.abc import Iterator
+from random import Random
+
+from tests.support.year import telling
+from tests.support.year.probing import Beat, Run, beats, judging, runs
+from tests.support.year.timeline import Year
+from tests.support.year.twin import Firing, Watch, cards, egress, firings, folded
+
+
+def probed(year: Year, seed: int = 0) -> dict[str, list[Run]]:
+    """Every vendor's runs of probes; `seed` draws when the exporter probes."""
+    chance, judged = Random(seed), judging()
+    return {vendor.name: list(runs(vendor, rhythm(year, chance), year.end, judged)) for vendor in year.vendors}
+
+
+def rhythm(year: Year, chance: Random) -> list[Beat]:
+    """When one vendor is probed."""
+    return list(beats(year.absences, year.end, chance))
+
+
+def fired(year: Year, known: dict[str, list[Run]]) -> Iterator[Firing]:
+    """Every alert that fired."""
+    watch = Watch(year.absences, year.end)
+    histories = {name: list(folded(found, watch)) for name, found in known.items()}
+    for name, history in histories.items():
+        yield from firings(name, history)
+    yield from egress(known, watch)
+    yield from cards(histories, {vendor.name: vendor.card for vendor in year.vendors}, watch)
+
+
+def told(year: Year, seed: int = 0) -> list[telling.Told]:
+    """Every notification."""
+    return telling.told(fired(year, probed(year, seed)))
