@@ -5,8 +5,7 @@ vendors' status pages and a team's memory tell.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from math import log
+from dataclasses import dataclass, field
 from random import Random
 
 from exporter.providers.answer import Exchange
@@ -27,7 +26,9 @@ class Drawn:
     draw: Random
     events: list[Event] = field(default_factory=list)
     spells: dict[str, list[Spell]] = field(default_factory=lambda: {name: [] for name in NAMES})
-    secrets: dict[str, list[tuple[float, str]]] = field(default_factory=lambda: {name: [(0.0, "first")] for name in NAMES})
+    secrets: dict[str, list[tuple[float, str]]] = field(
+        default_factory=lambda: {name: [(0.0, "first")] for name in NAMES}
+    )
 
     def times(self, a_year: float, length: float = LENGTH) -> Iterator[float]:
         """Moments at a mean rate, not in the first week: Tocsin is set up while all is well."""
@@ -121,7 +122,11 @@ def _dead_cards(drawn: Drawn) -> None:
     for card in sorted(set(CARDS) - {""}):
         for start in drawn.times(0.4):
             end = start + drawn.between(2 * DAY, 6 * DAY)
-            stops = [(drawn.draw.uniform(start, end - DAY), name) for name, its in zip(NAMES, CARDS, strict=True) if its == card]
+            stops = [
+                (drawn.draw.uniform(start, end - DAY), name)
+                for name, its in zip(NAMES, CARDS, strict=True)
+                if its == card
+            ]
             if all(drawn.is_free(name, start, end) for _, name in stops):
                 for stop, name in stops:
                     _trouble(drawn, name, Cause.LAPSE, stop, end)
@@ -181,7 +186,9 @@ def _oddities(drawn: Drawn) -> None:
             drawn.events.append(Event(Cause.THROTTLING, start, end, name))
 
 
-def _odd(drawn: Drawn, name: str, a_year: float, lengths: tuple[float, float], answers: Callable[[], tuple[Answer, ...]]) -> None:
+def _odd(
+    drawn: Drawn, name: str, a_year: float, lengths: tuple[float, float], answers: Callable[[], tuple[Answer, ...]]
+) -> None:
     for start in drawn.times(a_year):
         end = start + drawn.between(*lengths)
         drawn.spell(name, start, end, answers(), Layer.VENDOR)
@@ -216,6 +223,3 @@ def _absences(drawn: Drawn) -> Iterator[tuple[float, float]]:
         yield away, back
         if drawn.draw.random() < 0.15:
             _no_way_out(drawn, back, drawn.between(2, 30), wording.no_name())
-
-
-__all__ = ["LENGTH", "NAMES", "replace", "year"]

@@ -6,7 +6,7 @@ of one evaluation at a time, which leaves out those that can't find anything new
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 
@@ -24,31 +24,39 @@ CONFIRMED_AFTER = 15 * MINUTE
 SUCCESS_MAX_AGE = HOUR
 PROBES_STALE = 10 * MINUTE
 
-PAYMENT_ALERTS = {Kind.PAYMENT_REQUIRED: "ThirdPartyPaymentSuspected"}
-SPLIT = frozenset({Kind.PAYMENT_REQUIRED})
-"""Verdicts that only tell, after an hour, while nothing but the past or the status speaks for them."""
-_SURMISED = frozenset({Certainty.HISTORY, Certainty.STATUS})
-_NAMES = {
-    Kind.PAYMENT_REQUIRED: "ThirdPartyPaymentRequired",
-    Kind.ACCOUNT_SUSPENDED: "ThirdPartyAccountSuspended",
-    Kind.CREDENTIALS_INVALID: "ThirdPartyCredentialsInvalid",
-    Kind.QUOTA_EXHAUSTED: "ThirdPartyQuotaExhausted",
-    Kind.RATE_LIMITED: "ThirdPartyRateLimited",
-    Kind.PLAN_RESTRICTED: "ThirdPartyPlanRestricted",
-}
-_WARNINGS = frozenset({Kind.RATE_LIMITED, Kind.PLAN_RESTRICTED})
+SPLIT = frozenset(
+    {Kind.PAYMENT_REQUIRED, Kind.ACCOUNT_SUSPENDED, Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED},
+)
+"""Verdicts that page when the vendor says so itself, and are a message after an hour when it does not."""
+_ACCOUNT = SPLIT | {Kind.PLAN_RESTRICTED}
 _CARD_KINDS = frozenset({Kind.PAYMENT_REQUIRED, Kind.ACCOUNT_SUSPENDED})
+_SAID = frozenset({Certainty.CODE, Certainty.WORDS})
 
 
 @dataclass(frozen=True)
 class Alert:
-    """An alerting rule: it fires once its expression has held for `hold` seconds."""
+    """An alerting rule: it fires once its expression has held for `hold` seconds, and `keep` seconds longer."""
 
     name: str
     severity: str
     hold: float = TICK
+    keep: float = 0.0
 
 
+PAGES = {
+    Kind.PAYMENT_REQUIRED: Alert("ThirdPartyPaymentRequired", "critical"),
+    Kind.ACCOUNT_SUSPENDED: Alert("ThirdPartyAccountSuspended", "critical"),
+    Kind.CREDENTIALS_INVALID: Alert("ThirdPartyCredentialsInvalid", "critical"),
+    Kind.QUOTA_EXHAUSTED: Alert("ThirdPartyQuotaExhausted", "critical"),
+}
+SUSPICIONS = {
+    Kind.PAYMENT_REQUIRED: Alert("ThirdPartyPaymentSuspected", "warning", 45 * MINUTE, MINUTE),
+    Kind.ACCOUNT_SUSPENDED: Alert("ThirdPartyAccountSuspended", "warning", 45 * MINUTE, MINUTE),
+    Kind.CREDENTIALS_INVALID: Alert("ThirdPartyCredentialsInvalid", "warning", 45 * MINUTE, MINUTE),
+    Kind.QUOTA_EXHAUSTED: Alert("ThirdPartyQuotaExhausted", "warning", 45 * MINUTE, MINUTE),
+}
+RATE_LIMITED = Alert("ThirdPartyRateLimited", "warning")
+PLAN_RESTRICTED = Alert("ThirdPartyPlanRestricted", "warning")
 NO_SUCCESS = Alert("ThirdPartyNoSuccess", "critical", MINUTE)
 EGRESS = Alert("ThirdPartyEgressSuspected", "critical", MINUTE)
 CARD = Alert("ThirdPartySharedCardFailing", "critical")
@@ -67,21 +75,33 @@ class Firing:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """An alert's expression holds since `since`; or has not since `lost`, and the alert is kept."""
+
+    since: float
+    lost: float | None = None
+
+
+@dataclass(frozen=True)
 class Memory:
-    """What the rules know of a vendor after an evaluation: the trouble that stands, whether it is surmised, and the
-    alerts whose expression holds, each since when."""
+    """What the rules know of a vendor after an evaluation: the trouble that stands, whether the vendor said so itself,
+    what holds, and what fires."""
 
     standing: Kind | None = None
-    surmised: bool = False
-    holds: Mapping[Alert, float] = field(default_factory=dict)
+    told: bool = False
+    holds: Mapping[Alert, Hold] = field(default_factory=dict)
+    firing: frozenset[Alert] = frozenset()
 
 
 def evaluated(memory: Memory, state: State | None, now: float) -> Memory:
     """The rules once, at `now`; `state` is the one scraped within LOOKBACK, if any."""
     confirmed = state.kind if state is not None and _confirmed(state, now) else None
-    standing, surmised = _standing(memory, confirmed, state)
-    wanted = {alert for alert in (_told(standing, surmised), _no_success(state, standing, now)) if alert}
-    return Memory(standing, surmised, {alert: memory.holds.get(alert, now) for alert in wanted})
+    standing, told = _standing(memory, confirmed, state)
+    wanted = set(_account(standing, told, memory.firing))
+    if state is not None and _overdue(state, now) and _unexplained(standing, told, memory.firing):
+        wanted.add(NO_SUCCESS)
+    holds = {**dict(_kept(memory, wanted, now)), **{alert: _held_since(memory, alert, now) for alert in wanted}}
+    return Memory(standing, told, holds, frozenset(one for one, hold in holds.items() if now - hold.since >= one.hold))
 
 
 def _confirmed(state: State, now: float) -> bool:
@@ -89,25 +109,47 @@ def _confirmed(state: State, now: float) -> bool:
 
 
 def _standing(memory: Memory, confirmed: Kind | None, state: State | None) -> tuple[Kind | None, bool]:
+    """The trouble that stands, and whether the vendor said so."""
     if state is None or state.kind is Kind.OK:
         return None, False
     if confirmed is None:
-        return memory.standing, memory.surmised
-    return confirmed, confirmed in SPLIT and state.certainty in _SURMISED
+        return memory.standing, memory.told
+    said = state.certainty in _SAID
+    return confirmed, confirmed in SPLIT and (said or (memory.told and memory.standing is confirmed))
 
 
-def _told(standing: Kind | None, surmised: bool) -> Alert | None:
-    if standing not in _NAMES:
-        return None
-    if surmised:
-        return Alert(PAYMENT_ALERTS.get(standing, _NAMES[standing]), "warning", 45 * MINUTE)
-    return Alert(_NAMES[standing], "warning" if standing in _WARNINGS else "critical")
+def _account(standing: Kind | None, told: bool, firing: Collection[Alert]) -> Iterator[Alert]:
+    """What is raised of an account's trouble. Throttling that has been told is not told anew as a spent quota."""
+    throttled = RATE_LIMITED in firing
+    if standing is Kind.PLAN_RESTRICTED:
+        yield PLAN_RESTRICTED
+    elif standing is Kind.RATE_LIMITED or (standing is Kind.QUOTA_EXHAUSTED and not told and throttled):
+        yield RATE_LIMITED
+    elif standing in SPLIT:
+        yield (PAGES if told else SUSPICIONS)[standing]
 
 
-def _no_success(state: State | None, standing: Kind | None, now: float) -> Alert | None:
-    if state is None or standing in _NAMES or now - state.last_probe > PROBES_STALE:
-        return None
-    return NO_SUCCESS if now - _last_good(state) > SUCCESS_MAX_AGE else None
+def _overdue(state: State, now: float) -> bool:
+    return now - _last_good(state) > SUCCESS_MAX_AGE and now - state.last_probe <= PROBES_STALE
+
+
+def _unexplained(standing: Kind | None, told: bool, firing: Collection[Alert]) -> bool:
+    """Whether no account's trouble says why; a page that is out is not taken back for a suspicion."""
+    if told or standing in {Kind.RATE_LIMITED, Kind.PLAN_RESTRICTED}:
+        return False
+    return standing not in SPLIT or NO_SUCCESS in firing
+
+
+def _kept(memory: Memory, wanted: Collection[Alert], now: float) -> Iterator[tuple[Alert, Hold]]:
+    for alert in memory.firing - set(wanted):
+        lost = memory.holds[alert].lost
+        hold = Hold(memory.holds[alert].since, now if lost is None else lost)
+        if now - (hold.lost or now) < alert.keep:
+            yield alert, hold
+
+
+def _held_since(memory: Memory, alert: Alert, now: float) -> Hold:
+    return Hold(memory.holds[alert].since if alert in memory.holds else now)
 
 
 def _last_good(state: State) -> float:
@@ -147,19 +189,20 @@ def folded(runs: Sequence[Run], watch: Watch, *, step_by_step: bool = False) -> 
         while seen is not None and position + 1 < len(runs) and runs[position + 1].first <= seen:
             position += 1
         state = runs[position].at(seen) if seen is not None else None
-        memory = evaluated(memory, state, now)
+        before, memory = memory, evaluated(memory, state, now)
         yield now, memory
         at = bisect_right(edges, now)
-        coming = [*edges[at : at + 1], *_coming(memory, runs, position, now)]
+        coming = [*edges[at : at + 1], *_coming(memory, runs[position], now)]
+        coming += [ceil(run.first) for run in runs[position + 1 : position + 2]]
+        coming += [now + TICK] if memory != before else []
         now = now + TICK if step_by_step else min((tick for tick in coming if tick > now), default=math.inf)
 
 
-def _coming(memory: Memory, runs: Sequence[Run], position: int, now: float) -> Iterator[float]:
-    """The ticks at which something may be new, some of them past."""
-    run = runs[position]
-    if position + 1 < len(runs):
-        yield ceil(runs[position + 1].first)
-    yield from (since + alert.hold for alert, since in memory.holds.items())
+def _coming(memory: Memory, run: Run, now: float) -> Iterator[float]:
+    """The ticks at which time alone may bring something new, some of them past."""
+    for alert, hold in memory.holds.items():
+        yield hold.since + alert.hold
+        yield (hold.lost or now) + alert.keep
     third = run.first + max(0, PROBES - run.state.streak) * EVERY
     old = _last_good(run.at(run.last)) + SUCCESS_MAX_AGE
     yield from (ceil(third), ceil(run.state.since + CONFIRMED_AFTER), floor(old) + TICK)
@@ -169,10 +212,9 @@ def firings(vendor: str, history: Iterable[tuple[float, Memory]]) -> Iterator[Fi
     """When which alert of a vendor fired."""
     begun: dict[Alert, float] = {}
     for now, memory in history:
-        firing = {alert for alert, since in memory.holds.items() if now - since >= alert.hold}
-        for alert in begun.keys() - firing:
+        for alert in begun.keys() - memory.firing:
             yield Firing(alert, begun.pop(alert), now, vendor)
-        for alert in firing - begun.keys():
+        for alert in memory.firing - begun.keys():
             begun[alert] = now
     yield from (Firing(alert, since, math.inf, vendor) for alert, since in begun.items())
 
@@ -190,9 +232,14 @@ def ceil(now: float) -> float:
 # --- what concerns several vendors
 
 
+def provider(name: str) -> Provider:
+    """A vendor as the exporter's configuration has it: each at a host of its own."""
+    return Provider(name=name, url=f"https://api.{name}.example/")
+
+
 def egress(histories: Mapping[str, Sequence[Run]], watch: Watch) -> Iterator[Firing]:
     """When our own way out was suspected."""
-    providers = {name: Provider(name=name, url=f"https://api.{name}.example/") for name in histories}
+    providers = {name: provider(name) for name in histories}
     latest: dict[str, State] = {}
 
     def changes() -> Iterator[tuple[float, bool]]:
@@ -217,26 +264,30 @@ def _shifts(name: str, runs: Sequence[Run]) -> Iterator[tuple[float, str, State]
 def cards(
     histories: Mapping[str, Sequence[tuple[float, Memory]]], funded: Mapping[str, str], watch: Watch
 ) -> Iterator[Firing]:
-    """When several vendors of a card were unpaid; `funded` is each vendor's card."""
+    """When several vendors of a card were unpaid, and one at least said so; `funded` is each vendor's card."""
     for card in sorted(set(funded.values()) - {""}):
-        unpaid: set[str] = set()
-
-        def changes(card: str = card, unpaid: set[str] = unpaid) -> Iterator[tuple[float, bool]]:
-            mine = (_unpaid(name, history) for name, history in histories.items() if funded[name] == card)
-            for now, name, stands in merge(*mine):
-                (unpaid.add if stands else unpaid.discard)(name)
-                yield now, len(unpaid) > 1
-
-        yield from _held(CARD, changes(), watch, card)
+        mine = [_unpaid(name, history) for name, history in histories.items() if funded[name] == card]
+        yield from _held(CARD, _failing(mine), watch, card)
 
 
-def _unpaid(name: str, history: Sequence[tuple[float, Memory]]) -> Iterator[tuple[float, str, bool]]:
-    before = False
+Unpaid = tuple[float, str, tuple[bool, bool]]
+
+
+def _failing(vendors: Iterable[Iterator[Unpaid]]) -> Iterator[tuple[float, bool]]:
+    latest: dict[str, tuple[bool, bool]] = {}
+    for now, name, one in merge(*vendors):
+        latest[name] = one
+        yield now, sum(unpaid for unpaid, _ in latest.values()) > 1 and any(said for _, said in latest.values())
+
+
+def _unpaid(name: str, history: Sequence[tuple[float, Memory]]) -> Iterator[Unpaid]:
+    """When it changes whether a vendor is unpaid, and whether it says so."""
+    before = (False, False)
     for now, memory in history:
-        stands = memory.standing in _CARD_KINDS
-        if stands is not before:
-            yield now, name, stands
-        before = stands
+        unpaid = memory.standing in _CARD_KINDS
+        if before != (found := (unpaid, unpaid and memory.told)):
+            yield now, name, found
+        before = found
 
 
 def _held(alert: Alert, changes: Iterable[tuple[float, bool]], watch: Watch, card: str = "") -> Iterator[Firing]:
