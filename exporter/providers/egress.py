@@ -22,7 +22,9 @@ def suspected(watched: Iterable[tuple[Provider, State]]) -> bool:
     failing = {host: state.failing_since for host, state in good_once if _fails_without_a_word(state)}
     hosts = {host for host, _ in good_once}
     began = sorted(since for since in failing.values() if since is not None)
-    at_once = max((bisect_right(began, first + AT_ONCE_SECONDS) - number for number, first in enumerate(began)), default=0)
+    at_once = max(
+        (bisect_right(began, first + AT_ONCE_SECONDS) - number for number, first in enumerate(began)), default=0
+    )
     return at_once >= max(LEAST_HOSTS, SHARE * len(hosts))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from exporter.providers.answer import Exchange, Failure
 from exporter.providers.catalogue import Signature
+from exporter.providers.history import BUSY
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.reading import Reading, Text
 from exporter.providers.signatures import bears
@@ -26,6 +27,7 @@ _FROM_A_SERVER_ERROR = frozenset({Kind.RATE_LIMITED, Kind.QUOTA_EXHAUSTED, Kind.
 """What a 5xx may say of: its words about plans and bills are advice, not a cause."""
 _CAUSES = frozenset({Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED, Kind.PAYMENT_REQUIRED})
 _SHOWN = 120
+_SOON_SECONDS = 600
 
 
 def judge(outcome: Exchange | Failure, signatures: Sequence[Signature] = ()) -> Verdict:
@@ -102,11 +104,16 @@ def _by_status(reading: Reading) -> Verdict:
     if 200 <= status < 300:
         return _healthy(reading)
     if status >= 500:
-        if status == 503 and "retry-after" in reading.exchange.headers:
-            return Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "answered 503 with Retry-After", "general:status")
+        if status == 503 and _asks_back_soon(reading.exchange.headers.get("retry-after", "").strip()):
+            return Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "answered 503 with a short Retry-After", BUSY)
         return Verdict(Kind.OUTAGE, Certainty.STATUS, f"answered {status}", "general:status")
     kind = _BY_STATUS.get(status, Kind.UNKNOWN)
     return Verdict(kind, Certainty.STATUS, f"answered {status} without telling why", "general:status")
+
+
+def _asks_back_soon(retry_after: str) -> bool:
+    """Whether it is throttling: a maintenance asks for hours, or names a date."""
+    return retry_after.isdecimal() and int(retry_after) <= _SOON_SECONDS
 
 
 def _healthy(reading: Reading) -> Verdict:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from exporter.providers.history import Past, State, advance, conclude, passing
+from exporter.providers.history import BUSY, Past, State, advance, conclude, passing
 from exporter.providers.kinds import Certainty, Kind, Verdict
 
 OK = Verdict(Kind.OK, Certainty.STATUS, "answered 200")
@@ -11,6 +11,7 @@ PAY_BY_STATUS = Verdict(Kind.PAYMENT_REQUIRED, Certainty.STATUS, "402", "general
 DOWN = Verdict(Kind.OUTAGE, Certainty.STATUS, "no answer")
 REFUSED = Verdict(Kind.AMBIGUOUS, Certainty.STATUS, "401", "general:status")
 THROTTLED = Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "429", "general:status")
+BUSY_SERVER = Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "503", BUSY)
 BOTH = Verdict(Kind.AMBIGUOUS, Certainty.WORDS, "the key or the bill", "general:two-causes")
 
 TIMELINES = [
@@ -52,8 +53,10 @@ CONCLUSIONS = [
     ("a bare 402 after good answers", PAY_BY_STATUS, GOOD_BEFORE, "payment_required", "status"),
     ("a bare 402 that never was otherwise: another plan", PAY_BY_STATUS, Past(False), "plan_restricted", "history"),
     ("a 402 that says why is not overruled", PAY, Past(False), "payment_required", "code"),
-    ("throttling", THROTTLED, Past(True, False, 60, 60), "rate_limited", "status"),
-    ("throttling beyond its window", THROTTLED, Past(True, False, 7200, 7200), "quota_exhausted", "history"),
+    ("throttling", THROTTLED, Past(True, False, 60, 60, 60), "rate_limited", "status"),
+    ("throttling beyond its window", THROTTLED, Past(True, False, 7200, 7200, 7200), "quota_exhausted", "history"),
+    ("throttling after a long outage", THROTTLED, Past(True, False, 7200, 7200, 60), "rate_limited", "status"),
+    ("a server too busy for hours is down", BUSY_SERVER, Past(True, False, 7200, 7200, 7200), "outage", "history"),
 ]
 
 
@@ -84,3 +87,13 @@ def test_a_key_that_is_changed_while_it_is_refused_is_the_one_that_is_blamed() -
     state = advance(state, conclude(REFUSED, state.past("old", 20)), "old", 0.1, 20)
     assert state.kind == "payment_required"
     assert conclude(REFUSED, state.past("new", 30)).kind == "credentials_invalid"
+
+
+def test_throttling_counts_from_where_it_began_and_stays_a_spent_quota_once_it_is_one() -> None:
+    state, kinds = advance(None, OK, "key", 0.1, 0), []
+    for minute in range(1, 200):
+        answer = DOWN if minute <= 90 else THROTTLED
+        state = advance(state, conclude(answer, state.past("key", minute * 60)), "key", 0.1, minute * 60)
+        kinds.append(state.kind)
+    assert set(kinds[90:151]) == {"rate_limited"}
+    assert set(kinds[152:]) == {"quota_exhausted"}
