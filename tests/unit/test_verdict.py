@@ -46,7 +46,7 @@ ROWS = [
     ("a 402 for a feature", 402, error(message="Your plan does not include this feature"), PLAN, WORDS),
     ("a 402 for credit", 402, error(message="Insufficient balance"), QUOTA, WORDS),
     ("a 402 for credit that we don't have", 402, error(message="You don't have enough API credits."), QUOTA, WORDS),
-    ("a 403 for rights that we don't have", 403, error(message="You do not have enough rights for requests"), PLAN, WORDS),
+    ("a 403 for rights that we don't have", 403, error(message="You do not have enough rights for requests"), NOT_OURS, WORDS),
     ("a 402 about a customer's card", 402, error(type="card_error", message="The card was declined"), NOT_OURS, CODE),
     ("our own card", 402, error(message="Your subscription was cancelled: your card was declined"), PAY, WORDS),
     ("an unpaid bill behind a 401", 401, error(message="Your subscription has expired."), PAY, WORDS),
