@@ -19,9 +19,8 @@ OUTAGE_AFTER_SECONDS = 3600.0
 class Past:
     """What is known of the time before an answer; None where it is not.
 
-    `last_ok_age`, `failing_for` and `throttled_for` (how much of that it was throttling) are seconds. `ever_ok`: whether
-    this request was ever answered well.
-    `credential_changed`: whether the secret is another one than at the last good answer.
+    `last_ok_age`, `failing_for` and, of that, `throttled_for` are seconds. `ever_ok`: whether this request was ever
+    answered well. `credential_changed`: whether the secret is another one than at the last good answer.
     """
 
     ever_ok: bool | None = None
