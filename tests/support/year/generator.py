@@ -4,7 +4,7 @@ It knows nothing of how answers are judged, nor of any rule's durations: rates a
 vendors' status pages and a team's memory tell.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
@@ -17,6 +17,11 @@ CARDS = ("office", "office", "office", "office", "travel", "travel", "ads", "ads
 LENGTH = 365 * DAY
 BARE = 0.3
 """The share of troubles that a vendor refuses with a status and no word."""
+
+ROUTINE = 0.4
+"""The share of long refusals that are worded anew on the way, by another part of the vendor."""
+CROWDED = 0.15
+"""The share of outages after which everybody comes back at once and is throttled."""
 
 
 @dataclass
@@ -45,8 +50,15 @@ class Drawn:
 
     def is_free(self, name: str, start: float, end: float) -> bool:
         """Whether the account of this vendor is in no other trouble then, nor shortly before or after."""
-        mine = (spell for spell in self.spells[name] if spell.layer is Layer.ACCOUNT)
-        return all(end + DAY < spell.start or spell.end + DAY < start for spell in mine)
+        return self._apart(name, start, end, Layer.ACCOUNT, DAY)
+
+    def is_up(self, name: str, start: float, end: float) -> bool:
+        """Whether the vendor itself is in no other trouble then."""
+        return self._apart(name, start, end, Layer.VENDOR, 5 * MINUTE)
+
+    def _apart(self, name: str, start: float, end: float, layer: Layer, distance: float) -> bool:
+        mine = (spell for spell in self.spells[name] if spell.layer is layer)
+        return all(end + distance < spell.start or spell.end + distance < start for spell in mine)
 
 
 def year(seed: int) -> Year:
@@ -83,9 +95,6 @@ TROUBLES = (
     Trouble(Cause.DEAD_KEY, 0.4, 90 * MINUTE, 2 * DAY),
     Trouble(Cause.SPENT_QUOTA, 0.6, 4 * HOUR, 9 * DAY),
 )
-ROUTINE = 0.4
-"""The share of wordings that change on the way: once a subscription has ended for long, another part of the vendor
-answers."""
 
 
 def _account_troubles(drawn: Drawn) -> None:
@@ -97,11 +106,13 @@ def _account_troubles(drawn: Drawn) -> None:
                     _trouble(drawn, name, trouble.cause, start, end)
 
 
-def _trouble(drawn: Drawn, name: str, cause: Cause, start: float, end: float) -> None:
+def _trouble(drawn: Drawn, name: str, cause: Cause, start: float, end: float) -> Event:
     says_why = not wording.can_be_bare(cause) or drawn.draw.random() >= BARE
     worded = wording.said if says_why else wording.bare
-    drawn.events.append(Event(cause, start, end, name, says_why=says_why))
+    event = Event(cause, start, end, name, says_why=says_why)
+    drawn.events.append(event)
     _refuse(drawn, name, start, end, lambda: worded(cause, drawn.draw))
+    return event
 
 
 def _refuse(drawn: Drawn, name: str, start: float, end: float, answer: Callable[[], Answer]) -> None:
@@ -120,17 +131,27 @@ def _refuse(drawn: Drawn, name: str, start: float, end: float, answer: Callable[
 def _dead_cards(drawn: Drawn) -> None:
     """A card that is refused: its vendors stop one after another, each when it next charges."""
     for card in sorted(set(CARDS) - {""}):
+        names = [name for name, its in zip(NAMES, CARDS, strict=True) if its == card]
         for start in drawn.times(0.4):
             end = start + drawn.between(2 * DAY, 6 * DAY)
-            stops = [
-                (drawn.draw.uniform(start, end - DAY), name)
-                for name, its in zip(NAMES, CARDS, strict=True)
-                if its == card
-            ]
-            if all(drawn.is_free(name, start, end) for _, name in stops):
-                for stop, name in stops:
-                    _trouble(drawn, name, Cause.LAPSE, stop, end)
-                drawn.events.append(Event(Cause.DEAD_CARD, sorted(stops)[1][0], end, card=card))
+            if all(drawn.is_free(name, start, end) for name in names):
+                stops = [
+                    _trouble(drawn, name, Cause.LAPSE, drawn.draw.uniform(start, end - DAY), end) for name in names
+                ]
+                drawn.events.append(_of_the_card(card, stops))
+
+
+def _of_the_card(card: str, stops: Sequence[Event]) -> Event:
+    """It can be seen from the second vendor on that stops, and be known once one of them says why."""
+    starts = sorted(stop.start for stop in stops)
+    said = [stop.start for stop in stops if stop.says_why]
+    return Event(
+        Cause.DEAD_CARD,
+        max(starts[1], min(said, default=0.0)),
+        max(stop.end for stop in stops),
+        card=card,
+        says_why=bool(said),
+    )
 
 
 def _rotations(drawn: Drawn) -> None:
@@ -168,31 +189,47 @@ def _outages(drawn: Drawn) -> None:
 
 
 def _outage(drawn: Drawn, name: str, start: float, length: float, answers: tuple[Answer, ...]) -> None:
-    drawn.spell(name, start, start + length, answers, Layer.VENDOR)
-    drawn.events.append(Event(Cause.OUTAGE, start, start + length, name))
+    end = start + length
+    if not drawn.is_up(name, start, end):
+        return
+    drawn.spell(name, start, end, answers, Layer.VENDOR)
+    drawn.events.append(Event(Cause.OUTAGE, start, end, name))
+    if drawn.draw.random() < CROWDED:
+        _throttled(drawn, name, end, end + drawn.between(2 * MINUTE, 40 * MINUTE))
+
+
+def _throttled(drawn: Drawn, name: str, start: float, end: float) -> None:
+    worded = wording.bare if drawn.draw.random() < BARE else wording.said
+    drawn.spell(name, start, end, (worded(Cause.THROTTLING, drawn.draw),), Layer.VENDOR)
+    drawn.events.append(Event(Cause.THROTTLING, start, end, name))
 
 
 def _oddities(drawn: Drawn) -> None:
     for name in NAMES:
-        _odd(drawn, name, 150, (MINUTE, MINUTE), lambda: wording.down(drawn.draw))
-        _odd(drawn, name, 4, (5 * MINUTE, 45 * MINUTE), lambda: wording.odd_refusal(drawn.draw))
-        # one probe in three still gets through
-        good = Exchange(200, b"{}", {})
-        _odd(drawn, name, 4, (20 * MINUTE, 8 * HOUR), lambda: (*wording.down(drawn.draw)[:2], good))
+        _odd(drawn, name, 150, (MINUTE, MINUTE), wording.down)
+        _odd(drawn, name, 4, (5 * MINUTE, 45 * MINUTE), wording.odd_refusal)
+        _odd(drawn, name, 4, (20 * MINUTE, 8 * HOUR), wording.half_down, account=True)
         for start in drawn.times(12):
             end = start + drawn.between(MINUTE, 40 * MINUTE)
-            worded = wording.bare if drawn.draw.random() < BARE else wording.said
-            drawn.spell(name, start, end, (worded(Cause.THROTTLING, drawn.draw),), Layer.VENDOR)
-            drawn.events.append(Event(Cause.THROTTLING, start, end, name))
+            if drawn.is_up(name, start, end):
+                _throttled(drawn, name, start, end)
 
 
 def _odd(
-    drawn: Drawn, name: str, a_year: float, lengths: tuple[float, float], answers: Callable[[], tuple[Answer, ...]]
+    drawn: Drawn,
+    name: str,
+    a_year: float,
+    lengths: tuple[float, float],
+    answers: Callable[[Random], tuple[Answer, ...]],
+    *,
+    account: bool = False,
 ) -> None:
+    """What is strange and passes; `account`: only while the account is well, for some of the answers are good."""
     for start in drawn.times(a_year):
         end = start + drawn.between(*lengths)
-        drawn.spell(name, start, end, answers(), Layer.VENDOR)
-        drawn.events.append(Event(Cause.ODD, start, end, name))
+        if drawn.is_up(name, start, end) and (not account or drawn.is_free(name, start, end)):
+            drawn.spell(name, start, end, answers(drawn.draw), Layer.VENDOR)
+            drawn.events.append(Event(Cause.ODD, start, end, name))
 
 
 # --- ourselves

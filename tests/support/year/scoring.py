@@ -27,7 +27,6 @@ _NOT_WRONG = {
     Cause.SPENT_QUOTA: {"RateLimited"},
 }
 """What may also be told where the vendor says nothing, as long as nobody is woken for it."""
-_ACCOUNT = frozenset({Cause.LAPSE, Cause.SUSPENSION, Cause.DEAD_KEY, Cause.SPENT_QUOTA})
 _MUST_AFTER = {Cause.OUTAGE: 70 * MINUTE, Cause.EGRESS: 5 * MINUTE, Cause.DEAD_CARD: 40 * MINUTE}
 _SAID_AFTER, _BARE_AFTER = 30 * MINUTE, 90 * MINUTE
 
@@ -112,7 +111,8 @@ def _meant(told: Told, events: Sequence[Event], absences: Sequence[tuple[float, 
         if not event.says_why and not told.page and name in _NOT_WRONG.get(event.cause, ()):
             return event
     if name == "NoSuccess" and now and _covers(told.at - HOUR, told.at, _all_of(told.vendor, events), absences):
-        return max(now, key=lambda event: event.end - event.start)
+        lately = [event for event in mine if event.start <= told.at and told.at - HOUR <= event.end]
+        return max(lately, key=lambda event: event.end - event.start)
     return None
 
 
@@ -131,13 +131,10 @@ def _covers(start: float, end: float, events: Iterable[Event], absences: Sequenc
 
 def _must_be_told(event: Event, events: Sequence[Event], year: Year) -> bool:
     """Whether it lasts long enough, without another trouble before it, to matter and to be seen."""
-    if event.cause in {Cause.ODD, Cause.THROTTLING}:
+    if event.cause in {Cause.ODD, Cause.THROTTLING} or (event.cause is Cause.DEAD_CARD and not event.says_why):
         return False
-    if event.cause in _ACCOUNT:
-        needed = _SAID_AFTER if event.says_why else _BARE_AFTER
-    else:
-        needed = _MUST_AFTER[event.cause]
-    return _clear(event, events, year) >= needed
+    of_an_account = _SAID_AFTER if event.says_why else _BARE_AFTER
+    return _clear(event, events, year) >= _MUST_AFTER.get(event.cause, of_an_account)
 
 
 def _clear(event: Event, events: Sequence[Event], year: Year) -> float:

@@ -7,7 +7,7 @@ of one evaluation at a time, which leaves out those that can't find anything new
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import merge
 
 from exporter.config import Provider
@@ -58,8 +58,10 @@ SUSPICIONS = {
 RATE_LIMITED = Alert("ThirdPartyRateLimited", "warning")
 PLAN_RESTRICTED = Alert("ThirdPartyPlanRestricted", "warning")
 NO_SUCCESS = Alert("ThirdPartyNoSuccess", "critical", MINUTE)
-EGRESS = Alert("ThirdPartyEgressSuspected", "critical", MINUTE)
+EGRESS = Alert("ThirdPartyEgressSuspected", "critical", MINUTE, 5 * MINUTE)
 CARD = Alert("ThirdPartySharedCardFailing", "critical")
+_RAISED = frozenset({*SUSPICIONS.values(), RATE_LIMITED, PLAN_RESTRICTED})
+"""What keeps a surmised trouble standing: somebody was told of it."""
 
 
 @dataclass(frozen=True)
@@ -85,37 +87,42 @@ class Hold:
 @dataclass(frozen=True)
 class Memory:
     """What the rules know of a vendor after an evaluation: the trouble that stands, whether the vendor said so itself,
-    what holds, and what fires."""
+    whether a good answer is overdue, what holds, and what fires."""
 
     standing: Kind | None = None
     told: bool = False
+    overdue: bool = False
     holds: Mapping[Alert, Hold] = field(default_factory=dict)
     firing: frozenset[Alert] = frozenset()
 
 
 def evaluated(memory: Memory, state: State | None, now: float) -> Memory:
-    """The rules once, at `now`; `state` is the one scraped within LOOKBACK, if any."""
-    confirmed = state.kind if state is not None and _confirmed(state, now) else None
-    standing, told = _standing(memory, confirmed, state)
+    """The rules once, at `now`; `state` is the one scraped within LOOKBACK. None when the exporter is out of sight: then
+    everything stays as it was."""
+    standing, told, overdue = memory.standing, memory.told, memory.overdue
+    if state is not None:
+        standing, told = _standing(memory, state, now)
+        fresh = now - state.last_probe <= PROBES_STALE
+        overdue = now - _last_good(state) > SUCCESS_MAX_AGE and (fresh or overdue)
     wanted = set(_account(standing, told, memory.firing))
-    if state is not None and _overdue(state, now) and _unexplained(standing, told, memory.firing):
+    if overdue and _unexplained(standing, told, memory.firing):
         wanted.add(NO_SUCCESS)
     holds = {**dict(_kept(memory, wanted, now)), **{alert: _held_since(memory, alert, now) for alert in wanted}}
-    return Memory(standing, told, holds, frozenset(one for one, hold in holds.items() if now - hold.since >= one.hold))
+    firing = frozenset(alert for alert, hold in holds.items() if now - hold.since >= alert.hold)
+    return Memory(standing, told, overdue, holds, firing)
 
 
-def _confirmed(state: State, now: float) -> bool:
-    return state.streak >= PROBES and now - state.since >= CONFIRMED_AFTER
-
-
-def _standing(memory: Memory, confirmed: Kind | None, state: State | None) -> tuple[Kind | None, bool]:
-    """The trouble that stands, and whether the vendor said so."""
-    if state is None or state.kind is Kind.OK:
+def _standing(memory: Memory, state: State, now: float) -> tuple[Kind | None, bool]:
+    """The trouble that stands, and whether the vendor said so: the best founded one."""
+    if state.kind is Kind.OK:
         return None, False
-    if confirmed is None:
-        return memory.standing, memory.told
-    said = state.certainty in _SAID
-    return confirmed, confirmed in SPLIT and (said or (memory.told and memory.standing is confirmed))
+    confirmed = state.kind if state.streak >= PROBES and now - state.since >= CONFIRMED_AFTER else None
+    if confirmed in _ACCOUNT and state.certainty in _SAID:
+        return confirmed, confirmed in SPLIT
+    if memory.told:
+        return memory.standing, True
+    raised = memory.standing in _ACCOUNT and not _RAISED.isdisjoint(memory.firing)
+    return (memory.standing if raised or confirmed is None else confirmed), False
 
 
 def _account(standing: Kind | None, told: bool, firing: Collection[Alert]) -> Iterator[Alert]:
@@ -127,10 +134,6 @@ def _account(standing: Kind | None, told: bool, firing: Collection[Alert]) -> It
         yield RATE_LIMITED
     elif standing in SPLIT:
         yield (PAGES if told else SUSPICIONS)[standing]
-
-
-def _overdue(state: State, now: float) -> bool:
-    return now - _last_good(state) > SUCCESS_MAX_AGE and now - state.last_probe <= PROBES_STALE
 
 
 def _unexplained(standing: Kind | None, told: bool, firing: Collection[Alert]) -> bool:
@@ -292,16 +295,28 @@ def _unpaid(name: str, history: Sequence[tuple[float, Memory]]) -> Iterator[Unpa
 
 def _held(alert: Alert, changes: Iterable[tuple[float, bool]], watch: Watch, card: str = "") -> Iterator[Firing]:
     """Firings of an alert whose expression changes at these times, each seen at the next evaluation."""
+    firing: Firing | None = None
+    for start, end in _stretches(_seen(changes, watch)):
+        if firing is not None and start < firing.end:
+            firing = replace(firing, end=end + alert.keep)
+        elif end - start > alert.hold:
+            if firing is not None:
+                yield firing
+            firing = Firing(alert, start + alert.hold, end + alert.keep, card=card)
+    if firing is not None and firing.start <= watch.end:
+        yield firing
+
+
+def _stretches(changes: Iterable[tuple[float, bool]]) -> Iterator[tuple[float, float]]:
     since: float | None = None
-    for now, holds in _seen(changes, watch):
+    for now, holds in changes:
         if holds and since is None:
             since = now
         elif not holds and since is not None:
-            if now - since > alert.hold:
-                yield Firing(alert, since + alert.hold, now, card=card)
+            yield since, now
             since = None
-    if since is not None and since + alert.hold <= watch.end:
-        yield Firing(alert, since + alert.hold, math.inf, card=card)
+    if since is not None:
+        yield since, math.inf
 
 
 def _seen(changes: Iterable[tuple[float, bool]], watch: Watch) -> Iterator[tuple[float, bool]]:

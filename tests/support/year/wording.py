@@ -139,6 +139,11 @@ def down(draw: Random) -> tuple[Answer, ...]:
     return draw.choice(kinds)
 
 
+def half_down(draw: Random) -> tuple[Answer, ...]:
+    """What an outage answers with that one probe in two or three gets through."""
+    return (*down(draw)[:2], Exchange(200, b"{}", _JSON))
+
+
 def maintenance(draw: Random) -> tuple[Answer, ...]:
     """What a planned night without service answers with."""
     text = "We are down for scheduled maintenance and will be back soon."
