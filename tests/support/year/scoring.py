@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from tests.support.year import HOUR, MINUTE
 from tests.support.year.telling import Told
@@ -9,7 +10,7 @@ from tests.support.year.timeline import Cause, Event, Year
 
 AFTERWARDS = 2 * MINUTE
 """What is told this shortly after an event is told of it: the last bad answer stands until the next probe."""
-_SUFFIX = "ThirdParty"
+_PREFIX = "ThirdParty"
 _RIGHT = {
     Cause.LAPSE: {"PaymentRequired", "PaymentSuspected"},
     Cause.SUSPENSION: {"AccountSuspended"},
@@ -68,11 +69,11 @@ def _escalated(told: Sequence[Told]) -> bool:
 
 def score(year: Year, notifications: Sequence[Told]) -> Verdicts:
     """Each notification is put to the event that it is true of."""
-    events = list(_joined(year.events))
+    events = [*_joined(year.events), *_coincidences(year)]
     found: dict[Event, list[Told]] = {event: [] for event in events}
     wrong = []
     for told in notifications:
-        event = _meant(told, events, year.absences)
+        event = _meant(told, events, year)
         (wrong if event is None else found[event]).append(told)
     return Verdicts(
         [(event, tuple(told)) for event, told in found.items() if _must_be_told(event, events, year) or len(told) > 1],
@@ -100,20 +101,38 @@ def _joined(events: Iterable[Event]) -> Iterator[Event]:
     yield from open_.values()
 
 
-def _meant(told: Told, events: Sequence[Event], absences: Sequence[tuple[float, float]]) -> Event | None:
-    mine = [event for event in events if (event.vendor, event.card) == (told.vendor, told.card)]
+def _coincidences(year: Year) -> Iterator[Event]:
+    """Two bills on a card that happen to be unpaid at once: it may be told of the card, and need not."""
+    cards = {vendor.name: vendor.card for vendor in year.vendors if vendor.card}
+    unpaid = [
+        event for event in year.events if event.cause in {Cause.LAPSE, Cause.SUSPENSION} and event.vendor in cards
+    ]
+    for first, second in combinations(unpaid, 2):
+        start, end, card = max(first.start, second.start), min(first.end, second.end), cards[first.vendor]
+        if first.vendor != second.vendor and card == cards[second.vendor] and start < end:
+            yield Event(Cause.DEAD_CARD, start, end, card=card, says_why=False)
+
+
+def _meant(told: Told, events: Sequence[Event], year: Year) -> Event | None:
+    if told.card:
+        return _of_a_card(told.card, told.at, events)
+    mine = [event for event in events if event.vendor == told.vendor and not event.card]
     now = [event for event in mine if event.start <= told.at <= event.end + AFTERWARDS]
-    name = told.alert.removeprefix(_SUFFIX)
+    name = told.alert.removeprefix(_PREFIX)
     for event in now:
         if name in _RIGHT[event.cause]:
             return event
     for event in now:
         if not event.says_why and not told.page and name in _NOT_WRONG.get(event.cause, ()):
             return event
-    if name == "NoSuccess" and now and _covers(told.at - HOUR, told.at, _all_of(told.vendor, events), absences):
+    if name == "NoSuccess" and now and _covers(told.at - HOUR, told.at, _all_of(told.vendor, events), year.absences):
         lately = [event for event in mine if event.start <= told.at and told.at - HOUR <= event.end]
-        return max(lately, key=lambda event: event.end - event.start)
+        return min(lately, key=lambda event: event.start)
     return None
+
+
+def _of_a_card(card: str, at: float, events: Sequence[Event]) -> Event | None:
+    return next((one for one in events if one.card == card and one.start <= at <= one.end + AFTERWARDS), None)
 
 
 def _all_of(vendor: str, events: Iterable[Event]) -> list[Event]:
@@ -138,11 +157,14 @@ def _must_be_told(event: Event, events: Sequence[Event], year: Year) -> bool:
 
 
 def _clear(event: Event, events: Sequence[Event], year: Year) -> float:
-    """The longest stretch of the event that nothing else hides, in seconds."""
+    """The longest stretch of the event that nothing else hides, in seconds. An outage that begins in another trouble is
+    hidden whole: until a good answer comes, what was told of that one stands."""
     others = [other for other in _all_of(event.vendor, events) if event.vendor and other is not event]
     hidden = sorted([*((other.start, other.end) for other in others), *year.absences])
     longest, since = 0.0, event.start
     for start, end in hidden:
+        if event.cause is Cause.OUTAGE and start <= event.start < end + AFTERWARDS:
+            return 0.0
         if start < event.end and end > since:
             longest, since = max(longest, start - since), end
     return max(longest, event.end - since)

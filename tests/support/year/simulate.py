@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
+from tests.support.stack import CONFIG
 from tests.support.year import telling
 from tests.support.year.probing import Beat, Run, beats, judging, runs
 from tests.support.year.timeline import Year
@@ -32,4 +33,4 @@ def fired(year: Year, known: dict[str, list[Run]]) -> Iterator[Firing]:
 
 def told(year: Year, seed: int = 0) -> list[telling.Told]:
     """Every notification."""
-    return telling.told(fired(year, probed(year, seed)))
+    return telling.told(fired(year, probed(year, seed)), telling.inhibitions(CONFIG / "alertmanager.yml"))

@@ -1,16 +1,19 @@
-"""What Alertmanager makes of firing alerts, by `config/alertmanager.yml`: who is told what, when. Pure."""
+"""What Alertmanager makes of firing alerts, by `config/alertmanager.yml`: who is told what, when."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from tests.support.year.twin import EGRESS, Firing
+import yaml
+
+from tests.support.year.twin import Firing
 
 GROUP_WAIT = 5.0
 GROUP_INTERVAL = 30.0
-HELD_BACK_BY_EGRESS = frozenset(
-    {"ThirdPartyNoSuccess", "ThirdPartyPaymentSuspected", "ThirdPartyCredentialsInvalid", "ThirdPartyRateLimited"}
-)
+_MATCHER = re.compile(r'(\w+)\s*(=~?)\s*"([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -29,39 +32,93 @@ class Told:
         return self.severity == "critical"
 
 
-def told(firings: Iterable[Firing]) -> list[Told]:
+@dataclass(frozen=True)
+class Inhibition:
+    """While an alert of `source` fires, those of `target` with the same labels `equal` are not told."""
+
+    source: Mapping[str, re.Pattern[str]]
+    target: Mapping[str, re.Pattern[str]]
+    equal: tuple[str, ...]
+
+    def holds(self, source: Firing, target: Firing) -> bool:
+        """Whether the one holds the other back, while it fires."""
+        ours, theirs = _labels(source), _labels(target)
+        return (
+            _fits(self.source, ours)
+            and _fits(self.target, theirs)
+            and all(ours.get(label) == theirs.get(label) for label in self.equal)
+        )
+
+
+def inhibitions(alertmanager: Path) -> list[Inhibition]:
+    """The inhibit_rules of a configuration."""
+    rules: list[dict[str, Any]] = yaml.safe_load(alertmanager.read_text())["inhibit_rules"]
+    return [
+        Inhibition(_matchers(rule["source_matchers"]), _matchers(rule["target_matchers"]), tuple(rule.get("equal", ())))
+        for rule in rules
+    ]
+
+
+def _matchers(texts: Iterable[str]) -> dict[str, re.Pattern[str]]:
+    found = {}
+    for text in texts:
+        if not (match := _MATCHER.fullmatch(text)):
+            raise ValueError(f"not a matcher that is known here: {text}")
+        label, how, value = match.groups()
+        found[label] = re.compile(value if how == "=~" else re.escape(value))
+    return found
+
+
+def _labels(firing: Firing) -> dict[str, str]:
+    return {
+        "alertname": firing.alert.name,
+        "severity": firing.alert.severity,
+        "provider": firing.vendor,
+        "card": firing.card,
+    }
+
+
+def _fits(matchers: Mapping[str, re.Pattern[str]], labels: Mapping[str, str]) -> bool:
+    return all(pattern.fullmatch(labels.get(label, "")) for label, pattern in matchers.items())
+
+
+def told(firings: Iterable[Firing], rules: Sequence[Inhibition]) -> list[Told]:
     """Every first notification, in the order of time. Repeats and resolves are left out."""
-    known = sorted(firings, key=lambda firing: firing.start)
-    egress = [firing for firing in known if firing.alert == EGRESS]
-    found = [_first(firing, egress) for firing in _without_flaps(known)]
+    known = sorted(_without_flaps(sorted(firings, key=lambda one: one.start)), key=lambda one: one.start)
+    found = [_first(firing, _holding_back(firing, known, rules)) for firing in known]
     return sorted((one for one in found if one is not None), key=lambda one: one.at)
 
 
-def _without_flaps(firings: Sequence[Firing]) -> Iterator[Firing]:
+def _without_flaps(firings: Iterable[Firing]) -> Iterator[Firing]:
     """An alert that was gone for less than GROUP_INTERVAL was not seen to go."""
-    latest: dict[tuple[str, str, str, str], Firing] = {}
+    latest: dict[tuple[str, ...], Firing] = {}
     for firing in firings:
-        key = (firing.alert.name, firing.alert.severity, firing.vendor, firing.card)
-        before = latest.get(key)
+        key = tuple(_labels(firing).values())
+        before = latest.pop(key, None)
         if before is not None and firing.start - before.end < GROUP_INTERVAL:
-            firing = Firing(firing.alert, before.start, firing.end, firing.vendor, firing.card)  # noqa: PLW2901 - both as one
-        elif before is not None:
+            latest[key] = replace(before, end=firing.end)
+            continue
+        if before is not None:
             yield before
         latest[key] = firing
     yield from latest.values()
 
 
-def _first(firing: Firing, egress: Sequence[Firing]) -> Told | None:
+def _holding_back(firing: Firing, known: Sequence[Firing], rules: Sequence[Inhibition]) -> list[Firing]:
+    return [
+        other
+        for other in known
+        if other.start < firing.end and other.end > firing.start and any(rule.holds(other, firing) for rule in rules)
+    ]
+
+
+def _first(firing: Firing, sources: Sequence[Firing]) -> Told | None:
     """The first flush of its group at which it fires and nothing holds it back."""
     at = firing.start + GROUP_WAIT
-    while firing.alert.name in HELD_BACK_BY_EGRESS and (source := _holding(egress, at)) is not None:
+    while source := next((one for one in sources if one.start <= at < one.end), None):
         if source.end == math.inf:
             return None
         at += math.ceil((source.end - at) / GROUP_INTERVAL) * GROUP_INTERVAL
     if at >= firing.end:
         return None
     return Told(at, firing.alert.name, firing.alert.severity, firing.vendor, firing.card)
-
-
-def _holding(egress: Sequence[Firing], now: float) -> Firing | None:
-    return next((firing for firing in egress if firing.start <= now < firing.end), None)

@@ -60,6 +60,7 @@ PLAN_RESTRICTED = Alert("ThirdPartyPlanRestricted", "warning")
 NO_SUCCESS = Alert("ThirdPartyNoSuccess", "critical", MINUTE)
 EGRESS = Alert("ThirdPartyEgressSuspected", "critical", MINUTE, 5 * MINUTE)
 CARD = Alert("ThirdPartySharedCardFailing", "critical")
+_CARD_SUSPICIONS = frozenset(SUSPICIONS[kind] for kind in _CARD_KINDS)
 _RAISED = frozenset({*SUSPICIONS.values(), RATE_LIMITED, PLAN_RESTRICTED})
 """What keeps a surmised trouble standing: somebody was told of it."""
 
@@ -267,7 +268,8 @@ def _shifts(name: str, runs: Sequence[Run]) -> Iterator[tuple[float, str, State]
 def cards(
     histories: Mapping[str, Sequence[tuple[float, Memory]]], funded: Mapping[str, str], watch: Watch
 ) -> Iterator[Firing]:
-    """When several vendors of a card were unpaid, and one at least said so; `funded` is each vendor's card."""
+    """When several vendors of a card were unpaid, said to be or suspected for an hour, and one at least said so; `funded`
+    is each vendor's card."""
     for card in sorted(set(funded.values()) - {""}):
         mine = [_unpaid(name, history) for name, history in histories.items() if funded[name] == card]
         yield from _held(CARD, _failing(mine), watch, card)
@@ -287,8 +289,9 @@ def _unpaid(name: str, history: Sequence[tuple[float, Memory]]) -> Iterator[Unpa
     """When it changes whether a vendor is unpaid, and whether it says so."""
     before = (False, False)
     for now, memory in history:
-        unpaid = memory.standing in _CARD_KINDS
-        if before != (found := (unpaid, unpaid and memory.told)):
+        said = memory.told and memory.standing in _CARD_KINDS
+        unpaid = said or not _CARD_SUSPICIONS.isdisjoint(memory.firing)
+        if before != (found := (unpaid, said)):
             yield now, name, found
         before = found
 
