@@ -65,13 +65,13 @@ def _by_words(reading: Reading) -> Verdict | None:
         return None
     for text in reading.texts:
         if _names_two_causes(text.words):
-            return _told(Kind.AMBIGUOUS, "two-causes", text, status)
+            return _told(Kind.AMBIGUOUS, "two-causes", text, reading)
     for rule in rules():
         if not _may_say(rule.kind, status):
             continue
         for text in reading.texts:
             if rule.pattern.search(text.words):
-                return _told(rule.kind, rule.name, text, status)
+                return _told(rule.kind, rule.name, text, reading)
     return None
 
 
@@ -92,11 +92,15 @@ def _cause(words: str) -> Kind | None:
     return next((rule.kind for rule in rules() if rule.pattern.search(words)), None)
 
 
-def _told(kind: Kind, rule: str, text: Text, status: int) -> Verdict:
+def _told(kind: Kind, rule: str, text: Text, reading: Reading) -> Verdict:
     shown = text.raw if len(text.raw) <= _SHOWN else f"{text.raw[:_SHOWN]}…"
     how = "with the code" if text.is_code else "and said"
     certainty = Certainty.CODE if text.is_code else Certainty.WORDS
-    return Verdict(kind, certainty, f"answered {status or 'an error'} {how} {shown!r}", f"general:{rule}")
+    if reading.is_html:
+        # a web page may be a proxy's or a firewall's: its words are a hint, and not the vendor's own
+        how, certainty = "with a web page that says", Certainty.STATUS
+    reason = f"answered {reading.exchange.status or 'an error'} {how} {shown!r}"
+    return Verdict(kind, certainty, reason, f"general:{rule}")
 
 
 def _by_status(reading: Reading) -> Verdict:
