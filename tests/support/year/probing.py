@@ -4,6 +4,7 @@ A year of probes is half a million for each vendor. Equal answers to equal probe
 of them gives the state of all but the streak.
 """
 
+import math
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -58,9 +59,14 @@ def beats(absences: Sequence[tuple[float, float]], end: float, chance: random.Ra
     stops = [*(away for away, _ in absences), end]
     for start, stop in zip(starts, stops, strict=True):
         spread = start + HOUR
-        yield Beat(start + chance.uniform(0, FIRST_WITHIN), min(spread, stop))
+        yield Beat(_exact(start + chance.uniform(0, FIRST_WITHIN)), min(spread, stop))
         if spread < stop:
-            yield Beat(spread + chance.uniform(FIRST_WITHIN, EVERY), stop)
+            yield Beat(_exact(spread + chance.uniform(FIRST_WITHIN, EVERY)), stop)
+
+
+def _exact(seconds: float) -> float:
+    # in 64ths, so that sums of times are exact and may be compared
+    return math.ceil(seconds * 64) / 64
 
 
 Judge = Callable[[Answer], Verdict]
