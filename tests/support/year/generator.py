@@ -4,6 +4,7 @@ It knows nothing of how answers are judged, nor of any rule's durations: rates a
 vendors' status pages and a team's memory tell.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -43,7 +44,7 @@ class Drawn:
 
     def between(self, least: float, most: float) -> float:
         """A duration; short ones are more usual than long ones."""
-        return least * (most / least) ** self.draw.random()
+        return least * math.pow(most / least, self.draw.random())
 
     def spell(self, name: str, start: float, end: float, answers: tuple[Answer, ...], layer: Layer) -> None:
         self.spells[name].append(Spell(start, end, answers, layer))

@@ -1,7 +1,7 @@
 """A year as a unit test of promtool: the series that the exporter would have shown, and what the twin says fires."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,14 @@ _CONSTANT = {
     "thirdparty_confirmation_seconds": CONFIRMED_AFTER,
     "thirdparty_success_max_age_seconds": SUCCESS_MAX_AGE,
     "thirdparty_probe_interval_seconds": EVERY,
+}
+
+_MEASURED: Mapping[str, Callable[[State], float | None]] = {
+    "thirdparty_verdict_since_timestamp_seconds": lambda one: one.since,
+    "thirdparty_verdict_streak": lambda one: one.streak,
+    "thirdparty_last_success_timestamp_seconds": lambda one: one.last_success,
+    "thirdparty_watched_since_timestamp_seconds": lambda one: one.watched_since,
+    "thirdparty_last_probe_timestamp_seconds": lambda one: one.last_probe,
 }
 
 
@@ -91,13 +99,7 @@ def _of_a_vendor(states: Sequence[State | None]) -> Iterator[Row]:
     for sort in Certainty:
         values: list[float | None] = [None if one is None else one.certainty is sort for one in states]
         yield "thirdparty_verdict_certainty", {"certainty": sort}, values
-    for name, of in (
-        ("thirdparty_verdict_since_timestamp_seconds", lambda one: one.since),
-        ("thirdparty_verdict_streak", lambda one: one.streak),
-        ("thirdparty_last_success_timestamp_seconds", lambda one: one.last_success),
-        ("thirdparty_watched_since_timestamp_seconds", lambda one: one.watched_since),
-        ("thirdparty_last_probe_timestamp_seconds", lambda one: one.last_probe),
-    ):
+    for name, of in _MEASURED.items():
         yield name, {}, [None if one is None else of(one) for one in states]
     for name, value in _CONSTANT.items():
         yield name, {}, [value] * len(states)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from tests.support.year import HOUR, MINUTE
-from tests.support.year.telling import Told
+from tests.support.year.telling import Told, Way
 from tests.support.year.timeline import Cause, Event, Year
 
 AFTERWARDS = 2 * MINUTE
@@ -58,9 +58,9 @@ class Verdicts:
         """Events of which a message told first, and a page when the vendor said why."""
         return sum(_escalated(told) for _, told in self.tells)
 
-    def delays(self, *, pages: bool) -> list[float]:
-        """How long the events that were told by a page, or by a message, took to be told."""
-        return [told[0].at - event.start for event, told in self.tells if told and told[0].page is pages]
+    def delays(self, way: Way) -> list[float]:
+        """How long the events that were told in this way took to be told."""
+        return [told[0].at - event.start for event, told in self.tells if told and told[0].way is way]
 
 
 def _escalated(told: Sequence[Told]) -> bool:
@@ -71,7 +71,7 @@ def score(year: Year, notifications: Sequence[Told]) -> Verdicts:
     """Each notification is put to the event that it is true of."""
     events = [*_joined(year.events), *_coincidences(year)]
     found: dict[Event, list[Told]] = {event: [] for event in events}
-    wrong = []
+    wrong: list[Told] = []
     for told in notifications:
         event = _meant(told, events, year)
         (wrong if event is None else found[event]).append(told)

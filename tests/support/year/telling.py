@@ -4,16 +4,25 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.year.twin import Firing
+from tests.support.year.twin import EGRESS, NO_SUCCESS, Firing
 
 GROUP_WAIT = 5.0
 GROUP_INTERVAL = 30.0
 _MATCHER = re.compile(r'(\w+)\s*(=~?)\s*"([^"]*)"')
+
+
+class Way(StrEnum):
+    """How something is told."""
+
+    WORD = "page for the vendor's word"
+    SILENCE = "page for silence"
+    MESSAGE = "message"
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,12 @@ class Told:
     severity: str
     vendor: str = ""
     card: str = ""
+
+    @property
+    def way(self) -> Way:
+        """How it is told, and of what."""
+        silence = self.alert in {NO_SUCCESS.name, EGRESS.name}
+        return Way.MESSAGE if not self.page else Way.SILENCE if silence else Way.WORD
 
     @property
     def page(self) -> bool:
