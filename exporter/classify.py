@@ -87,7 +87,9 @@ def _past(history: History | None) -> Past:
     ever_ok = history.ever_ok
     if ever_ok is None and history.last_ok_age_seconds is not None:
         ever_ok = True
-    return Past(ever_ok, history.credential_changed, history.last_ok_age_seconds, history.failing_for_seconds)
+    failing_for = history.failing_for_seconds
+    # a question tells of one answer: what has failed so long has failed like this
+    return Past(ever_ok, history.credential_changed, history.last_ok_age_seconds, failing_for, failing_for)
 
 
 @cache

@@ -1,5 +1,6 @@
 """Whether it is us: unrelated vendors that stop at once are one broken way out, not as many broken vendors. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -15,14 +16,16 @@ _UNTOLD = frozenset({Certainty.STATUS, Certainty.HISTORY})
 
 def suspected(watched: Iterable[tuple[Provider, State]]) -> bool:
     """Whether our own egress is the likeliest cause: at least LEAST_HOSTS hosts, and at least SHARE of those that ever
-    answered well, began to fail within AT_ONCE_SECONDS of each other, and none of them says why."""
+    answered well, began to fail within AT_ONCE_SECONDS of each other, and none of them says why. One that has failed
+    for longer is neither counted nor speaks against it."""
     good_once = [(_host(provider), state) for provider, state in watched if state.last_success is not None]
     failing = {host: state.failing_since for host, state in good_once if _fails_without_a_word(state)}
     hosts = {host for host, _ in good_once}
-    if len(failing) < LEAST_HOSTS or len(failing) < SHARE * len(hosts):
-        return False
     began = sorted(since for since in failing.values() if since is not None)
-    return began[-1] - began[0] <= AT_ONCE_SECONDS
+    at_once = max(
+        (bisect_right(began, first + AT_ONCE_SECONDS) - number for number, first in enumerate(began)), default=0
+    )
+    return at_once >= max(LEAST_HOSTS, SHARE * len(hosts))
 
 
 def _fails_without_a_word(state: State) -> bool:

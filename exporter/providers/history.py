@@ -10,6 +10,8 @@ from exporter.providers.reading import Shape
 
 QUOTA_AFTER_SECONDS = 3600.0
 """Throttling clears within its window, a minute as a rule; one that has stood for an hour is a spent quota."""
+BUSY = "general:busy"
+"""The rule of a 503 that asks to come back soon."""
 OUTAGE_AFTER_SECONDS = 3600.0
 """A failure with a 200 less than this ago is a passing one: the field's rule against false alarms."""
 REFUSAL_STANDS_SECONDS = 600.0
@@ -25,15 +27,16 @@ _TOLD = frozenset({Certainty.CODE, Certainty.WORDS})
 class Past:
     """What is known of the time before an answer; None where it is not.
 
-    `last_ok_age` and `failing_for` are seconds. `ever_ok`: whether this request was ever answered well.
-    `credential_changed`: whether the secret is another one than at the last good answer. `ok_shape`: what good answers
-    were.
+    `last_ok_age`, `failing_for` and, of that, `throttled_for` are seconds. `ever_ok`: whether this request was ever
+    answered well. `credential_changed`: whether the secret is another one than at the last good answer. `ok_shape`:
+    what good answers were.
     """
 
     ever_ok: bool | None = None
     credential_changed: bool | None = None
     last_ok_age: float | None = None
     failing_for: float | None = None
+    throttled_for: float | None = None
     ok_shape: str = ""
 
 
@@ -86,14 +89,20 @@ class State:
             last_ok_age=None if self.last_success is None else now - self.last_success,
             failing_for=None if self.failing_since is None else now - self.failing_since,
             ok_shape=self.ok_shape,
+            throttled_for=self._throttled_for(now),
         )
+
+    def _throttled_for(self, now: float) -> float | None:
+        # what failed in another way before the throttling is no part of it; what was a spent quota still is one
+        if self.kind is Kind.QUOTA_EXHAUSTED:
+            return now - self.since + QUOTA_AFTER_SECONDS
+        return now - self.since if self.kind is Kind.RATE_LIMITED else None
 
 
 def conclude(verdict: Verdict, past: Past, shape: Shape | None = None) -> Verdict:
     """`verdict`, or what the past makes of one that rests on a status alone. `shape`: what the answer's body was."""
-    if verdict.kind is Kind.RATE_LIMITED and (past.failing_for or 0) > QUOTA_AFTER_SECONDS:
-        reason = f"{verdict.reason}, and has for {past.failing_for:.0f} s: no throttling lasts so long"
-        return Verdict(Kind.QUOTA_EXHAUSTED, Certainty.HISTORY, reason, "history:beyond-its-window")
+    if verdict.kind is Kind.RATE_LIMITED and (past.throttled_for or 0) > QUOTA_AFTER_SECONDS:
+        return _throttled_too_long(verdict, past)
     if verdict.certainty is not Certainty.STATUS or verdict.signature != "general:status":
         return verdict
     if unexplained(verdict) and shape == "html" and past.ok_shape == "json":
@@ -105,6 +114,13 @@ def conclude(verdict: Verdict, past: Past, shape: Shape | None = None) -> Verdic
         reason = f"{verdict.reason}, and was never answered well: it may be part of another plan"
         return Verdict(Kind.PLAN_RESTRICTED, Certainty.HISTORY, reason, "history:never-ok")
     return verdict
+
+
+def _throttled_too_long(verdict: Verdict, past: Past) -> Verdict:
+    reason = f"{verdict.reason}, and has for {past.throttled_for:.0f} s: no throttling lasts so long"
+    # a server that is busy for an hour is down; one that counts our calls has counted too many
+    kind = Kind.OUTAGE if verdict.signature == BUSY else Kind.QUOTA_EXHAUSTED
+    return Verdict(kind, Certainty.HISTORY, reason, "history:beyond-its-window")
 
 
 def _refused(verdict: Verdict, past: Past) -> Verdict:

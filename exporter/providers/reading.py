@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from exporter.providers.answer import Exchange
+from exporter.providers.answer import Exchange, Outcome
 
 Shape = Literal["json", "html", "text", "empty"]
 NAMES = frozenset(
@@ -113,6 +113,11 @@ class Reading:
             if not _says_nothing(raw)
         ]
         return tuple(sorted(texts, key=lambda text: not text.is_code))
+
+
+def shape_of(outcome: Outcome) -> Shape | None:
+    """What the body looks to be; None where no answer came."""
+    return Reading(outcome).shape if isinstance(outcome, Exchange) else None
 
 
 def _says_nothing(raw: str) -> bool:

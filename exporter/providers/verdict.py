@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from exporter.providers.answer import Failure, Outcome
 from exporter.providers.catalogue import Signature
+from exporter.providers.history import BUSY
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.reading import Reading, Text
 from exporter.providers.signatures import bears
@@ -27,6 +28,7 @@ _FROM_A_SERVER_ERROR = frozenset({Kind.RATE_LIMITED, Kind.QUOTA_EXHAUSTED, Kind.
 """What a 5xx may say of: its words about plans and bills are advice, not a cause."""
 _CAUSES = frozenset({Kind.CREDENTIALS_INVALID, Kind.QUOTA_EXHAUSTED, Kind.PAYMENT_REQUIRED})
 _SHOWN = 120
+_SOON_SECONDS = 600
 
 
 def judge(outcome: Outcome, signatures: Sequence[Signature] = (), secrets: Iterable[str] = ()) -> Verdict:
@@ -65,13 +67,13 @@ def _by_words(reading: Reading, secrets: Iterable[str]) -> Verdict | None:
         return None
     for text in reading.texts:
         if _names_two_causes(text.words):
-            return _told(Kind.AMBIGUOUS, "two-causes", text, status, secrets)
+            return _told(Kind.AMBIGUOUS, "two-causes", text, reading, secrets)
     for rule in rules():
         if not _may_say(rule.kind, status):
             continue
         for text in reading.texts:
             if rule.pattern.search(text.words):
-                return _told(rule.kind, rule.name, text, status, secrets)
+                return _told(rule.kind, rule.name, text, reading, secrets)
     return None
 
 
@@ -92,12 +94,16 @@ def _cause(words: str) -> Kind | None:
     return next((rule.kind for rule in rules() if rule.pattern.search(words)), None)
 
 
-def _told(kind: Kind, rule: str, text: Text, status: int, secrets: Iterable[str]) -> Verdict:
+def _told(kind: Kind, rule: str, text: Text, reading: Reading, secrets: Iterable[str]) -> Verdict:
     said = quoted(text.raw, secrets)
     shown = said if len(said) <= _SHOWN else f"{said[:_SHOWN]}…"
     how = "with the code" if text.is_code else "and said"
     certainty = Certainty.CODE if text.is_code else Certainty.WORDS
-    return Verdict(kind, certainty, f"answered {status or 'an error'} {how} {shown!r}", f"general:{rule}")
+    if reading.is_html:
+        # a web page may be a proxy's or a firewall's: its words are a hint, and not the vendor's own
+        how, certainty = "with a web page that says", Certainty.STATUS
+    reason = f"answered {reading.exchange.status or 'an error'} {how} {shown!r}"
+    return Verdict(kind, certainty, reason, f"general:{rule}")
 
 
 def _by_status(reading: Reading) -> Verdict:
@@ -105,11 +111,16 @@ def _by_status(reading: Reading) -> Verdict:
     if 200 <= status < 300:
         return _healthy(reading)
     if status >= 500:
-        if status == 503 and "retry-after" in reading.exchange.headers:
-            return Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "answered 503 with Retry-After", "general:status")
+        if status == 503 and _asks_back_soon(reading.exchange.headers.get("retry-after", "").strip()):
+            return Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "answered 503 with a short Retry-After", BUSY)
         return Verdict(Kind.OUTAGE, Certainty.STATUS, f"answered {status}", "general:status")
     kind = _BY_STATUS.get(status, Kind.UNKNOWN)
     return Verdict(kind, Certainty.STATUS, f"answered {status} without telling why", "general:status")
+
+
+def _asks_back_soon(retry_after: str) -> bool:
+    """Whether it is throttling: a maintenance asks for hours, or names a date."""
+    return retry_after.isdecimal() and int(retry_after) <= _SOON_SECONDS
 
 
 def _healthy(reading: Reading) -> Verdict:

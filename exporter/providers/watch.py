@@ -19,7 +19,7 @@ from exporter.providers.history import (
 )
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.prober import Found
-from exporter.providers.reading import Reading, Shape
+from exporter.providers.reading import shape_of
 from exporter.providers.verdict import judge
 from toolkit.logs import Logger
 
@@ -41,7 +41,7 @@ class Watch:
     def probed(self, provider: Provider, found: Found, now: float) -> State:
         """The state after a look of our own."""
         outcome, known = found.outcome, found.credential.fingerprint
-        state, shape = self.states.get(provider.name), _shape(outcome)
+        state, shape = self.states.get(provider.name), shape_of(outcome)
         verdict = self._judged(provider, outcome, found.credential.secret)
         if found.second is not None:
             verdict = second_look(verdict, self._judged(provider, found.second, found.credential.secret))
@@ -99,7 +99,3 @@ class Watch:
         except Exception as error:  # noqa: BLE001 - a vendor's answer must not end the probing of the others
             self._log.exception("an answer could not be judged", provider=provider.name)
             return Verdict(Kind.UNKNOWN, Certainty.STATUS, f"internal error: {type(error).__name__}")
-
-
-def _shape(outcome: Outcome) -> Shape | None:
-    return Reading(outcome).shape if isinstance(outcome, Exchange) else None

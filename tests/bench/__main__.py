@@ -6,15 +6,23 @@ python -m tests.bench --binaries FOLDER [--list] [NAME ...]
 import argparse
 import asyncio
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import latency, probing, scrape, verdicts
+from tests.bench import latency, probing, scrape, verdicts, year
 from tests.bench.figure import Bench
 
-BENCHES: tuple[Bench, ...] = (verdicts.BENCH, scrape.BENCH, probing.BENCH, latency.WEBHOOK, latency.FLIPPED)
+BENCHES: tuple[Bench, ...] = (
+    verdicts.BENCH,
+    year.BENCH,
+    scrape.BENCH,
+    probing.BENCH,
+    latency.WEBHOOK,
+    latency.FLIPPED,
+)
 
 
 def main() -> int:
@@ -37,7 +45,7 @@ def main() -> int:
     )
     missed = []
     for name in arguments.names or known:
-        with console.status(f"{name}: {known[name].about}"):
+        with nullcontext() if known[name].shows_progress else console.status(f"{name}: {known[name].about}"):
             figures = asyncio.run(known[name].run(arguments.binaries))
         for figure in figures:
             table.add_row(

@@ -18,11 +18,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Bench:
-    """A named benchmark; `run` takes the folder of Prometheus and Alertmanager."""
+    """A named benchmark; `run` takes the folder of Prometheus and Alertmanager, and may show its progress itself."""
 
     name: str
     about: str
     run: Callable[[Path], Coroutine[None, None, Sequence[Figure]]]
+    shows_progress: bool = False
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -38,6 +38,12 @@ SCENES = [
         {"a": failed(5000, REFUSED), "b": failed(5010, REFUSED), "c": failed(5020, REFUSED)},
         True,
     ),
+    (
+        "a vendor that has long been down changes nothing about the others",
+        {"a": failed(100), "b": failed(5000), "c": failed(5300), "d": failed(5600)},
+        True,
+    ),
+    ("nor does it count as one of them", {"a": failed(100), "b": failed(5000), "c": failed(5300)}, False),
     ("two of two are too few to tell", {"a": failed(5000), "b": failed(5000)}, False),
     ("three that stopped over an hour", {"a": failed(5000), "b": failed(7000), "c": failed(9000)}, False),
     (

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from exporter.providers.history import Look, Past, State, advance, conclude, in_doubt, passing
+from exporter.providers.history import BUSY, Look, Past, State, advance, conclude, in_doubt, passing
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.reading import Shape
 
@@ -12,6 +12,7 @@ PAY_BY_STATUS = Verdict(Kind.PAYMENT_REQUIRED, Certainty.STATUS, "402", "general
 DOWN = Verdict(Kind.OUTAGE, Certainty.STATUS, "no answer")
 REFUSED = Verdict(Kind.AMBIGUOUS, Certainty.STATUS, "401", "general:status")
 THROTTLED = Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "429", "general:status")
+BUSY_SERVER = Verdict(Kind.RATE_LIMITED, Certainty.STATUS, "503", BUSY)
 BOTH = Verdict(Kind.AMBIGUOUS, Certainty.WORDS, "the key or the bill", "general:two-causes")
 
 TIMELINES = [
@@ -53,8 +54,10 @@ CONCLUSIONS = [
     ("a bare 402 after good answers", PAY_BY_STATUS, GOOD_BEFORE, "payment_required", "status"),
     ("a bare 402 that never was otherwise: another plan", PAY_BY_STATUS, Past(False), "plan_restricted", "history"),
     ("a 402 that says why is not overruled", PAY, Past(False), "payment_required", "code"),
-    ("throttling", THROTTLED, Past(True, False, 60, 60), "rate_limited", "status"),
-    ("throttling beyond its window", THROTTLED, Past(True, False, 7200, 7200), "quota_exhausted", "history"),
+    ("throttling", THROTTLED, Past(True, False, 60, 60, 60), "rate_limited", "status"),
+    ("throttling beyond its window", THROTTLED, Past(True, False, 7200, 7200, 7200), "quota_exhausted", "history"),
+    ("throttling after a long outage", THROTTLED, Past(True, False, 7200, 7200, 60), "rate_limited", "status"),
+    ("a server too busy for hours is down", BUSY_SERVER, Past(True, False, 7200, 7200, 7200), "outage", "history"),
 ]
 
 
@@ -151,3 +154,13 @@ def test_when_a_verdict_is_in_doubt(probes: list[tuple[float, Verdict]], expecte
         state = advance(state, look(verdict), now)
     assert state is not None
     assert in_doubt(state, 3, 900) is expected
+
+
+def test_throttling_counts_from_where_it_began_and_stays_a_spent_quota_once_it_is_one() -> None:
+    state, kinds = advance(None, look(OK), 0), []
+    for minute in range(1, 200):
+        answer = DOWN if minute <= 90 else THROTTLED
+        state = advance(state, look(conclude(answer, state.past("key", minute * 60))), minute * 60)
+        kinds.append(state.kind)
+    assert set(kinds[90:151]) == {"rate_limited"}
+    assert set(kinds[152:]) == {"quota_exhausted"}

@@ -39,12 +39,15 @@ ROWS = [
     ("an error within a 200 is read", 200, b'{"ok": false, "error": "token_revoked"}', KEY, CODE),
     ("a code that is not 0 within a 200", 200, b'{"r": {"code": 7, "msg": "insufficient balance"}}', QUOTA, WORDS),
     ("an error within a 200 that says nothing we know", 200, b'{"success": false, "msg": "E17"}', UNKNOWN, STATUS),
+    ("a web page that speaks of a block may be our own proxy's", 403, b"<html><body>This site is blocked.</body></html>", SUSPENDED, STATUS),
     ("a page where an API was asked", 200, b"<!doctype html><title>Sign in</title>", EITHER, STATUS),
     ("a bare 402", 402, b"", PAY, STATUS),
     ("a 402 that repeats its status", 402, b'{"message": "Payment Required"}', PAY, STATUS),
     ("a 402 with a code", 402, error(type="billing_error"), PAY, CODE),
     ("a 402 for a feature", 402, error(message="Your plan does not include this feature"), PLAN, WORDS),
     ("a 402 for credit", 402, error(message="Insufficient balance"), QUOTA, WORDS),
+    ("a 402 for credit that we don't have", 402, error(message="You don't have enough API credits."), QUOTA, WORDS),
+    ("a 403 for rights that we don't have", 403, error(message="You do not have enough rights for requests"), NOT_OURS, WORDS),
     ("a 402 about a customer's card", 402, error(type="card_error", message="The card was declined"), NOT_OURS, CODE),
     ("our own card", 402, error(message="Your subscription was cancelled: your card was declined"), PAY, WORDS),
     ("an unpaid bill behind a 401", 401, error(message="Your subscription has expired."), PAY, WORDS),
@@ -67,7 +70,7 @@ ROWS = [
     ("a daily limit is a quota", 429, error(message="You have exceeded your daily limit"), QUOTA, WORDS),
     ("a bare 429", 429, b"", RATE, STATUS),
     ("throttling by 503", 503, error(code="SlowDown"), RATE, CODE),
-    ("a bad gateway", 502, b"<html>Bad gateway</html>", OUT, WORDS),
+    ("a bad gateway", 502, b"<html>Bad gateway</html>", OUT, STATUS),
     ("a 500 that gives advice about plans", 500, error(message="Check your subscription plan"), OUT, STATUS),
     ("a redirect to a login page", 302, b"", UNKNOWN, STATUS),
     ("a wrong path", 404, b'{"error": "not found"}', UNKNOWN, STATUS),
@@ -88,6 +91,19 @@ def test_an_answer_is_judged(status: int, body: bytes, kind: Kind, certainty: Ce
     verdict = judge(Exchange(status, body))
     assert (verdict.kind, verdict.certainty) == (kind, certainty), verdict.reason
     assert verdict.reason
+
+
+BUSY = [
+    ("a server that asks back in a moment throttles", "30", RATE),
+    ("one that asks back in hours is under maintenance", "7200", OUT),
+    ("and so is one that names a date", "Fri, 06 Nov 2026 06:00:00 GMT", OUT),
+    ("or that says nothing", "", OUT),
+]
+
+
+@pytest.mark.parametrize(("retry_after", "kind"), [row[1:] for row in BUSY], ids=[row[0] for row in BUSY])
+def test_a_503_is_told_from_throttling_by_its_retry_after(retry_after: str, kind: Kind) -> None:
+    assert judge(Exchange(503, b"", {"retry-after": retry_after})).kind is kind
 
 
 @pytest.mark.parametrize("reason", ["timeout", "dns", "connect", "tls", "protocol"])
