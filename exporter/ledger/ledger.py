@@ -1,7 +1,6 @@
 """Reads and writes the ledger. Every method raises StorageUnavailable when the database can't serve."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -80,4 +79,4 @@ async def _replace(connection: AsyncConnection, table: Table, key: str, values: 
     statement = insert(table)
     columns = {column.name: statement.excluded[column.name] for column in table.c if column.name != key}
     statement = statement.on_conflict_do_update(index_elements=[key], set_=columns)
-    await connection.execute(statement, [{key: name, **asdict(value)} for name, value in values.items()])
+    await connection.execute(statement, [{key: name, **vars(value)} for name, value in values.items()])
