@@ -106,8 +106,8 @@ def conclude(verdict: Verdict, past: Past, shape: Shape | None = None) -> Verdic
     if verdict.certainty is not Certainty.STATUS or verdict.signature != "general:status":
         return verdict
     if unexplained(verdict) and shape == "html" and past.ok_shape == "json":
-        reason = f"{verdict.reason}, with a web page where JSON was usual: something between the vendor and us"
-        return Verdict(Kind.AMBIGUOUS, Certainty.HISTORY, reason, "history:page")
+        # of one vendor it is a hint; of several at once it is ours (egress.py)
+        verdict = replace(verdict, reason=f"{verdict.reason}, with a web page where JSON was usual (a proxy's?)")
     if verdict.kind is Kind.AMBIGUOUS:
         return _refused(verdict, past)
     if verdict.kind is Kind.PAYMENT_REQUIRED and past.ever_ok is False:
