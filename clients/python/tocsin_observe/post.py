@@ -67,6 +67,9 @@ def post(exporter: Exporter, lines: list[bytes], timeout: float) -> Answer:
     try:
         connection.request("POST", exporter.path, b"\n".join(lines) + b"\n", exporter.headers())
         return _judged(connection.getresponse().status)
+    except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
+        # one trouble under three names: which of them depends on who was faster
+        return Answer(Result.LATER, "it closed the connection")
     except (OSError, http.client.HTTPException, ValueError) as error:
         # the type alone: http.client quotes a header that it doesn't like
         return Answer(Result.LATER, type(error).__name__)
