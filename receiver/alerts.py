@@ -11,7 +11,10 @@ Occurrence = tuple[str, float]
 
 @dataclass(frozen=True)
 class AlertEvent:
-    """What Alertmanager said of one alert. Times are seconds since the epoch; `ends_at` is None while it fires."""
+    """What Alertmanager said of one alert. Times are seconds since the epoch; `ends_at` is None while it fires.
+
+    `origin`: a webhook, or that no Alertmanager holds the alert any more.
+    """
 
     fingerprint: str
     status: Status
@@ -20,6 +23,7 @@ class AlertEvent:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     generator_url: str
+    origin: Literal["webhook", "reconciled"] = "webhook"
 
     @property
     def occurrence(self) -> Occurrence:

@@ -16,10 +16,12 @@ from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
 from receiver.pipeline import Pipeline, Settings
+from receiver.reconciler import Reconciler
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
 from receiver.web import Endpoints
+from toolkit.alertmanager import Alertmanager
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError
@@ -49,6 +51,7 @@ class Receiver:
         self._options, self._session, self._now, self._log = options, session, now, log
         self._deliverer = Deliverer(store, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
+        self.reconciler = Reconciler(self._alertmanagers, store.held, self.pipeline.take, metrics, now, log)
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
     # --- configuration
@@ -82,6 +85,10 @@ class Receiver:
             server = Prometheus(self._session, config.prometheus.url, config.prometheus.bearer_token_file)
             enrichers["value"] = PromqlEnricher(server)
         return Settings(config, enrichers, external_url)
+
+    def _alertmanagers(self) -> list[Alertmanager]:
+        configured = self.pipeline.settings.config.alertmanagers
+        return [Alertmanager(self._session, one.url, one.bearer_token_file) for one in configured]
 
     async def _settle(self, config: ReceiverConfig) -> None:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
@@ -159,6 +166,7 @@ async def _run(options: Options, log: Logger) -> None:
         stack.push_async_callback(receiver.stop)
         await receiver.start()
         background.spawn(receiver.pipeline.run(), "pipeline")
+        background.spawn(receiver.reconciler.run(), "reconciler")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

@@ -20,6 +20,13 @@ class Prometheus(Model):
     bearer_token_file: Secret | None = None
 
 
+class Alertmanager(Model):
+    """One that posts to us: asked every minute what it holds, so that a resolve that was lost is noticed."""
+
+    url: HttpUrl
+    bearer_token_file: Secret | None = None
+
+
 class Correlation(Model):
     """Alerts that agree in these labels are one incident."""
 
@@ -62,6 +69,7 @@ class ReceiverConfig(Model):
 
     auth: ServerAuth = ServerAuth()
     prometheus: Prometheus | None = None
+    alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
     correlation: Correlation = Correlation()
     watchdog: dict[str, str] = {"alertname": "Watchdog"}

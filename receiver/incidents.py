@@ -21,6 +21,7 @@ Reason = Literal[
     "stale",  # a firing that arrives after its own resolve, or after a later occurrence
     "partly_resolved",  # an alert ended, others of the incident still fire
     "resolved",  # the last alert of the incident ended
+    "vanished",  # ... without its resolve: no Alertmanager holds it any more
     "never_fired_here",  # a resolve of something we never heard firing
 ]
 TOLD: Mapping[Reason, Status] = {
@@ -28,6 +29,7 @@ TOLD: Mapping[Reason, Status] = {
     "severity_rose": "firing",
     "fired_again": "firing",
     "resolved": "resolved",
+    "vanished": "resolved",
 }
 """The reasons that people are told, and as what."""
 
@@ -157,7 +159,8 @@ def _ends(incident: Incident, event: AlertEvent) -> tuple[Incident, Reason]:
     changed = replace(incident, alerts=_with(incident.alerts, event))
     if changed.firing:
         return changed, "partly_resolved"
-    return replace(changed, state="resolved", resolved_at=event.ends_at), "resolved"
+    reason: Reason = "vanished" if event.origin == "reconciled" else "resolved"
+    return replace(changed, state="resolved", resolved_at=event.ends_at), reason
 
 
 def _held(incident: Incident, event: AlertEvent) -> AlertEvent | None:

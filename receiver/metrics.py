@@ -15,6 +15,7 @@ OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
 INCIDENT_STATES = ("open", "resolved")
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")
+RECONCILIATIONS = ("ok", "unreachable")
 RESULTS = ("sent", "failed", "unknown", "dead")
 
 
@@ -65,6 +66,12 @@ class ReceiverMetrics(ServiceMetrics):
             "When the Watchdog alert last arrived; 0 before the first.",
             registry=registry,
         )
+        self.reconciliations = Counter(
+            "tocsin_receiver_reconciliations_total",
+            "Comparisons of what the Alertmanagers hold with what we hold; unreachable: one of them did not answer.",
+            ["result"],
+            registry=registry,
+        )
         self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
         self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
         self._oldest = Gauge(
@@ -85,6 +92,8 @@ class ReceiverMetrics(ServiceMetrics):
                 self.alert_events.labels(status, outcome)
         for reason in DECISIONS:
             self.decisions.labels(reason)
+        for result in RECONCILIATIONS:
+            self.reconciliations.labels(result)
         for enricher in ENRICHERS:
             for reason in get_args(Reason):
                 self.enrichment_failures.labels(enricher, reason)

@@ -7,7 +7,7 @@ one transaction. `Deliverer` sends what the outbox holds. Each step can be cut o
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
@@ -69,6 +69,11 @@ class Pipeline:
         if any(new):
             self._awake.set()
         return sum(new)
+
+    async def take(self, events: Sequence[AlertEvent]) -> None:
+        """Stores events that no webhook brought. Raises StorageUnavailable."""
+        if any(await self._store.add_events(events, self._now())):
+            self._awake.set()
 
     def _is_watchdog(self, alert: AlertEvent) -> bool:
         wanted = self.settings.config.watchdog

@@ -15,6 +15,7 @@ from receiver.alerts import AlertEvent, Occurrence, Status
 from receiver.incidents import Incident, Step
 from receiver.message import Message
 from receiver.outbox import UNFINISHED, Claimed, Next, Planned, Receipt
+from receiver.reconcile import Held
 from receiver.store.tables import alerts, deliveries, events, incidents, outbox, refused
 from toolkit.storage import Database
 
@@ -109,6 +110,18 @@ class Store:
                 rows = await connection.execute(query.where(alerts.c.fingerprint == fingerprint))
                 found.update({(fingerprint, starts_at): status for starts_at, status in rows})
         return found
+
+    async def held(self) -> list[Held]:
+        """The alerts that fire in open incidents, with when they were last heard of anew."""
+        heard = select(func.max(events.c.received_at)).where(events.c.fingerprint == alerts.c.fingerprint)
+        query = (
+            select(alerts.c.event_json, heard.scalar_subquery())
+            .join(incidents, incidents.c.id == alerts.c.incident_id)
+            .where(incidents.c.state == "open", alerts.c.status == "firing")
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Held(_event.decode(text), heard_at or 0.0) for text, heard_at in rows]
 
     async def commit(
         self,

@@ -1,0 +1,83 @@
+"""Asks Alertmanager over its HTTP API (`/api/v2`): which alerts it holds, and since when it has been up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from toolkit.clock import parse_rfc3339
+from toolkit.secretfile import SecretFile, SecretUnreadable
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""10,000 alerts are about 7 MB."""
+
+
+class Unreachable(Exception):
+    """No usable answer. The message is for people, and holds no secret."""
+
+
+@dataclass(frozen=True)
+class HeldAlert:
+    """An alert as Alertmanager holds it, silenced and inhibited ones included. `starts_at`: seconds since the epoch."""
+
+    fingerprint: str
+    starts_at: float
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What one Alertmanager holds; `up_since` in seconds since the epoch."""
+
+    up_since: float
+    alerts: tuple[HeldAlert, ...]
+
+
+class _Alert(msgspec.Struct):
+    fingerprint: str
+    labels: dict[str, str]
+    starts_at: str = msgspec.field(name="startsAt")
+
+
+class _Status(msgspec.Struct):
+    uptime: str
+
+
+_alerts = msgspec.json.Decoder(list[_Alert])
+_status = msgspec.json.Decoder(_Status)
+
+
+class Alertmanager:
+    """One server. The session and its timeouts are the caller's."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretFile | None = None) -> None:
+        self._session, self._url, self._token = session, url.rstrip("/"), token
+
+    async def holdings(self) -> Holdings:
+        """Every alert it holds now. Raises Unreachable."""
+        # the start first: a server that restarts in between is then known to be young
+        try:
+            up_since = parse_rfc3339(_status.decode(await self._get("status")).uptime)
+            alerts = _alerts.decode(await self._get("alerts"))
+            held = tuple(HeldAlert(one.fingerprint, parse_rfc3339(one.starts_at), one.labels) for one in alerts)
+        except (msgspec.DecodeError, ValueError, UnicodeError) as error:
+            raise Unreachable(f"Alertmanager's answer can't be read: {error}") from None
+        return Holdings(up_since, held)
+
+    async def _get(self, resource: str) -> bytes:
+        try:
+            headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
+            async with self._session.get(f"{self._url}/api/v2/{resource}", headers=headers) as response:
+                if response.status != 200:
+                    raise Unreachable(f"Alertmanager answered {response.status}")
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise Unreachable(f"Alertmanager answered more than {MAX_ANSWER_BYTES} bytes")
+                return bytes(body)
+        except SecretUnreadable as error:
+            raise Unreachable(str(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"Alertmanager can't be reached ({type(error).__name__})") from None
