@@ -1,6 +1,7 @@
 """The flags both commands share, spelled as Prometheus spells them, and the way `check` reports."""
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -57,19 +58,28 @@ class Command:
         """Runs the command line `argv` (default: the process's) and returns the exit status."""
         arguments = self._parser().parse_args(argv)
         try:
-            if arguments.command == "check":
-                _web_config(arguments)
-                print(f"{arguments.config_file}: {self.check(arguments.config_file)}")
-                return 0
-            for extra in self.extras:
-                if arguments.command == extra.name:
-                    return extra.run(arguments)
-            return self.run(self._options(arguments))
+            status = self._run(arguments)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            # whoever read the output has had enough of it (`| head`); the rest goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except ConfigError as error:
             print(error, file=sys.stderr)
         except (ValueError, OSError, AddressTaken, StorageUnavailable) as error:
             print(f"{self.name}: {error}", file=sys.stderr)
         return 1
+
+    def _run(self, arguments: argparse.Namespace) -> int:
+        if arguments.command == "check":
+            _web_config(arguments)
+            print(f"{arguments.config_file}: {self.check(arguments.config_file)}")
+            return 0
+        for extra in self.extras:
+            if arguments.command == extra.name:
+                return extra.run(arguments)
+        return self.run(self._options(arguments))
 
     def _parser(self) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(prog=self.name, description=self.about, allow_abbrev=False)

@@ -354,3 +354,13 @@ def test_a_second_process_on_one_database_is_refused_before_it_does_anything(ser
         done = run(service, "run", f"--config.file={service}.yml", "--web.listen-address=127.0.0.1:0", cwd=tmp_path)
     assert done.returncode == 1
     assert "is in use by another process" in done.stderr
+
+
+def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            command("exporter", "vendors"), cwd=tmp_path, stdout=closed, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
