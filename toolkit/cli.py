@@ -60,7 +60,6 @@ class Command:
         try:
             status = self._run(arguments)
             sys.stdout.flush()
-            return status
         except BrokenPipeError:
             # whoever read the output has had enough of it (`| head`); the rest goes nowhere
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,6 +68,8 @@ class Command:
             print(error, file=sys.stderr)
         except (ValueError, OSError, AddressTaken, StorageUnavailable) as error:
             print(f"{self.name}: {error}", file=sys.stderr)
+        else:
+            return status
         return 1
 
     def _run(self, arguments: argparse.Namespace) -> int:
