@@ -103,7 +103,7 @@ class Endpoints:
             limit = report.time_limit(provider, request.headers.get(SCRAPE_TIMEOUT))
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
-        found, state = await monitor.probe_for_prometheus(provider, limit)
+        found, state = await monitor.probe(provider, limit)
         text = render(chain(report.families(found, state), monitor.families_of(provider)), openmetrics=False)
         if request.query.get("debug") == "true":
             return web.Response(text=report.explained(provider, found, state, limit, text.decode()))

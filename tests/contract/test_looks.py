@@ -5,6 +5,7 @@ Providers here are not scheduled: each look is asked for, so that a test knows h
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -388,12 +389,8 @@ async def test_the_client_for_programs_and_the_exporter_understand_each_other(
 async def test_a_name_that_leads_to_a_private_address_is_refused_unless_it_is_allowed(
     start_exporter: StartExporter, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def everything_is_loopback(_: str, port: int, **__: Any) -> Any:
-        return await type(loop).getaddrinfo(loop, "127.0.0.1", port, type=1)
-
-    monkeypatch.setattr(loop, "getaddrinfo", everything_is_loopback)
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **more: resolve("127.0.0.1", *args, **more))
     vendor.answers["/me"] = 200, "{}"
     named = vendor.base.replace("127.0.0.1", "vendor.example") + "/me"
     client, _ = await start_exporter(config(vendor, url=named))
