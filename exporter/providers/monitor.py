@@ -170,9 +170,10 @@ class Monitor:
         measured = self._collector.families(watch.states, watch.responses, watch.observations, self._pages)
         return chain(measured, billing.families(self.providers.values(), self._cards, watch.accounts, self._now()))
 
-    def latest(self) -> list[State | None]:
-        """What was last found of each of `providers`, in their order."""
-        return [self._watch.states.get(name) for name in self.providers]
+    def latest(self) -> list[tuple[Provider, State | None, float]]:
+        """Each of `providers` with what was last found of it, and the time now."""
+        now = self._now()
+        return [(provider, self._watch.states.get(name), now) for name, provider in self.providers.items()]
 
     def families_of(self, provider: Provider) -> Families:
         """One provider's series, for `/probe`."""

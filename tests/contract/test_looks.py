@@ -7,6 +7,7 @@ import asyncio
 import json
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,66 @@ async def test_a_withdrawn_refresh_token_is_as_open_as_a_bare_401(
     assert 'certainty="history"} 1\n' in text
 
 
+TOKEN_SERVERS = [
+    ("a token with another 2xx", (201, '{"access_token": "t-1"}'), "ok", 1),
+    ("no token: nobody is asked, and nothing is well", (200, "{}"), "outage", 0),
+    ("a token in another place", (200, '{"data": {"access_token": "TKN12345678"}}'), "outage", 0),
+    ("no client of theirs", (401, '{"error": "invalid_client"}'), "credentials_invalid", 0),
+    ("down", (503, ""), "outage", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "asked"), [row[1:] for row in TOKEN_SERVERS], ids=[row[0] for row in TOKEN_SERVERS]
+)
+async def test_a_token_servers_answer_is_not_the_vendors(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path, token: tuple[int, str], kind: str, asked: int
+) -> None:
+    (folder / "secret").write_text("client-secret")
+    oauth = {"token_url": f"{vendor.base}/token", "client_id": "us", "client_secret_file": "secret"}
+    client, _ = await start_exporter(config(vendor, oauth=oauth))
+    vendor.answers |= {"/token": token, "/me": (200, "{}")}
+    text = await probe(client, debug="true")
+    assert verdict(kind) in text
+    assert vendor.times("/me") == asked
+    assert "TKN" not in text
+    assert ("the token server's answer" in text) is (asked == 0)
+
+
+async def test_a_secret_of_two_lines_is_our_own_mistake(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    (folder / "key").write_text("one\ntwo\n")
+    client, _ = await start_exporter(config(vendor, auth={"secret_file": "key"}))
+    text = await probe(client, debug="true")
+    assert verdict("unknown") in text
+    assert "holds more than one line" in text
+
+
+async def test_events_are_taken_while_a_name_server_hangs(
+    start_exporter: StartExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, resolve = threading.Event(), socket.getaddrinfo
+
+    def hangs(host: str, *args: Any, **more: Any) -> Any:
+        if host.endswith(".example"):
+            released.wait(60)
+        return resolve(host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    providers = [
+        {"name": f"p-{n}", "url": f"http://{n}.example/", "interval": "1h", "timeout": "50s"} for n in range(40)
+    ]
+    client, _ = await start_exporter(json.dumps({"providers": providers}))
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(20):
+                assert (await client.post("/v1/events", json={"event": "x"})).status == 200
+                await asyncio.sleep(0.3)
+    finally:
+        released.set()
+
+
 SECOND_LOOKS = [
     ("a scope is missing: the second request is answered well", (200, "{}"), "plan_restricted", "history"),
     ("the account is refused: the second request tells why", (402, '{"error": "invoice overdue"}'), "payment_required", "words"),
@@ -246,6 +307,28 @@ async def test_a_balance_is_read_off_the_answer_or_asked_for(start_exporter: Sta
     await probe(again)
     await probe(again)
     assert vendor.times("/balance") == asked == 1
+
+
+async def test_a_balance_that_is_read_elsewhere_from_now_on_was_not_spent(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    client, _ = await start_exporter(config(vendor, account={"credit": {"remaining": "a"}}))
+    vendor.answers["/me"] = 200, '{"a": 1000, "b": 7}'
+    await probe(client)
+    (folder / "exporter.yml").write_text(config(vendor, account={"credit": {"remaining": "b"}}))
+    assert (await client.post("/-/reload")).status == 200
+    await probe(client)
+    text = await metrics(client)
+    assert 'thirdparty_credit_remaining{provider="mail",unit=""} 7\n' in text
+    assert 'thirdparty_credit_spent_total{provider="mail",unit=""} 0\n' in text
+
+
+async def test_a_burst_of_looks_asks_the_status_page_once(start_exporter: StartExporter, vendor: Vendor) -> None:
+    client, _ = await start_exporter(config(vendor, status_page=vendor.base))
+    vendor.answers |= {"/me": (503, ""), "/api/v2/status.json": (200, '{"status": {"indicator": "none"}}')}
+    await asyncio.gather(*(probe(client) for _ in range(20)))
+    await shows(client, 'thirdparty_status_page_incident{provider="mail"} 0\n')
+    assert vendor.times("/api/v2/status.json") == 1
 
 
 async def test_the_vendors_status_page_is_asked_only_while_it_fails(

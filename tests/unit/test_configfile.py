@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -152,3 +153,24 @@ def test_whatever_the_bytes_are_a_file_is_loaded_or_refused(
     path.write_text(text, encoding="utf-8", newline="")
     with contextlib.suppress(ConfigError):
         exporter_config.load(path)
+
+
+STRANGE: list[object] = [None, 5, "x", True, [], {}, [None], [5], {"x": None}, [[]], 1.5]
+
+
+@pytest.mark.parametrize("vendor", ["", "stripe", "deepl", "hunter"])
+@pytest.mark.parametrize("key", sorted(exporter_config.Provider.model_fields))
+def test_whatever_stands_in_a_provider_is_refused_in_its_place_or_taken(tmp_path: Path, key: str, vendor: str) -> None:
+    (tmp_path / "x").write_text("a-secret")
+    given = {"name": "a", "url": "http://x.example/", **({"vendor": vendor} if vendor else {})}
+    for value in STRANGE:
+        (tmp_path / "exporter.yml").write_text(yaml.safe_dump({"providers": [{**given, key: value}]}))
+        with contextlib.suppress(ConfigError):
+            exporter_config.load(tmp_path / "exporter.yml")
+
+
+def test_a_secret_that_no_header_can_carry_is_refused_with_how_the_vendor_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("a-secret")
+    (tmp_path / "exporter.yml").write_text("providers: [{name: a, vendor: aws, secret_file: x}]\n")
+    with pytest.raises(ConfigError, match="aws takes its secret as 'SigV4', which secret_file can't give"):
+        exporter_config.load(tmp_path / "exporter.yml")
