@@ -5,7 +5,9 @@ Providers here are not scheduled: each look is asked for, so that a test knows h
 
 import asyncio
 import json
+import re
 import socket
+import sqlite3
 import ssl
 import threading
 from collections.abc import AsyncIterator
@@ -20,6 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.contract.conftest import Client, StartExporter
 from tocsin_observe import Observer
+from toolkit import storage
 
 JSON = {"Content-Type": "application/json"}
 
@@ -32,13 +35,14 @@ class Vendor:
         self.asked: list[web.Request] = []
         self.forms: list[dict[str, Any]] = []
         self.pause = 0.0
+        self.pauses: dict[str, float] = {}
         self.base = ""
 
     async def take(self, request: web.Request) -> web.Response:
         self.asked.append(request)
         if request.method == "POST":
             self.forms.append(dict(await request.post()))
-        await asyncio.sleep(self.pause)
+        await asyncio.sleep(self.pauses.get(request.path, self.pause))
         status, body = self.answers.get(request.path, (404, ""))
         return web.Response(status=status, text=body, headers=JSON)
 
@@ -287,6 +291,53 @@ async def test_a_second_request_tells_a_scope_from_an_account(
     text = await probe(client)
     assert verdict(kind) in text
     assert f'certainty="{certainty}"}} 1\n' in text
+
+
+async def test_a_second_request_has_what_time_is_left_of_the_look(
+    start_exporter: StartExporter, vendor: Vendor
+) -> None:
+    client, _ = await start_exporter(config(vendor, second_url=f"{vendor.base}/whoami", timeout="5s"))
+    vendor.answers["/me"] = 401, ""
+    vendor.pauses = {"/me": 0.3, "/whoami": 60}
+    text = await probe(client, debug="true")
+    within = re.search(r"answer to the second request: none in .*: not within (\S+) s", text)
+    assert within, text
+    assert float(within[1]) <= 4.7
+
+
+async def test_a_token_that_the_second_answer_repeats_is_not_kept(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    (folder / "secret").write_text("client-secret")
+    oauth = {"token_url": f"{vendor.base}/token", "client_id": "us", "client_secret_file": "secret"}
+    client, exporter = await start_exporter(config(vendor, oauth=oauth, second_url=f"{vendor.base}/whoami"))
+    # as plain as a word: only who knows what was sent can tell that it is a secret
+    vendor.answers |= {
+        "/token": (200, '{"access_token": "canary"}'),
+        "/me": (401, ""),
+        "/whoami": (402, '{"error": "invoice overdue for canary"}'),
+    }
+    assert verdict("payment_required") in await probe(client)
+    ((_, state, _),) = exporter.monitor.latest()
+    assert state is not None
+    assert "invoice overdue for ***" in state.reason
+
+
+async def test_what_could_not_be_saved_is_saved_the_next_time(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BUSY_TIMEOUT_SECONDS", 0.05)
+    client, exporter = await start_exporter(config(vendor))
+    vendor.answers["/me"] = 402, '{"error": {"code": "invoice_unpaid"}}'
+    await probe(client)
+    other = sqlite3.connect(folder / "data" / "exporter.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await exporter.monitor.stop()
+    assert "tocsin_exporter_storage_errors_total 1.0\n" in await metrics(client)
+    other.close()
+    await exporter.monitor.stop()
+    again, _ = await start_exporter(config(vendor))
+    assert verdict("payment_required") in await metrics(again)
 
 
 async def test_a_balance_is_read_off_the_answer_or_asked_for(start_exporter: StartExporter, vendor: Vendor) -> None:
