@@ -54,7 +54,7 @@ EXPORTER = [
     ("a label of Prometheus's", RULE + "labels: {▶job: [a]}}\n", "'job' is Prometheus's own"),
     ("no YAML at all", "providers: [\n▶", "not valid YAML"),
     ("a tab", "providers:\n▶\t- a\n", "not valid YAML"),
-    ("a list where a mapping is due", "▶- a\n", "the file: input should be a valid dictionary"),
+    ("a list where a mapping is due", "▶- a\n", "the file: should be a mapping, with a key and a value on each line"),
     ("a key that is no text", "▶1: a\n", "the key 1 is no text; put it in quotes"),
     (
         "an unknown card",
@@ -66,6 +66,27 @@ EXPORTER = [
         "providers:\n  - ▶{name: a, vendor: strype, secret_file: full}\n",
         "no vendor is named 'strype'; did you mean 'stripe'?",
     ),
+    (
+        "a vendor like no other",
+        "providers:\n  - ▶{name: a, vendor: nosuchthing, secret_file: full}\n",
+        "airtable, alchemy, algolia, alibaba-dashscope, alpha-vantage, amap, anthropic, api-ninjas, apify and ",
+    ),
+    (
+        "a date that is none",
+        PROVIDER + "billing: {renews: {▶date: 2026-13-01}}}\n",
+        "billing.renews.date: input should be a valid date",
+    ),
+    ("a key like a date that is none", "▶2026-13-01: a\n", "2026-13-01: unknown key"),
+    ("one value where a list is due", PROVIDER + "▶features: mails}\n", "features: should be a list"),
+    ("one value where a mapping is due", PROVIDER + "▶headers: a}\n", "headers: should be a mapping"),
+    ("a number where text is due", PROVIDER + "▶service: 5}\n", "service: should be text (in quotes)"),
+    (
+        "neither of two kinds",
+        PROVIDER + "account: {quota: {▶limit: [], used: a}}}\n",
+        "account.quota.limit: should be text",
+    ),
+    ("an address in place of a network", PROVIDER + "private_networks: [▶10.0.0.1/8]}\n", "did you mean '10.0.0.0/8'?"),
+    ("no network at all", PROVIDER + "private_networks: [▶ours]}\n", "not a valid IPv4 or IPv6 network"),
     ("a bomb of aliases", BOMB, "once its aliases are expanded"),
     ("an alias of itself", "▶a: &a [*a]\n", "nested too deeply"),
 ]
@@ -124,6 +145,21 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(folder: Path) ->
     with pytest.raises(ConfigError) as caught:
         exporter_config.load(path)
     assert [problem.line for problem in caught.value.problems] == [2, 3, 4]
+
+
+def test_a_date_that_is_none_hides_no_other_mistake(folder: Path) -> None:
+    path = folder / "exporter.yml"
+    path.write_text(PROVIDER + "billing: {renews: {date: 2026-13-01}}}\nzzz: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        exporter_config.load(path)
+    assert [problem.line for problem in caught.value.problems] == [2, 3]
+
+
+@pytest.mark.parametrize("text", ["!!int x", "!!int ''", "!!float x", "!!bool x", "!!timestamp x"])
+def test_a_tag_that_does_not_fit_its_value_leaves_text(folder: Path, text: str) -> None:
+    path = folder / "exporter.yml"
+    path.write_text(PROVIDER + f"▶timeout: {text}}}\n")
+    refused(exporter_config.load, path, path.read_text(), "is not a duration")
 
 
 def test_a_secret_in_a_refused_url_is_not_shown(folder: Path) -> None:
