@@ -381,7 +381,7 @@ def test_the_shipped_files_are_valid_as_they_are(tmp_path: Path) -> None:
 
 def test_the_commented_examples_in_exporter_yml_are_valid(tmp_path: Path) -> None:
     config = exporter_config.load(with_secrets(tmp_path, uncommented(shipped("exporter"))))
-    assert [provider.name for provider in config.providers] == ["mailgun"]
+    assert [provider.name for provider in config.providers] == ["sendgrid", "mailgun"]
     assert [rule.name for rule in config.usage.rules] == ["checkouts"]
 
 

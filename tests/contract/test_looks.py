@@ -517,6 +517,18 @@ async def test_the_client_for_programs_and_the_exporter_understand_each_other(
     await asyncio.to_thread(observer.close)
 
 
+async def test_a_misspelt_provider_is_told_to_the_program(
+    start_exporter: StartExporter, vendor: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, _ = await start_exporter(config(vendor))
+    observer = Observer(f"http://{client.host}:{client.port}")
+    observer.observe("mial", status=402)
+    assert await asyncio.to_thread(observer.flush, 20)
+    assert observer.statistics().refused == 1
+    await asyncio.to_thread(observer.close, 20)
+    assert "rejects observations: no provider is named 'mial'; did you mean 'mail'?" in caplog.text
+
+
 # --- the way there
 
 
