@@ -160,6 +160,7 @@ HASTENED = [
     ("no sooner than the least pause after a look", (1.0,), [0, 10, 70]),
     ("no later than its own turn", (59.0,), [0, 59]),
     ("once, however often it is asked for", (1.0, 1.0, 1.0), [0, 10, 70]),
+    ("once also for those who ask while it waits", (1.0, 2.0, 9.0), [0, 10, 70]),
     ("each time, a pause apart", (1.0, 11.0), [0, 10, 20, 80]),
 ]
 
