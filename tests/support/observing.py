@@ -139,10 +139,3 @@ def silent(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
     thread.join(PATIENCE)
-
-
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.observing import PATIENCE, QUICK, Exporter, free_port, observed, served, silent, until
+from tests.support.observing import PATIENCE, QUICK, Exporter, observed, served, silent, until
+from tests.support.ports import free_ports
 from tocsin_observe import Limits, Observer, Statistics
 
 
@@ -148,7 +149,7 @@ TOKEN_FILES = [
 def test_a_token_file_that_is_missing_is_named_in_the_log(
     file: str, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Observer(f"http://127.0.0.1:{free_port()}", token_file=file, limits=QUICK) as observer:
+    with Observer(f"http://127.0.0.1:{free_ports(1)[0]}", token_file=file, limits=QUICK) as observer:
         observer.observe("mailgun", status=401)
         until(lambda: says in caplog.text, "the log names the file")
     assert "c4n4ry" not in caplog.text
@@ -224,7 +225,7 @@ def exporter_that(trouble: str) -> Iterator[str]:
         with silent(talk_nonsense) as place:
             yield f"https://{place}"
     else:
-        yield f"http://127.0.0.1:{free_port()}"
+        yield f"http://127.0.0.1:{free_ports(1)[0]}"
 
 
 TROUBLES = ["is down", "hangs", "hangs up", "talks nonsense", "has no name", "speaks no TLS"]
@@ -257,7 +258,7 @@ def test_the_log_says_when_the_exporter_is_well_again(caplog: pytest.LogCaptureF
 
 def test_a_token_that_no_header_can_hold_is_not_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with Observer(f"http://127.0.0.1:{free_port()}", token="canary\r\nX: y", limits=QUICK) as observer:
+    with Observer(f"http://127.0.0.1:{free_ports(1)[0]}", token="canary\r\nX: y", limits=QUICK) as observer:
         observer.observe("mailgun", status=401)
         until(lambda: observer.statistics().failed_posts >= 1, "it was tried")
     assert "canary" not in caplog.text
