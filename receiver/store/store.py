@@ -240,7 +240,10 @@ async def _incident(connection: AsyncConnection, condition: Any) -> Incident | N
     for text in (await connection.execute(query)).scalars():
         event = _event.decode(text)
         latest[event.fingerprint] = event
-    return Incident(**row, alerts=tuple(latest.values()))
+    known = {
+        column: row[column] for column in ("id", "key", "state", "severity", "opened_at", "resolved_at", "revision")
+    }
+    return Incident(**known, alerts=tuple(latest.values()))
 
 
 async def _save_incident(
