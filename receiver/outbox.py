@@ -17,11 +17,12 @@ GIVE_UP_AFTER_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Planned:
-    """A message that is to be written to the outbox. `route` says why this target."""
+    """A message that is to be written to the outbox. `route` says why this target. `shadow`: to be seen, not sent."""
 
     target: str
     route: str
     message: Message
+    shadow: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,10 @@ class Log:
         if self.past.get(event.occurrence) != "resolved":
             self.past[event.occurrence] = event.status
         self.incident = step.incident
-        if self.incident is not None and self.incident.state == "resolved":
+        if self.incident is not None and not self.incident.live:
             self.closed += 1
-            self.incident = None
+            # a store finds an incident that has ended again only within the window
+            self.ended, self.incident = self.incident, None
 
     @property
     def firing(self) -> set[Occurrence]:
