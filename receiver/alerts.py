@@ -54,7 +54,7 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class Notification:
-    """One webhook body: the alerts in it, how many of the group Alertmanager left out (`max_alerts`), and which group."""
+    """One webhook body: its alerts, how many of the group Alertmanager left out (`max_alerts`), and which group."""
 
     alerts: tuple[AlertEvent, ...]
     truncated: int

@@ -123,13 +123,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         for place, name in enumerate(route.targets):
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
-    for name, service in config.services.items():
-        for place, needed in enumerate(service.depends_on):
-            if needed not in config.services:
-                yield (
-                    ("services", name, "depends_on", place),
-                    f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
-                )
+    yield from _lint_services(config)
     if config.routes and config.routes[-1].match:
         yield (
             ("routes", len(config.routes) - 1, "match"),
@@ -137,6 +131,16 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for name, service in config.services.items():
+        for place, needed in enumerate(service.depends_on):
+            if needed not in config.services:
+                yield (
+                    ("services", name, "depends_on", place),
+                    f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
+                )
 
 
 def summary(config: ReceiverConfig) -> str:

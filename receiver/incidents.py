@@ -27,6 +27,7 @@ Reason = Literal[
     "joined",  # another alert fires in an open incident
     "severity_rose",  # ... and it is worse than those before
     "cause_found",  # ... and it is of a service that those of the others need
+    "storm_grew",  # ... and with it the storm has twice the alerts it had
     "fired_again",  # an alert of it fires anew, long after it last did: its resolve was lost
     "reopened",  # an incident that ended a short time ago fires again
     "repeat",  # we knew
@@ -41,6 +42,7 @@ TOLD: Mapping[Reason, Status] = {
     "opened": "firing",
     "severity_rose": "firing",
     "cause_found": "firing",
+    "storm_grew": "firing",
     "fired_again": "firing",
     "reopened": "firing",
     "resolved": "resolved",
@@ -55,6 +57,9 @@ _ENDED: Mapping[Origin, Literal["resolved", "vanished", "source_lost"]] = {
     "reconciled": "vanished",
     "source_lost": "source_lost",
 }
+
+STORM_KEY = "storm"
+"""The key of the incident that takes in what a storm brings; no key of labels looks like it."""
 
 SAME_OUTBREAK_SECONDS = 300.0
 """Two Prometheus servers see one alert begin some seconds apart, and a restart shifts it by a minute or so. One that
@@ -141,10 +146,11 @@ def advance(
     after = work.result()
     notice = next((reason for reason in reversed(reasons) if reason in TOLD), None)
     if after is not None and after.live and graph is not None and graph.depends_on:
-        cause = cause_of(after, graph)
-        found = cause is not None and incident is not None and cause != cause_of(incident, graph)
-        after = replace(after, cause=cause)
+        after = replace(after, cause=cause_of(after, graph))
+        found = after.cause is not None and incident is not None and after.cause != cause_of(incident, graph)
         notice = "cause_found" if found and notice is None else notice
+    if after is not None and incident is not None and after.key == STORM_KEY and notice is None:
+        notice = "storm_grew" if len(after.alerts).bit_length() > len(incident.alerts).bit_length() else None
     return Step(after, tuple(reasons), notice, tuple(_merged(other, after, now) for other in absorbed))
 
 

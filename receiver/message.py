@@ -10,8 +10,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are seconds since the epoch. `measured` and `normal` are ready to read ("100 % of calls ...").
     `impact` is what stops and what that costs, `pays` who pays and where, both as the rule words them.
-    `priority` is P1 to P4 and `rank` why. `cause` names the alert that probably causes the others, `spread` how many
-    alerts of which services a large incident holds. `absent` names what could not be found out, so that silence is not read as "nothing there".
+    `priority` is P1 to P4 and `rank` why. `cause` tells which alert probably causes the others, `spread` how many
+    alerts of which services a large incident holds, `reopened` how often it came back. `absent` names what could not be
+    found out, so that silence is not read as "nothing there".
     """
 
     incident: int

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from receiver.alerts import AlertEvent, StoredEvent
+from receiver.incidents import STORM_KEY
 from receiver.services import ServiceGraph
-
-STORM_KEY = "storm"
-"""The key of the incident that takes in what a storm brings; no key of labels looks like it."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Rules:
 
     labels: Sequence[str]
     window: float
-    graph: ServiceGraph = ServiceGraph()
+    graph: ServiceGraph = field(default_factory=ServiceGraph)
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Group:
-    """Events of one incident: of those stored in `incidents`, merged if there are several, else of a new one of `key`."""
+    """Events of one incident: of those stored in `incidents` (several are merged), else of a new one of `key`."""
 
     key: str
     incidents: tuple[int, ...]
@@ -140,23 +138,21 @@ class _Joined:
             self._above[second] = first
 
 
-def divert(groups: Sequence[Group], room: int, storm: int | None) -> list[Group]:
-    """`groups` with those that would open an incident beyond `room` more put together as the storm's.
+def opens(group: Group) -> bool:
+    """Whether the group's events open a new incident. Resolves open nothing."""
+    return not group.incidents and any(one.event.status == "firing" for one in group.events)
 
-    `storm` is the storm's live incident. A group of resolves opens nothing and stays what it is.
-    """
-    kept: list[Group] = []
-    swept: list[StoredEvent] = []
-    for group in groups:
-        opens = not group.incidents and any(one.event.status == "firing" for one in group.events)
-        if opens and room <= 0:
-            swept.extend(group.events)
-        else:
-            room -= 1 if opens else 0
-            kept.append(group)
-    if swept:
-        kept.append(Group(STORM_KEY, () if storm is None else (storm,), tuple(sorted(swept, key=lambda one: one.id))))
-    return kept
+
+def divert(groups: Sequence[Group], room: int, storm: int | None) -> list[Group]:
+    """`groups` with those that would open an incident beyond `room` more put together as the storm's, whose live
+    incident is `storm`."""
+    openers = [group for group in groups if opens(group)]
+    swept = openers[max(room, 0) :]
+    if not swept:
+        return list(groups)
+    kept = [group for group in groups if group not in swept]
+    events = sorted((one for group in swept for one in group.events), key=lambda one: one.id)
+    return [*kept, Group(STORM_KEY, () if storm is None else (storm,), tuple(events))]
 
 
 def runs(stored: Iterable[StoredEvent]) -> Iterator[list[StoredEvent]]:

@@ -4,7 +4,7 @@ Every method raises StorageUnavailable when the database can't serve.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, func, insert, select, update
 
 from receiver.message import Message
 from receiver.outbox import UNFINISHED, Claimed, Next, Receipt
-from receiver.store.tables import deliveries, outbox
+from receiver.store.tables import deliveries, incidents, outbox
 from toolkit.storage import Database
 
 _message = msgspec.json.Decoder(Message)
@@ -88,9 +88,14 @@ class OutboxStore:
             due: float | None = (await connection.execute(query)).scalar()
         return due
 
-    async def told(self, incident: int) -> list[str]:
-        """The targets of an incident's messages so far, in the order they were first planned."""
-        query = select(outbox.c.target).where(outbox.c.incident_id == incident).order_by(outbox.c.id)
+    async def told(self, ids: Sequence[int]) -> list[str]:
+        """The targets of these incidents' messages so far, in the order they were first planned, those of incidents
+        that were merged into one of them included."""
+        if not ids:
+            return []
+        merged = select(incidents.c.id).where(incidents.c.merged_into.in_(ids))
+        mine = outbox.c.incident_id.in_(ids) | outbox.c.incident_id.in_(merged)
+        query = select(outbox.c.target).where(mine).order_by(outbox.c.id)
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
 

@@ -10,11 +10,12 @@ from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
-from receiver.incidents import Incident, Step
+from receiver.incidents import STORM_KEY, Incident, Step
 from receiver.outbox import Planned
 from receiver.reconcile import Held
-from receiver.stages.correlate import STORM_KEY, Known, Neighbour, Rules, key_of
+from receiver.stages.correlate import Known, Neighbour, Rules, key_of
 from receiver.store.outbox import OutboxStore
+from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
 from toolkit.storage import Database
 
@@ -49,6 +50,16 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.outbox = OutboxStore(database)
+        self.signs = SignStore(database)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may work on the same database."""
+        return False
+
+    async def leads(self) -> bool:
+        """Whether this process is the one that works on events."""
+        return True
 
     # --- intake
 
@@ -112,7 +123,7 @@ class Store:
         async with self._database.read() as connection:
             for some in _portions({fingerprint for fingerprint, _ in occurrences}):
                 rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
-                found.update({(fingerprint, starts_at): status for fingerprint, starts_at, status in rows})
+                found.update(((fingerprint, starts_at), status) for fingerprint, starts_at, status in rows)
         return found
 
     async def held(self) -> list[Held]:
@@ -198,11 +209,7 @@ class Store:
         if not rows:
             return
         statement = self._database.insert(alerts)
-        update_to = {
-            "status": statement.excluded.status,
-            "event_json": statement.excluded.event_json,
-            "incident_id": func.coalesce(alerts.c.incident_id, statement.excluded.incident_id),
-        }
+        update_to = {"status": statement.excluded.status, "event_json": statement.excluded.event_json}
         await connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["fingerprint", "starts_at"], set_=update_to, where=alerts.c.status == "firing"
@@ -220,12 +227,14 @@ class Store:
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
         oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
+        watchdog = await self.signs.get("watchdog")
         async with self._database.read() as connection:
             return Figures(
                 incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
                 outbox={row[0]: row[1] for row in await connection.execute(by_state(outbox))},
                 oldest_planned_at=(await connection.execute(oldest)).scalar() or 0.0,
                 unprocessed=(await connection.execute(waiting)).scalar() or 0,
+                watchdog_seen_at=watchdog.at if watchdog is not None else 0.0,
             )
 
     async def incidents(self, limit: int) -> list[Incident]:
@@ -258,12 +267,14 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), and events to process."""
+    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), events to process, and when the
+    Watchdog was last seen (0 for never)."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
     oldest_planned_at: float
     unprocessed: int
+    watchdog_seen_at: float
 
 
 def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEvent]:
@@ -288,7 +299,7 @@ async def _by_fingerprint(connection: AsyncConnection, fingerprints: Iterable[st
     found: dict[str, int] = {}
     for some in _portions(fingerprints):
         rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
-        found.update({fingerprint: incident for fingerprint, incident in rows})
+        found.update((fingerprint, incident) for fingerprint, incident in rows)
     return found
 
 
@@ -374,14 +385,14 @@ async def _save_reasons(
     by_reason: dict[str, list[int]] = {}
     for stored, reason in zip(handled, step.reasons, strict=True):
         by_reason.setdefault(reason, []).append(stored.id)
-    for reason, ids in by_reason.items():
-        owner = incident.id if incident is not None and reason != "never_fired_here" else None
+    for said, ids in by_reason.items():
+        owner = incident.id if incident is not None and said != "never_fired_here" else None
         for start in range(0, len(ids), MOST_NAMED):
             some = ids[start : start + MOST_NAMED]
             done = await connection.execute(
                 update(events)
                 .where(events.c.id.in_(some), events.c.processed_at.is_(None))
-                .values(processed_at=now, reason=reason, incident_id=owner)
+                .values(processed_at=now, reason=said, incident_id=owner)
             )
             if done.rowcount != len(some):
                 raise Changed

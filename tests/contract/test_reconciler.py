@@ -62,6 +62,8 @@ async def test_a_resolve_that_was_lost_is_told_once_and_for_what_it_is(
             lambda: [Alertmanager(session, url)],
             receiver.store.held,
             receiver.pipeline.take,
+            lambda labels: labels.get("alertname") == "Watchdog",
+            receiver.store.leads,
             receiver.metrics,
             lambda: now[0],
             structlog.get_logger(),
