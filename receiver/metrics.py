@@ -64,7 +64,7 @@ class ReceiverMetrics(ServiceMetrics):
         )
         self._watchdog_last_seen = Gauge(
             "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
-            "When the Watchdog alert last arrived; 0 before the first.",
+            "When the Watchdog alert last arrived, here or at another replica; 0 before the first.",
             registry=registry,
         )
         self.reconciliations = Counter(

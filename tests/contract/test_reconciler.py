@@ -88,7 +88,7 @@ async def test_a_resolve_that_was_lost_is_told_once_and_for_what_it_is(
     assert sink.titles[1].startswith("[RESOLVED] Down it is")
     assert "Its resolve never came" in sink.messages[1]["message"]
     shown = await (await client.get("/v1/incidents/1", headers=AUTH)).json()
-    assert shown["state"] == "resolved"
+    assert shown["state"] == "vanished"
     assert await metric(client, 'tocsin_receiver_incident_decisions_total{reason="vanished"} 1.0')
     assert await metric(client, 'tocsin_receiver_reconciliations_total{result="unreachable"} 1.0')
     # the lost resolve, should it come after all, is no news
