@@ -22,7 +22,7 @@ def free_ports(count: int) -> list[int]:
     own range (32768 and up on Linux), and each is locked by a file of its own, across workers and test runs.
     """
     _LOCKS.mkdir(mode=0o777, exist_ok=True)
-    start = random.randrange(FIRST, LAST)  # noqa: S311 - spreads the search, guards nothing
+    start = random.randrange(FIRST, LAST)
     found: list[int] = []
     for port in itertools.chain(range(start, LAST), range(FIRST, start)):
         if _is_free(port) and _lock(port):
