@@ -10,7 +10,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are seconds since the epoch. `measured` and `normal` are ready to read ("100 % of calls ...").
     `impact` is what stops and what that costs, `pays` who pays and where, both as the rule words them.
-    `absent` names what could not be found out, so that silence is not read as "nothing there".
+    `absent` names what could not be found out, so that silence is not read as "nothing there". `untold`: this tells
+    that it ended, and the message that it began was never delivered for sure.
     """
 
     incident: int
@@ -37,3 +38,4 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     query_url: str = ""
     incident_url: str = ""
     absent: tuple[str, ...] = ()
+    untold: bool = False

@@ -11,7 +11,7 @@ from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
 REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "shutting_down")
-OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
+OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead", "superseded")
 INCIDENT_STATES = ("open", "resolved")
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")

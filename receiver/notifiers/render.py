@@ -38,6 +38,8 @@ def _state(message: Message) -> str:
 def _body(message: Message) -> Iterator[str]:
     if message.status == "firing":
         yield from _trouble(message)
+    if message.untold:
+        yield "You may hear of this for the first time: the message that it began could not be delivered."
     if message.reason == "vanished":
         yield "Its resolve never came: no Alertmanager holds the alert any more, so it has ended. See that it has."
     yield f"Since: {_since(message)}"

@@ -277,6 +277,7 @@ def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: f
         "incident_id": incident.id,
         "revision": incident.revision,
         "target": planned.target,
+        "status": planned.message.status,
         "message_json": _encode(planned.message).decode(),
         "route": planned.route,
         "state": "planned",
