@@ -46,6 +46,8 @@ def _body(message: Message) -> Iterator[str]:
     firing = message.status == "firing"
     if firing:
         yield from _trouble(message)
+    if message.untold:
+        yield "You may hear of this for the first time: the message that it began could not be delivered."
     if message.reason in _ENDS:
         yield _ENDS[message.reason]
     if firing and message.priority:

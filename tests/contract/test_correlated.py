@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.app import Receiver
-from tests.contract.conftest import AUTH, Client, StartReceiver
+from tests.contract.conftest import AUTH, Client, Clock, StartReceiver
 from tests.contract.test_receiver import Sink, alert, config, post, settle, sink  # noqa: F401 - sink is a fixture
 
 SERVICES = "services: {web: {depends_on: [api]}, shop: {depends_on: [api]}, api: {depends_on: [db]}, db: {tier: 1}}\n"
@@ -45,9 +45,12 @@ async def test_what_comes_back_soon_is_the_same_incident_and_is_told(
 async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
+    clock: Clock,
 ) -> None:
     client, receiver = await start_receiver(config(sink, SERVICES))
-    await fire(client, receiver, sink, 2, alert(service="web"), alert(service="shop"))
+    await fire(client, receiver, sink, 1, alert(service="web"))
+    await fire(client, receiver, sink, 2, alert(service="shop"))
+    clock.at += 61
     await fire(client, receiver, sink, 3, alert("Slow", service="db"))
     message = sink.messages[-1]
     assert message["title"].startswith("[WARNING FIRING] Slow it is")
