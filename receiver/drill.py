@@ -11,7 +11,6 @@ import msgspec
 
 from receiver.alerts import Status
 from receiver.incidents import SAME_OUTBREAK_SECONDS
-from receiver.stages.route import Choice
 
 ALERT = "TocsinDrill"
 METRIC = "tocsin_receiver_drill_started_timestamp_seconds"
@@ -77,6 +76,12 @@ class Finding:
 
 
 _UNKNOWN = Finding("waiting")
+_NEVER_SENT = {
+    "dead": "given up",
+    "superseded": "a newer message went in its place",
+    "shadow": "in shadow mode nothing is sent",
+}
+"""States of a message in which nobody will try to send it."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +125,13 @@ def is_drill(labels: Mapping[str, str]) -> bool:
     return labels.get("alertname") == ALERT and labels.get("drill") == "true"
 
 
-def drill_targets(labels: Mapping[str, str], drill: Drill | None, everyone: Sequence[str]) -> tuple[Choice, ...] | None:
-    """The targets that a drill asked for; None where the routes decide: not the drill's alert, or nobody's drill."""
+def drill_targets(labels: Mapping[str, str], drill: Drill | None, everyone: Sequence[str]) -> dict[str, str] | None:
+    """The targets that a drill asked for, each with the reason; None where the routes decide: it is not the drill's
+    alert, or nobody ordered one."""
     if drill is None or not is_drill(labels):
         return None
     wanted, asked = ([drill.target], drill.target) if drill.target else (everyone, "every target")
-    return tuple(Choice(name, f"a drill for {asked}") for name in wanted if name in everyone)
+    return {name: f"a drill for {asked}" for name in wanted if name in everyone}
 
 
 # --- its life ------------------------------------------------------------------------------------------------------
@@ -209,8 +215,8 @@ def _receipt(told: Told) -> Finding:
         return Finding("done", told.detail)
     if told.result:
         return Finding("failed", f"{told.result}: {told.detail}")
-    if told.state in ("dead", "superseded"):
-        return Finding("failed", told.state)
+    if told.state in _NEVER_SENT:
+        return Finding("failed", _NEVER_SENT[told.state])
     return Finding("waiting", told.state)
 
 
