@@ -6,6 +6,7 @@ from pathlib import Path
 from receiver import config
 from receiver.app import run
 from receiver.commands.explain import EXPLAIN, REPORT
+from receiver.drill_command import DRILL
 from toolkit.cli import Command
 
 COMMAND = Command(
@@ -14,7 +15,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path))),
-    extras=(EXPLAIN, REPORT),
+    extras=(EXPLAIN, REPORT, DRILL),
 )
 
 

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from receiver import config as configuration
 from receiver.alerts import Notification
 from receiver.config import ReceiverConfig, Target
+from receiver.drill_web import DrillEndpoints
+from receiver.driller import Driller
 from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
@@ -71,6 +73,7 @@ class Receiver:
             now,
             log,
         )
+        self.driller = Driller(store.drills, session, lambda: self.pipeline.settings.config, now)
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
     # --- configuration
@@ -194,4 +197,5 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.reconciler.fill(), "fill in")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
+        app.add_routes(DrillEndpoints(receiver.driller).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

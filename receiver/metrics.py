@@ -73,6 +73,11 @@ class ReceiverMetrics(ServiceMetrics):
             ["result"],
             registry=registry,
         )
+        self.drill_started = Gauge(
+            "tocsin_receiver_drill_started_timestamp_seconds",
+            "When the drill under way began; 0 when there is none.",
+            registry=registry,
+        )
         self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
         self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
         self._oldest = Gauge(

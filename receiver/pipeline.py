@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from receiver.alerts import AlertEvent, Notification, StoredEvent
 from receiver.config import ReceiverConfig, graph
+from receiver.drill import is_drill
 from receiver.incidents import Incident, Step, advance
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
@@ -198,7 +199,8 @@ class Pipeline:
         rules = self.settings.rules
         step = advance(before, past, key, events, self._now(), absorbed, rules.graph)
         told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
-        hearers = audience(step, events, told, self.settings.config)
+        drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
+        hearers = audience(step, events, told, self.settings.config, drill)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
             enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)

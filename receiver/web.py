@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from markdown_it import MarkdownIt
 from prometheus_client.exposition import choose_encoder
 
+from receiver.driller import Driller
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import read
 from receiver.explain import Facts, explained, report, told_of
@@ -49,6 +50,7 @@ class Served(Protocol):
 
     store: Store
     pipeline: Pipeline
+    driller: Driller
     ready: bool
 
     @property
@@ -187,6 +189,7 @@ class Endpoints:
     async def scrape(self, request: web.Request) -> web.Response:
         """The self-metrics."""
         self._metrics.show(await self._receiver.store.figures())
+        self._metrics.drill_started.set(await self._receiver.driller.started())
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=encoder(self._metrics.registry), headers={hdrs.CONTENT_TYPE: content_type})
 

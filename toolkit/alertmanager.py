@@ -1,6 +1,6 @@
 """Asks Alertmanager over its HTTP API (`/api/v2`): which alerts it holds, and since when it has been up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -89,21 +89,22 @@ class Alertmanager:
     def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretFile | None = None) -> None:
         self._session, self._url, self._token = session, url.rstrip("/"), token
 
-    async def holdings(self) -> Holdings:
-        """Every alert it holds now. Raises Unreachable."""
+    async def holdings(self, *matchers: str) -> Holdings:
+        """Every alert it holds now that meets the matchers (`drill="true"`). Raises Unreachable."""
         # the start first: a server that restarts in between is then known to be young
         try:
             up_since = parse_rfc3339(_status.decode(await self._get("status")).uptime)
-            alerts = _alerts.decode(await self._get("alerts"))
+            alerts = _alerts.decode(await self._get("alerts", [("filter", matcher) for matcher in matchers]))
             held = tuple(_held(one) for one in alerts)
         except (msgspec.DecodeError, ValueError, UnicodeError) as error:
             raise Unreachable(f"Alertmanager's answer can't be read: {error}") from None
         return Holdings(up_since, held)
 
-    async def _get(self, resource: str) -> bytes:
+    async def _get(self, resource: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
         try:
             headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
-            async with self._session.get(f"{self._url}/api/v2/{resource}", headers=headers) as response:
+            url = f"{self._url}/api/v2/{resource}"
+            async with self._session.get(url, params=parameters, headers=headers) as response:
                 if response.status != 200:
                     raise Unreachable(f"Alertmanager answered {response.status}")
                 body = bytearray()

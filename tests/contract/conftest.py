@@ -18,6 +18,7 @@ from exporter.metrics import ExporterMetrics
 from exporter.providers.transport import Sessions
 from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
+from receiver.drill_web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
@@ -125,6 +126,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock) -> StartRe
         await receiver.start()
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, clock).routes())
+        app.add_routes(DrillEndpoints(receiver.driller).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start
