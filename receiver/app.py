@@ -50,7 +50,7 @@ class Receiver:
         self._reloading = asyncio.Lock()
         self._options, self._session, self._now, self._log = options, session, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
-        self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
+        self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), spawn, metrics, now, log)
         self.reconciler = Reconciler(self._alertmanagers, store.held, self.pipeline.take, metrics, now, log)
         self._authenticator = Authenticator(options.web.basic_auth_users)
 

@@ -10,7 +10,7 @@ from receiver.incidents import Reason as Decision
 from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
-REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "shutting_down")
+REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "overloaded", "shutting_down")
 OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
 INCIDENT_STATES = ("open", "resolved")
 DECISIONS = get_args(Decision)

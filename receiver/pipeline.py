@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig
 from receiver.incidents import TOLD, Incident, Reason, Step, advance
+from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
@@ -25,6 +26,7 @@ from receiver.store import Store
 from receiver.store.store import StoredEvent
 from toolkit.clock import Now
 from toolkit.logs import Logger
+from toolkit.service import Spawn
 from toolkit.storage import StorageUnavailable
 
 BATCH = 1000
@@ -46,9 +48,17 @@ class Pipeline:
     """Takes webhooks in and turns them into outbox rows."""
 
     def __init__(
-        self, store: Store, deliverer: Deliverer, settings: Settings, metrics: ReceiverMetrics, now: Now, log: Logger
+        self,
+        store: Store,
+        deliverer: Deliverer,
+        settings: Settings,
+        spawn: Spawn,
+        metrics: ReceiverMetrics,
+        now: Now,
+        log: Logger,
     ) -> None:
         self.settings = settings
+        self._intake = Intake(lambda events: store.add_events(events, now()), spawn)
         self._store, self._deliverer = store, deliverer
         self._metrics, self._now, self._log = metrics, now, log
         self._awake = asyncio.Event()
@@ -56,13 +66,13 @@ class Pipeline:
     async def accept(self, body: bytes) -> int:
         """Stores a webhook's alerts; returns how many were new. They are on disk when this returns.
 
-        Raises PayloadError for what is no version-4 body, StorageUnavailable when nothing could be stored.
+        Raises PayloadError for what is no version-4 body, StorageUnavailable or Overloaded when nothing was stored.
         """
         notification = parse(body)
         now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
-        new = await self._store.add_events(others, now)
+        new = await self._intake.add(others)
         if any(alert.status == "firing" for alert in watchdogs):
             self._metrics.watchdog_last_seen.set(now)
         self._count(watchdogs, others, new)
@@ -72,7 +82,7 @@ class Pipeline:
 
     async def take(self, events: Sequence[AlertEvent]) -> None:
         """Stores events that no webhook brought. Raises StorageUnavailable."""
-        if any(await self._store.add_events(events, self._now())):
+        if any(await self._intake.add(events)):
             self._awake.set()
 
     def _is_watchdog(self, alert: AlertEvent) -> bool:

@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import read
 from receiver.incidents import Incident
+from receiver.intake import Overloaded
 from receiver.metrics import ReceiverMetrics
 from receiver.payload import PayloadError
 from receiver.pipeline import Pipeline
@@ -84,6 +85,9 @@ class Endpoints:
         except StorageUnavailable:
             self._metrics.rejected.labels("storage").inc()
             raise
+        except Overloaded:
+            self._metrics.rejected.labels("overloaded").inc()
+            return web.Response(status=503, text="overloaded\n", headers={hdrs.RETRY_AFTER: "1"})
         return web.json_response({"new": new})
 
     async def _body(self, request: web.Request) -> bytes:
