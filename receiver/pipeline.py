@@ -62,6 +62,8 @@ class Pipeline:
         self._store, self._deliverer = store, deliverer
         self._metrics, self._now, self._log = metrics, now, log
         self._awake = asyncio.Event()
+        # incidents wait side by side for their enrichers; at the store they would only hold up the webhooks
+        self._storing = asyncio.Lock()
 
     async def accept(self, body: bytes) -> int:
         """Stores a webhook's alerts; returns how many were new. They are on disk when this returns.
@@ -161,10 +163,11 @@ class Pipeline:
     async def advance(self, key: str, stored: list[StoredEvent]) -> None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction."""
         events = [one.event for one in stored]
-        before = await self._store.open_incident(key, (event.fingerprint for event in events))
-        past = await self._store.past(event.occurrence for event in events)
+        async with self._storing:
+            before = await self._store.open_incident(key, (event.fingerprint for event in events))
+            past = await self._store.past(event.occurrence for event in events)
+            told = await self._store.outbox.told(before.id) if before is not None and before.id is not None else []
         step = advance(before, past, before.key if before is not None else key, events, self._now())
-        told = await self._store.outbox.told(before.id) if before is not None and before.id is not None else []
         notice, choices = self._choices(step, events, told)
         enrichment = Enrichment()
         if step.incident is not None and notice is not None:
@@ -178,7 +181,8 @@ class Pipeline:
             wanted = [choice for choice in choices if choice.target in served]
             return plan(incident, notice, enrichment, wanted, self.settings.external_url)
 
-        incident = await self._store.commit(step, before, stored, planned, self._now())
+        async with self._storing:
+            incident = await self._store.commit(step, before, stored, planned, self._now())
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(
