@@ -59,6 +59,7 @@ class Receiver:
             self._settings(ReceiverConfig()),
             lambda: self.reconciler.watchdog_heard_at,
             self._left_out,
+            spawn,
             metrics,
             now,
             log,

@@ -11,7 +11,7 @@ from receiver.incidents import State
 from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
-REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "shutting_down")
+REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "overloaded", "shutting_down")
 OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow")
 INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)

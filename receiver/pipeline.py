@@ -15,6 +15,7 @@ from receiver.alerts import AlertEvent, Notification, StoredEvent
 from receiver.config import ReceiverConfig, graph
 from receiver.drill import is_drill
 from receiver.incidents import Incident, Step, advance
+from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
@@ -28,6 +29,7 @@ from receiver.stages.storm import Openings
 from receiver.store import Decision, Store
 from toolkit.clock import Now
 from toolkit.logs import Logger
+from toolkit.service import Spawn
 from toolkit.storage import StorageUnavailable
 
 BATCH = 1000
@@ -69,15 +71,19 @@ class Pipeline:
         settings: Settings,
         held: Callable[[], float | None],
         truncated: Callable[[Notification], None],
+        spawn: Spawn,
         metrics: ReceiverMetrics,
         now: Now,
         log: Logger,
     ) -> None:
         self.settings = settings
+        self._intake = Intake(lambda events: store.add_events(events, now()), spawn)
         self._store, self._deliverer = store, deliverer
         self._held, self._truncated = held, truncated
         self._metrics, self._now, self._log = metrics, now, log
         self._awake = asyncio.Event()
+        # incidents wait side by side for their enrichers; at the store they would only hold up the webhooks
+        self._storing = asyncio.Lock()
         self._openings = Openings()
 
     # --- intake
@@ -85,13 +91,13 @@ class Pipeline:
     async def accept(self, body: bytes) -> int:
         """Stores a webhook's alerts; returns how many were new. They are on disk when this returns.
 
-        Raises PayloadError for what is no version-4 body, StorageUnavailable when nothing could be stored.
+        Raises PayloadError for what is no version-4 body, StorageUnavailable or Overloaded when nothing was stored.
         """
         notification = parse(body)
         now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
-        new = await self._store.add_events(others, now)
+        new = await self._intake.add(others)
         for status in {alert.status for alert in watchdogs}:
             await self._store.signs.put(WATCHDOG if status == "firing" else WATCHDOG_ENDED, now)
         self._count(watchdogs, others, new)
@@ -104,7 +110,7 @@ class Pipeline:
 
     async def take(self, events: Sequence[AlertEvent]) -> int:
         """Stores events that no webhook brought; returns how many were new. Raises StorageUnavailable."""
-        new = await self._store.add_events(events, self._now())
+        new = await self._intake.add(events)
         if any(new):
             self._awake.set()
         return sum(new)
@@ -193,13 +199,13 @@ class Pipeline:
         """
         stored = await self._doubted(stored)
         events = [one.event for one in stored]
-        loaded = await self._store.load(incidents)
+        async with self._storing:
+            loaded = await self._store.load(incidents)
+            past = await self._store.past(event.occurrence for event in events)
+            told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
+            drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
-        past = await self._store.past(event.occurrence for event in events)
-        rules = self.settings.rules
-        step = advance(before, past, key, events, self._now(), absorbed, rules.graph)
-        told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
-        drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
+        step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
         hearers = audience(step, events, told, self.settings.config, drill)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
@@ -208,7 +214,8 @@ class Pipeline:
         def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
             return self._plan(replace(step, incident=incident), hearers, enrichment)
 
-        incident = await self._store.commit(step, before, stored, planned, self._now())
+        async with self._storing:
+            incident = await self._store.commit(step, before, stored, planned, self._now())
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(

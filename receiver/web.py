@@ -97,8 +97,8 @@ class Endpoints:
             self._metrics.rejected.labels(error.reason).inc()
             await self._receiver.store.keep_refused(body, error.reason, str(error), self._now())
             return web.Response(status=400, text=f"{error}\n")
-        except StorageUnavailable:
-            self._metrics.rejected.labels("storage").inc()
+        except StorageUnavailable as error:
+            self._metrics.rejected.labels("overloaded" if error.reason == "overloaded" else "storage").inc()
             raise
         return web.json_response({"new": new})
 

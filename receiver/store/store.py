@@ -29,6 +29,9 @@ REFUSED_BYTES = 1024 * 1024
 REFUSED_DETAIL = 500
 """How many refused bodies are kept, and how much of each: enough to see what is wrong, bounded whatever is sent."""
 
+EVENT_KEY = (events.c.fingerprint, events.c.starts_at, events.c.status, events.c.ends_at)
+"""What tells one event from another."""
+
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
 
@@ -69,21 +72,18 @@ class Store:
 
     async def add_events(self, found: Sequence[AlertEvent], now: float) -> list[bool]:
         """Stores what is new and says of each whether it was. On disk when this returns."""
-        if not found:
+        rows = {_key(event): _event_row(event, now) for event in found}
+        if not rows:
             return []
-        statement = self._database.insert(events).on_conflict_do_nothing()
-        new: list[bool] = []
+        statement = self._database.insert(events).on_conflict_do_nothing().returning(*EVENT_KEY)
         async with self._database.write() as connection:
-            for event in found:
-                row = {
-                    "received_at": now,
-                    "fingerprint": event.fingerprint,
-                    "starts_at": event.starts_at,
-                    "status": event.status,
-                    "ends_at": event.ends_at or 0.0,
-                    "event_json": _encode(event).decode(),
-                }
-                new.append((await connection.execute(statement, row)).rowcount == 1)
+            # in one order everywhere: two that store the same alerts must not wait for each other crosswise
+            inserted = await connection.execute(statement, [rows[key] for key in sorted(rows)])
+            fresh = {tuple(row) for row in inserted}
+        new: list[bool] = []
+        for event in found:
+            new.append(_key(event) in fresh)
+            fresh.discard(_key(event))
         return new
 
     async def keep_refused(self, body: bytes, reason: str, detail: str, now: float) -> None:
@@ -421,6 +421,23 @@ def _decision_row(incident: Incident, decision: Decision, now: float) -> dict[st
         "what": decision.what,
         "reason": decision.reason,
         "detail": decision.detail,
+    }
+
+
+def _key(event: AlertEvent) -> tuple[str, float, str, float]:
+    """EVENT_KEY of an event."""
+    return event.fingerprint, event.starts_at, event.status, event.ends_at or 0.0
+
+
+def _event_row(event: AlertEvent, now: float) -> dict[str, Any]:
+    fingerprint, starts_at, status, ends_at = _key(event)
+    return {
+        "received_at": now,
+        "fingerprint": fingerprint,
+        "starts_at": starts_at,
+        "status": status,
+        "ends_at": ends_at,
+        "event_json": _encode(event).decode(),
     }
 
 

@@ -1,6 +1,6 @@
 """Both services built in this process, on a real database, with real HTTP around them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
+from tests.support import postgres as postgresql
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
 from toolkit.service import Background
@@ -40,6 +41,20 @@ StartReceiver = Callable[[str], Awaitable[tuple[Client, receiver_app.Receiver]]]
 def as_the_commands_do() -> None:
     """What `run` sets for the whole process."""
     disable_created_metrics()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of this test worker's own."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: postgresql.Server) -> Iterator[str]:
+    """The URL of a fresh database on PostgreSQL."""
+    with postgres_server.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -362,3 +362,21 @@ async def test_a_runbook_is_a_page_and_html_in_it_is_text(start_receiver: StartR
 async def test_what_is_not_there_is_a_404(start_receiver: StartReceiver, path: str) -> None:
     client, _ = await start_receiver(NO_TARGET)
     assert (await client.get(path, headers=AUTH)).status == 404
+
+
+async def test_two_alertmanagers_that_post_at_once_are_one_truth(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    pair = [[alert(pod=str(number)), alert(pod=str(number + 1))] for number in (0, 1, 0, 1)]
+    new = await asyncio.gather(*(post(client, *alerts) for alerts in [*pair, *(alerts[::-1] for alerts in pair)]))
+    assert sum(new) == 3
+    with sqlite3.connect(folder / "data" / "receiver.db") as database:
+        assert database.execute("select count(*) from events").fetchone() == (3,)
+    await settle(receiver, sink, 1)
+
+
+async def test_an_alert_that_stands_twice_in_one_body_is_new_once(start_receiver: StartReceiver) -> None:
+    client, _ = await start_receiver(NO_TARGET)
+    assert await post(client, alert(), alert(), alert(pod="2")) == 2
+    assert await metric(client, 'tocsin_receiver_alert_events_total{outcome="duplicate",status="firing"} 1.0')
