@@ -9,13 +9,14 @@ import aiohttp
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from receiver import config as configuration
+from receiver.alerts import Notification
 from receiver.config import ReceiverConfig, Target
 from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
-from receiver.pipeline import Pipeline, Settings
+from receiver.pipeline import Pipeline, Settings, is_watchdog
 from receiver.reconciler import Reconciler
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
@@ -50,8 +51,27 @@ class Receiver:
         self._reloading = asyncio.Lock()
         self._options, self._session, self._now, self._log = options, session, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
-        self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), spawn, metrics, now, log)
-        self.reconciler = Reconciler(self._alertmanagers, store.held, self.pipeline.take, metrics, now, log)
+        self.pipeline = Pipeline(
+            store,
+            self._deliverer,
+            self._settings(ReceiverConfig()),
+            lambda: self.reconciler.watchdog_heard_at,
+            self._left_out,
+            spawn,
+            metrics,
+            now,
+            log,
+        )
+        self.reconciler = Reconciler(
+            self._alertmanagers,
+            store.held,
+            self.pipeline.take,
+            lambda labels: is_watchdog(labels, self.pipeline.settings.config),
+            store.leads,
+            metrics,
+            now,
+            log,
+        )
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
     # --- configuration
@@ -89,6 +109,9 @@ class Receiver:
     def _alertmanagers(self) -> list[Alertmanager]:
         configured = self.pipeline.settings.config.alertmanagers
         return [Alertmanager(self._session, one.url, one.bearer_token_file) for one in configured]
+
+    def _left_out(self, notification: Notification) -> None:
+        self.reconciler.truncated(notification)
 
     async def _settle(self, config: ReceiverConfig) -> None:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
@@ -169,6 +192,7 @@ async def _run(options: Options, log: Logger) -> None:
         await receiver.start()
         background.spawn(receiver.pipeline.run(), "pipeline")
         background.spawn(receiver.reconciler.run(), "reconciler")
+        background.spawn(receiver.reconciler.fill(), "fill in")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

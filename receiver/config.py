@@ -7,6 +7,7 @@ import pydantic
 from pydantic import Field
 
 from receiver.notifiers.apprise import url_problem
+from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
@@ -31,6 +32,21 @@ class Correlation(Model):
     """Alerts that agree in these labels are one incident."""
 
     labels: tuple[str, ...] = ("alertname", "provider", "rule", "service", "environment", "instance")
+    window: Duration = Field(default=600.0, ge=0)
+
+
+class Service(Model):
+    """What a service needs, and how much it matters: tier 1 the most."""
+
+    depends_on: tuple[str, ...] = ()
+    tier: int | None = Field(default=None, ge=1, le=4)
+
+
+class Storm(Model):
+    """More new incidents than this in so short a time are put together as one."""
+
+    incidents: int = Field(default=20, ge=1)
+    per: Duration = Field(default=60.0, gt=0)
 
 
 class Target(Model):
@@ -72,6 +88,9 @@ class ReceiverConfig(Model):
     alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
     correlation: Correlation = Correlation()
+    services: dict[str, Service] = {}
+    storm: Storm = Storm()
+    shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -80,6 +99,14 @@ class ReceiverConfig(Model):
 def load(path: Path) -> ReceiverConfig:
     """The configuration at `path`. Raises ConfigError."""
     return configfile.load(path, ReceiverConfig, lint)
+
+
+def graph(config: ReceiverConfig) -> ServiceGraph:
+    """The services as the pure decisions want them."""
+    return ServiceGraph(
+        {name: service.depends_on for name, service in config.services.items()},
+        {name: service.tier for name, service in config.services.items() if service.tier is not None},
+    )
 
 
 def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
@@ -96,6 +123,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         for place, name in enumerate(route.targets):
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    yield from _lint_services(config)
     if config.routes and config.routes[-1].match:
         yield (
             ("routes", len(config.routes) - 1, "match"),
@@ -103,6 +131,16 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for name, service in config.services.items():
+        for place, needed in enumerate(service.depends_on):
+            if needed not in config.services:
+                yield (
+                    ("services", name, "depends_on", place),
+                    f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
+                )
 
 
 def summary(config: ReceiverConfig) -> str:

@@ -7,12 +7,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from receiver.enrichers.absence import Reason
 from receiver.incidents import Reason as Decision
+from receiver.incidents import State
 from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
 REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "overloaded", "shutting_down")
-OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
-INCIDENT_STATES = ("open", "resolved")
+OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow")
+INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")
 RECONCILIATIONS = ("ok", "unreachable")
@@ -61,9 +62,9 @@ class ReceiverMetrics(ServiceMetrics):
             ["enricher", "reason"],
             registry=registry,
         )
-        self.watchdog_last_seen = Gauge(
+        self._watchdog_last_seen = Gauge(
             "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
-            "When the Watchdog alert last arrived; 0 before the first.",
+            "When the Watchdog alert last arrived, here or at another replica; 0 before the first.",
             registry=registry,
         )
         self.reconciliations = Counter(
@@ -107,6 +108,7 @@ class ReceiverMetrics(ServiceMetrics):
 
     def show(self, figures: Figures) -> None:
         """Sets the gauges that are read from the store."""
+        self._watchdog_last_seen.set(figures.watchdog_seen_at)
         for state in INCIDENT_STATES:
             self._incidents.labels(state).set(figures.incidents.get(state, 0))
         for state in OUTBOX_STATES:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -99,8 +100,24 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
     return start
 
 
+@dataclass
+class Clock:
+    """What a receiver under test takes for the time, in seconds since the epoch."""
+
+    at: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
 @pytest.fixture
-def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
+def clock() -> Clock:
+    """Stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock) -> StartReceiver:
     """Starts a receiver with the given receiver.yml; its pipeline is driven by the test (`pipeline.process`)."""
     install_recorder()
 
@@ -117,12 +134,12 @@ def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
         metrics = ReceiverMetrics(CollectorRegistry())
         options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://receiver", False, url, "info", "logfmt")
         receiver = receiver_app.Receiver(
-            options, Store(database), session, background.spawn, metrics, lambda: 1000.0, structlog.get_logger()
+            options, Store(database), session, background.spawn, metrics, clock, structlog.get_logger()
         )
         exits.push_async_callback(receiver.stop)
         await receiver.start()
         app = application(receiver.probes, metrics)
-        app.add_routes(Endpoints(receiver, metrics, lambda: 1000.0).routes())
+        app.add_routes(Endpoints(receiver, metrics, clock).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start
