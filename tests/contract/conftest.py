@@ -27,7 +27,7 @@ from tests.support import postgres as postgresql
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
 from toolkit.service import Background
-from toolkit.storage import Database, migrate, sqlite_url
+from toolkit.storage import Database, migrate, storage_url
 
 TOKEN = "a-token-for-tests"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -56,6 +56,15 @@ def postgres(postgres_server: postgresql.Server) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'x.db'}"
+    url: str = request.getfixturevalue("postgres")
+    return url
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A configuration folder with a token in it."""
@@ -77,7 +86,7 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
     async def start(config: str) -> tuple[Client, exporter_app.Exporter]:
         file = folder / "exporter.yml"
         file.write_text(config)
-        url = sqlite_url(None, folder / "data", "exporter.db")
+        url = storage_url(None, folder / "data", "exporter.db")
         migrate(url, LEDGER)
         database = Database(url)
         exits.push_async_callback(database.close)
@@ -124,7 +133,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock) -> StartRe
     async def start(config: str) -> tuple[Client, receiver_app.Receiver]:
         file = folder / "receiver.yml"
         file.write_text(config)
-        url = sqlite_url(None, folder / "data", "receiver.db")
+        url = storage_url(None, folder / "data", "receiver.db")
         migrate(url, STORE)
         database = Database(url)
         exits.push_async_callback(database.close)
