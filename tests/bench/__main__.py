@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, latency, probing, receiving, scrape, verdicts, year
+from tests.bench import alerta, latency, probing, receiving, scrape, storm, verdicts, year
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -24,6 +24,7 @@ BENCHES: tuple[Bench, ...] = (
     latency.FLIPPED,
     receiving.BENCH,
     alerta.BENCH,
+    storm.BENCH,
 )
 
 

@@ -1,7 +1,7 @@
 """How many one-alert webhooks are acknowledged in a second, against Alerta, by turns in the same run.
 
-Alerta is PyPI's `alerta-server` under gunicorn with two workers, on a real PostgreSQL with fsync on; both take the same
-Alertmanager bodies, each a group of its own, and neither asks who posts. Alerta answers when it has worked on the alert,
+Alerta is PyPI's `alerta-server` under gunicorn with two workers. Both keep their alerts on the same real PostgreSQL,
+fsync on, each in a database of its own; both take the same Alertmanager bodies, each a group of its own, and neither asks who posts. Alerta answers when it has worked on the alert,
 we when it is stored: so ours is also told with the incidents that were made of it.
 """
 
@@ -78,8 +78,13 @@ async def run(_: Path) -> Sequence[Figure]:
     """Rounds by turns, with few and with many connections."""
     try:
         programs = await asyncio.to_thread(install)
-        with postgres.running() as server, server.database() as database, tempfile.TemporaryDirectory() as folder:
-            async with alerta(programs, Path(folder), database) as theirs, receiver(Path(folder)) as ours:
+        with (
+            postgres.running() as server,
+            tempfile.TemporaryDirectory() as folder,
+            server.database() as one,
+            server.database() as other,
+        ):
+            async with alerta(programs, Path(folder), one) as theirs, receiver(Path(folder), storage=other) as ours:
                 return [await _compared(theirs, ours, number, at_once) for number, at_once in enumerate(CONNECTIONS)]
     except Missing as error:
         return [Figure("acknowledged alerts", None, "Alerta", str(error))]
@@ -92,7 +97,7 @@ async def _compared(theirs: Served, ours: Served, number: int, at_once: int) -> 
     worked = statistics.median(one.worked / one.theirs for one in rounds)
     text = (
         f"{_median(one.ours for one in rounds)}/s, Alerta {_median(one.theirs for one in rounds)}/s; incidents made of "
-        f"them {_median(one.worked for one in rounds)}/s ({worked:.1f} times); bar {BAR:g}; ours on SQLite"
+        f"them {_median(one.worked for one in rounds)}/s ({worked:.1f} times); bar {BAR:g}"
     )
     return Figure(f"acknowledged alerts, {at_once} connections", ratio, "Alerta", text, ratio < BAR)
 

@@ -29,8 +29,15 @@ class Served:
 
     def rss(self) -> int:
         """The memory it holds, in bytes."""
+        return self._memory("VmRSS")
+
+    def peak(self) -> int:
+        """The most memory it ever held, in bytes."""
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        found = re.search(rf"{name}:\s+(\d+) kB", status)
         assert found is not None, status
         return int(found[1]) * 1024
 

@@ -25,7 +25,7 @@ from receiver.store import MIGRATIONS, OutboxStore
 from receiver.store.tables import decisions, deliveries, incidents, outbox
 from receiver.turn import PACE_SECONDS
 from toolkit.service import Background
-from toolkit.storage import Database, migrate, sqlite_url
+from toolkit.storage import Database, migrate, storage_url
 
 NOW = 1_000_000.0
 SENT, AGAIN = Next("sent", None), Next("failed", NOW + 2)
@@ -89,7 +89,7 @@ class Box:
 
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    url = sqlite_url(None, tmp_path, "receiver.db")
+    url = storage_url(None, tmp_path, "receiver.db")
     migrate(url, MIGRATIONS)
     database = Database(url)
     yield Box(database)

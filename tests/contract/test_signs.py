@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from receiver.store import MIGRATIONS, Sign, SignStore
-from toolkit.storage import Database, migrate, sqlite_url
+from toolkit.storage import Database, migrate, storage_url
 
 
 @pytest.fixture
 async def signs(tmp_path: Path) -> AsyncIterator[SignStore]:
-    url = sqlite_url(None, tmp_path, "receiver.db")
+    url = storage_url(None, tmp_path, "receiver.db")
     migrate(url, MIGRATIONS)
     database = Database(url)
     yield SignStore(database)
