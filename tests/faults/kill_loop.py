@@ -31,6 +31,8 @@ SINK_SECONDS = (0.03, 0.08)
 UNREADY_SHARE = 0.125
 """How many kills don't wait for the receiver to be ready: a start can be cut off as well."""
 SETTLE_SECONDS = 180.0
+LONGEST = 4.0
+"""How many times the planned seconds a run may take before it stops waiting for its alerts to be heard of."""
 UNREADY_SECONDS = 1.0
 LOOK_SECONDS = 0.02
 
@@ -120,13 +122,18 @@ class Run:
         self._began = time.monotonic()
 
     @property
+    def _passed(self) -> float:
+        """How much of the planned time has passed; more than 1 once it is over."""
+        return (time.monotonic() - self._began) / self._plan.seconds
+
+    @property
     def _progress(self) -> float:
-        passed = (time.monotonic() - self._began) / self._plan.seconds
-        return min(passed, len(self._kills) / self._plan.kills)
+        return min(self._passed, len(self._kills) / self._plan.kills)
 
     @property
     def _over(self) -> bool:
-        return self._progress >= 1 and self._story.over
+        # what no receiver has heard of by then is lost, and the verdict says so
+        return self._progress >= 1 and (self._story.over or self._passed > LONGEST)
 
     async def outcome(self) -> Outcome:
         """Runs it and judges it."""

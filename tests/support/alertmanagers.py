@@ -36,6 +36,15 @@ class Alert:
         }
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """As one of its members sees it. `settled`: it tells, from now on; `members`: how many, itself among them."""
+
+    settled: bool
+    own_name: str
+    members: int
+
+
 class Alertmanager:
     """One process. `peers` are the ports of a cluster's gossip, its own first; none: it stands alone."""
 
@@ -70,11 +79,11 @@ class Alertmanager:
         async with self._session.post(f"{self.process.url}/api/v2/alerts", json=items) as answer:
             assert answer.status == 200, await answer.text()
 
-    async def peers(self) -> int:
-        """How many Alertmanagers it knows, itself among them, once its cluster has settled; 0 before."""
+    async def cluster(self) -> Cluster:
+        """What it knows of its cluster."""
         async with self._session.get(f"{self.process.url}/api/v2/status") as answer:
             cluster = (await answer.json())["cluster"]
-        return len(cluster.get("peers", ())) if cluster["status"] == "ready" else 0
+        return Cluster(cluster["status"] == "ready", cluster["name"], len(cluster["peers"]))
 
 
 def configuration(webhook: str) -> dict[str, Any]:
