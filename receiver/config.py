@@ -72,6 +72,27 @@ class Target(Model):
         return self.url_file
 
 
+class Heartbeat(Model):
+    """A service outside that hears of us at each interval, and raises the alarm when it does not."""
+
+    url: HttpUrl | None = None
+    url_file: Secret | None = None
+    interval: Duration = Field(default=60.0, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _one_url(self) -> "Heartbeat":
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("needs either url or url_file")
+        return self
+
+    def read_url(self) -> str:
+        """Its address. Raises SecretUnreadable."""
+        if self.url is not None:
+            return self.url
+        assert self.url_file is not None  # noqa: S101 - _one_url has seen to it
+        return self.url_file.read()
+
+
 class Route(Model):
     """Which targets are told of incidents whose labels have these values; `{}` matches every incident."""
 
@@ -92,6 +113,7 @@ class ReceiverConfig(Model):
     storm: Storm = Storm()
     shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
+    heartbeat: Heartbeat | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
 
@@ -124,6 +146,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
+    if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
+        yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
         yield (
             ("routes", len(config.routes) - 1, "match"),

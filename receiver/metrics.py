@@ -1,11 +1,13 @@
 """The receiver's self-metrics, all present at zero from the start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from receiver.audit import FINDINGS, Finding
 from receiver.enrichers.absence import Reason
+from receiver.heartbeat import Silence
 from receiver.incidents import Reason as Decision
 from receiver.incidents import State
 from receiver.store.store import Figures
@@ -17,6 +19,7 @@ INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")
 RECONCILIATIONS = ("ok", "unreachable")
+HEARTBEATS = ("sent", "failed", *get_args(Silence))
 RESULTS = ("sent", "failed", "unknown", "dead")
 
 
@@ -78,6 +81,18 @@ class ReceiverMetrics(ServiceMetrics):
             "When the drill under way began; 0 when there is none.",
             registry=registry,
         )
+        self.heartbeats = Counter(
+            "tocsin_receiver_heartbeats_total",
+            "Heartbeats to the service outside: sent, failed, or why none was.",
+            ["result"],
+            registry=registry,
+        )
+        self._audit = Gauge(
+            "tocsin_receiver_audit_findings",
+            "What stands still that should move, by what it is; 0 is well.",
+            ["finding"],
+            registry=registry,
+        )
         self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
         self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
         self._oldest = Gauge(
@@ -100,6 +115,9 @@ class ReceiverMetrics(ServiceMetrics):
             self.decisions.labels(reason)
         for result in RECONCILIATIONS:
             self.reconciliations.labels(result)
+        for result in HEARTBEATS:
+            self.heartbeats.labels(result)
+        self.audited({})
         for enricher in ENRICHERS:
             for reason in get_args(Reason):
                 self.enrichment_failures.labels(enricher, reason)
@@ -110,6 +128,11 @@ class ReceiverMetrics(ServiceMetrics):
             for result in RESULTS:
                 self.deliveries.labels(name, result)
             self.delivery_seconds.labels(name)
+
+    def audited(self, found: Mapping[Finding, int]) -> None:
+        """Shows what the audit found, by finding."""
+        for finding in FINDINGS:
+            self._audit.labels(finding).set(found.get(finding, 0))
 
     def show(self, figures: Figures) -> None:
         """Sets the gauges that are read from the store."""

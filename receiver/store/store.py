@@ -14,6 +14,7 @@ from receiver.incidents import STORM_KEY, Incident, Step
 from receiver.outbox import Planned
 from receiver.reconcile import Held
 from receiver.stages.correlate import Known, Neighbour, Rules, key_of
+from receiver.store.audit import AuditStore
 from receiver.store.drills import DrillStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
@@ -58,6 +59,7 @@ class Store:
         self.signs = SignStore(database)
         self.explained = ExplainStore(database)
         self.drills = DrillStore(database, self.signs)
+        self.audit = AuditStore(database)
 
     @property
     def shared(self) -> bool:
