@@ -88,8 +88,8 @@ class Box:
 
 
 @pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    url = storage_url(None, tmp_path, "receiver.db")
+async def box(any_database: str) -> AsyncIterator[Box]:
+    url = storage_url(any_database, Path(), "")
     migrate(url, MIGRATIONS)
     database = Database(url)
     yield Box(database)

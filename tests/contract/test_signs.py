@@ -10,8 +10,8 @@ from toolkit.storage import Database, migrate, storage_url
 
 
 @pytest.fixture
-async def signs(tmp_path: Path) -> AsyncIterator[SignStore]:
-    url = storage_url(None, tmp_path, "receiver.db")
+async def signs(any_database: str) -> AsyncIterator[SignStore]:
+    url = storage_url(any_database, Path(), "")
     migrate(url, MIGRATIONS)
     database = Database(url)
     yield SignStore(database)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 from sqlalchemy import URL, Table, event
@@ -64,6 +64,8 @@ _REASONS: Mapping[str, Reason] = {
 
 class Postgres:
     """One PostgreSQL database, which other processes use too."""
+
+    shared: ClassVar[bool] = True
 
     def __init__(self, url: URL) -> None:
         self._dsn = url.render_as_string(hide_password=False)
