@@ -30,6 +30,7 @@ CONNECTIONS = 10
 Settings = Mapping[str, str]
 _ALIVE: Settings = {
     "application_name": "tocsin",
+    "synchronous_commit": "on",  # whatever the server's default: what was answered with 200 is on disk
     # a machine that vanished gives back its locks within half a minute
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",
