@@ -104,3 +104,17 @@ async def test_a_store_that_cannot_be_read_is_a_finding_at_once(
     await auditor.look()
     assert auditor.findings == {"store_unreadable": 1}
     assert await metric(client, 'tocsin_receiver_audit_findings{finding="store_unreadable"} 1.0')
+
+
+async def test_a_moment_without_the_store_forgets_nothing(
+    told: tuple[Client, Looking], folder: Path, exits: AsyncExitStack
+) -> None:
+    _, looking = told
+    looking.change("update events set processed_at = null")
+    assert await looking.for_minutes(0) == {}
+    nowhere = Database(URL.create("sqlite", database=str(folder / "gone" / "receiver.db")))
+    exits.push_async_callback(nowhere.close)
+    readable, looking.auditor._store = looking.auditor._store, AuditStore(nowhere)
+    assert await looking.for_minutes(0) == {"store_unreadable": 1}
+    looking.auditor._store = readable
+    assert await looking.for_minutes(0) == {"events_unprocessed": 1}
