@@ -35,6 +35,7 @@ from receiver.__main__ import COMMAND as RECEIVER
 from receiver.config import ReceiverConfig
 from receiver.enrichers.absence import Reason
 from receiver.metrics import DECISIONS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.pace import parse_rate
 from tests.conftest import ROOT
 from toolkit.cli import Command
 from toolkit.clock import parse_duration
@@ -133,7 +134,7 @@ def same(cell: str, default: Any) -> bool:
         return cell == ("required" if default is ... else "none")
     told = yaml.safe_load(cell)
     if isinstance(default, float) and isinstance(told, str):
-        told = parse_duration(told)
+        told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
 
 
