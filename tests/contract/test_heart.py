@@ -1,5 +1,6 @@
 """Heartbeats over real HTTP."""
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
