@@ -81,6 +81,10 @@ def _series(year: Year, known: Mapping[str, Sequence[Run]], ticks: Sequence[floa
     pairs = [[(provider(name), states[at]) for name, states in seen.items()] for at in range(len(ticks))]
     told = [float(suspected([(one, state) for one, state in pair if state is not None])) for pair in pairs]
     yield "thirdparty_egress_suspected", _notation(told, away)
+    yield (
+        _labelled("up", {"job": "tocsin-exporter"}),
+        _notation([float(not gone) for gone in away], [False] * len(away)),
+    )
 
 
 def _state(runs: Sequence[Run], year: Year, tick: float) -> State | None:
