@@ -9,6 +9,7 @@ from exporter import classify, config
 from exporter.app import run
 from exporter.providers import catalogue
 from toolkit.cli import Command, Extra
+from toolkit.redaction import masked
 
 
 def _add_classify(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +26,37 @@ def _add_classify(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--status", type=int, metavar="CODE", help="the HTTP status")
     parser.add_argument(
-        "--header", action="append", default=[], metavar="NAME:VALUE", help="a header, as often as needed"
+        "--header",
+        type=_header,
+        action="append",
+        default=[],
+        metavar="NAME:VALUE",
+        help="a header, as often as needed",
     )
     parser.add_argument("--body", default="", metavar="TEXT", help="the body")
 
 
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (name.strip() and colon):
+        raise argparse.ArgumentTypeError(f"{masked(text)!r} is not NAME:VALUE")
+    return name.strip(), value.strip()
+
+
+def _note_unknown(vendor: str) -> None:
+    try:
+        catalogue.load(vendor)
+    except KeyError as error:
+        print(f"tocsin-exporter: judged by the general rules alone: {error.args[0]}", file=sys.stderr)
+
+
 def _classify(arguments: argparse.Namespace) -> int:
+    if arguments.provider:
+        _note_unknown(arguments.provider)
     if arguments.status is None:
         verdicts = classify.answers(sys.stdin.buffer)
     else:
-        headers = {name.strip(): value.strip() for name, _, value in (one.partition(":") for one in arguments.header)}
-        response = classify.Response(arguments.status, headers, arguments.body)
+        response = classify.Response(arguments.status, dict(arguments.header), arguments.body)
         verdicts = iter([classify.answer(classify.Question(response, arguments.provider))])
     for verdict in verdicts:
         print(json.dumps(classify.shown(verdict), ensure_ascii=False), flush=True)

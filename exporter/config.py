@@ -155,9 +155,19 @@ def _expanded(data: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("give either secret_file or auth, which holds one itself")
     if "secret_file" in given:
         auth = vendor.probe.auth if vendor and vendor.probe else None
+        _refuse_what_a_header_cannot_say(vendor, given)
         known = auth.model_dump(exclude={"holds"}) if auth else {}
         given["auth"] = {**known, "secret_file": given.pop("secret_file")}
     return given if vendor is None else _with_what_is_known(given, vendor)
+
+
+def _refuse_what_a_header_cannot_say(vendor: catalogue.Vendor | None, given: Mapping[str, Any]) -> None:
+    probe = vendor.probe if vendor else None
+    if vendor and probe and probe.auth is None and probe.auth_note and "url" not in given:
+        raise ValueError(
+            f"{vendor.vendor} takes its secret as '{probe.auth_note}', which secret_file can't give: "
+            "write url, headers and auth yourself"
+        )
 
 
 def _vendor(name: str) -> catalogue.Vendor | None:
@@ -170,7 +180,9 @@ def _vendor(name: str) -> catalogue.Vendor | None:
 def _with_what_is_known(given: dict[str, Any], vendor: catalogue.Vendor) -> dict[str, Any]:
     values = given["values"] if isinstance(given.get("values"), dict) else {}
     _refuse_strange(values, vendor)
-    given["signatures"] = [*given.get("signatures", ()), *vendor.signatures]
+    own = given.get("signatures", [])
+    if isinstance(own, list):  # what is none is refused in its place
+        given["signatures"] = [*own, *vendor.signatures]
     given.setdefault("status_page", vendor.status_page or None)
     if vendor.probe is not None:
         if isinstance(given.get("headers", {}), dict):

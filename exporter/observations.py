@@ -7,7 +7,7 @@ api.mailgun.net", "seconds": 0.3}`, or `error` where none came (`timeout`, `dns`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -30,11 +30,11 @@ class TooMany(Exception):
 class _Item(msgspec.Struct):
     provider: str = ""
     vendor: str = ""
-    status: int | None = None
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
     headers: dict[str, str] = {}
     body: str = ""
     operation: str = ""
-    seconds: float = 0.0
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 0.0
     error: Literal["", "timeout", "dns", "connect", "tls", "protocol"] = ""
 
 

@@ -17,8 +17,10 @@ from exporter.metrics import ExporterMetrics
 from exporter.observations import Observed, TooMany
 from exporter.providers import report
 from exporter.providers.history import State
+from exporter.providers.kinds import Kind
 from exporter.providers.monitor import Monitor
 from exporter.usage.engine import Counted
+from toolkit.clock import format_duration
 from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
 from toolkit.redaction import printable
@@ -29,13 +31,21 @@ NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "applica
 GZIP_LEVEL = 1
 """Level 1 takes a twentieth of the time of level 9, for some tenths more bytes."""
 _END = b"# EOF\n"
-_LANDING = """<!doctype html><title>Tocsin exporter</title><h1>Tocsin exporter</h1>
-<p><a href="{base}/metrics">Metrics</a> · <a href="{base}/-/ready">Ready</a> ·
-<a href="{base}/-/healthy">Healthy</a></p>
-<p>POST /v1/events takes product events, POST /v1/observations what your own calls got from vendors;
-POST /-/reload reads the configuration again. /probe?provider=NAME looks at once, with &amp;debug=true it shows
-every step.</p>
-<table><tr><th>Provider<th>Verdict<th>Why</tr>{rows}</table>
+_LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Tocsin exporter</title>
+<meta name="viewport" content="width=device-width"><style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ border-bottom: 1px solid #8884; padding: .4rem 1rem .4rem 0; text-align: left; vertical-align: top }}
+td:nth-child(-n+3) {{ white-space: nowrap }} .bad {{ color: #c00; font-weight: 600 }}
+@media (prefers-color-scheme: dark) {{
+body {{ background: #111; color: #ddd }} a {{ color: #8cf }} .bad {{ color: #f77 }} }}
+</style><h1>Tocsin exporter</h1>
+<p><a href="{base}/metrics">Metrics</a> · <a href="{base}/sd">Targets for http_sd</a> ·
+<a href="{base}/-/ready">Ready</a> · <a href="{base}/-/healthy">Healthy</a></p>
+<table><tr><th>Provider<th>Verdict<th>For<th>Why</tr>{rows}</table>
+<p>A provider's name looks at it now and shows every step. Services post product events to <code>/v1/events</code> and
+what their own calls got from vendors to <code>/v1/observations</code>; <code>POST /-/reload</code> reads the
+configuration again.</p>
 """
 
 
@@ -76,8 +86,9 @@ class Endpoints:
     async def landing(self, _: web.Request) -> web.Response:
         """Every provider with its verdict, for people."""
         monitor = self._exporter.monitor
-        rows = "".join(map(_row, monitor.providers.values(), monitor.latest()))
-        page = _LANDING.format(base=html.escape(self._external_url), rows=rows)
+        base = html.escape(self._external_url)
+        rows = "".join(_row(provider, state, base, now) for provider, state, now in monitor.latest())
+        page = _LANDING.format(base=base, rows=rows or "<tr><td colspan=4>None is configured.</tr>")
         return web.Response(text=page, content_type="text/html")
 
     async def scrape(self, request: web.Request) -> web.Response:
@@ -103,7 +114,7 @@ class Endpoints:
             limit = report.time_limit(provider, request.headers.get(SCRAPE_TIMEOUT))
         except ValueError as error:
             return web.Response(status=400, text=f"{error}\n")
-        found, state = await monitor.probe_for_prometheus(provider, limit)
+        found, state = await monitor.probe(provider, limit)
         text = render(chain(report.families(found, state), monitor.families_of(provider)), openmetrics=False)
         if request.query.get("debug") == "true":
             return web.Response(text=report.explained(provider, found, state, limit, text.decode()))
@@ -144,11 +155,15 @@ def _target(provider: Provider, address: str) -> dict[str, object]:
     return {"targets": [address], "labels": labels}
 
 
-def _row(provider: Provider, state: State | None) -> str:
-    verdict, reason = (state.kind, printable(state.reason)) if state else ("not looked at yet", "")
-    link = f"probe?{urlencode({'provider': provider.name, 'debug': 'true'})}"
-    cells = f'<a href="{html.escape(link)}">{html.escape(provider.name)}</a>', html.escape(verdict), html.escape(reason)
-    return "<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
+def _row(provider: Provider, state: State | None, base: str, now: float) -> str:
+    query = urlencode({"provider": provider.name, "debug": "true"})
+    name = f'<a href="{base}/probe?{html.escape(query)}">{html.escape(provider.name)}</a>'
+    if state is None:
+        return f"<tr><td>{name}<td>not looked at yet<td><td></tr>"
+    kind = html.escape(state.kind.replace("_", " "))
+    verdict = kind if state.kind is Kind.OK else f'<span class="bad">{kind}</span>'
+    lasted = format_duration(max(now - state.since, 0.0))
+    return f"<tr><td>{name}<td>{verdict}<td>{lasted}<td>{html.escape(printable(state.reason))}</tr>"
 
 
 def _named(rejects: Iterable[Reject]) -> list[dict[str, object]]:

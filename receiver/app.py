@@ -49,7 +49,7 @@ class Receiver:
         self.store, self.metrics, self.ready = store, metrics, False
         self._reloading = asyncio.Lock()
         self._options, self._session, self._now, self._log = options, session, now, log
-        self._deliverer = Deliverer(store, open_sink, render, spawn, metrics, now, log)
+        self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
         self.reconciler = Reconciler(self._alertmanagers, store.held, self.pipeline.take, metrics, now, log)
         self._authenticator = Authenticator(options.web.basic_auth_users)
@@ -94,7 +94,9 @@ class Receiver:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
         if not config.targets:
             self._log.warning("there is no target: incidents are recorded, and nobody is told")
-        for name, rows in (await self.store.abandon([target.name for target in config.targets], self._now())).items():
+        for name, rows in (
+            await self.store.outbox.abandon([target.name for target in config.targets], self._now())
+        ).items():
             self.metrics.targets([name])
             self.metrics.deliveries.labels(name, "dead").inc(rows)
             self._log.error("messages given up, their target left the configuration", target=name, rows=rows)
@@ -103,7 +105,7 @@ class Receiver:
 
     async def start(self) -> None:
         """Takes up what a former process left, loads the configuration, begins to deliver."""
-        lost = await self.store.recover(self._now())
+        lost = await self.store.outbox.recover(self._now())
         if lost:
             self._log.warning("sends were cut off; they are tried again and marked as possible repeats", rows=lost)
         await self.reload()

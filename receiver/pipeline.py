@@ -154,7 +154,7 @@ class Pipeline:
         before = await self._store.open_incident(key, (event.fingerprint for event in events))
         past = await self._store.past(event.occurrence for event in events)
         step = advance(before, past, before.key if before is not None else key, events, self._now())
-        told = await self._store.told(before.id) if before is not None and before.id is not None else []
+        told = await self._store.outbox.told(before.id) if before is not None and before.id is not None else []
         notice, choices = self._choices(step, events, told)
         enrichment = Enrichment()
         if step.incident is not None and notice is not None:

@@ -1,6 +1,7 @@
 """Reads a YAML file into a frozen pydantic model, or tells every problem with file, line, column and nearest name."""
 
 import difflib
+import ipaddress
 import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from toolkit.secretfile import SecretFile, SecretUnreadable
 MAX_BYTES = 4 * 1024 * 1024
 MAX_NODES = 200_000
 """An alias is expanded where it is used, so 289 bytes can mean millions of values; past this many we refuse."""
+MOST_NAMED = 12
+"""Of more known names than this the rest is counted: a wall of names hides the mistake."""
 
 Location = tuple[int | str, ...]
 """The way to a value: `("providers", 2, "interval")`."""
@@ -72,13 +75,19 @@ def load(path: Path, model: type[M], lint: Lint[M] = lambda _: ()) -> M:
     return config
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the known name closest to `name`, else the known names, else nothing."""
+def nearest(name: str, known: Iterable[str], listed_by: str = "") -> str:
+    """`"; did you mean 'x'?"` for the known name closest to `name`, else the known names, else nothing.
+
+    `listed_by` is the command that lists all of them, named where they are too many to be shown.
+    """
     choices = sorted(known)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(choices)}" if choices else ""
+    rest = len(choices) - MOST_NAMED
+    more = f" and {rest} more" if rest > 0 else ""
+    hint = f" ({listed_by} lists them)" if listed_by and more else ""
+    return f"; known: {', '.join(choices[:MOST_NAMED])}{more}{hint}" if choices else ""
 
 
 # --- YAML with positions -----------------------------------------------------------------------------------------
@@ -132,13 +141,20 @@ class _Walk:
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
             return [self._convert(child, (*location, index)) for index, child in enumerate(node.value)]
-        return self._loader.construct_object(node)
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self._loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError):
+            # 2026-13-01 has the looks of a date and is none: as text it is refused at its place, beside other mistakes
+            return node.value
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[str, Any]:
         self._loader.flatten_mapping(node)
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key: Hashable = self._loader.construct_object(key_node)
+            key: Hashable = self._scalar(key_node)
             if not isinstance(key, str):
                 raise self._error(key_node, f"the key {key!r} is no text; put it in quotes")
             if key in result:
@@ -160,22 +176,48 @@ def _mark(node: yaml.Node) -> tuple[int, int]:
 
 
 def _problem(path: Path, model: type[Model], positions: Positions, detail: ErrorDetails) -> Problem:
-    location = _in_file(tuple(detail["loc"]), positions)
+    location = _in_file(tuple(detail["loc"]), positions, model)
     where = _dotted(location) or "the file"
     if detail["type"] == "extra_forbidden":
         hint = nearest(str(location[-1]), _fields(model, location[:-1]))
         return _at(path, positions, location, f"{where}: unknown key{hint}")
     if detail["type"] == "missing":
         return _at(path, positions, location, f"{where}: required, but missing")
+    return _at(path, positions, location, f"{where}: {_words(detail)}")
+
+
+_PLAIN = {
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "dict_type": "should be a mapping, with a key and a value on each line",
+    "model_type": "should be a mapping, with a key and a value on each line",
+    "string_type": "should be text (in quotes)",
+}
+"""The kinds of value in YAML's words; pydantic has Python's."""
+
+
+def _words(detail: ErrorDetails) -> str:
+    if detail["type"] in _PLAIN:
+        return _PLAIN[detail["type"]]
     message = detail["msg"].removeprefix("Value error, ")
-    return _at(path, positions, location, f"{where}: {message[:1].lower()}{message[1:]}")
+    hint = _network(str(detail["input"])) if detail["type"] == "ip_any_network" else ""
+    return f"{message[:1].lower()}{message[1:]}{hint}"
 
 
-def _in_file(location: Location, positions: Positions) -> Location:
+def _network(address: str) -> str:
+    """A hint at the network that `10.0.0.1/8` is an address of; nothing for what is no address at all."""
+    try:
+        return f"; did you mean '{ipaddress.ip_network(address, strict=False)}'?"
+    except ValueError:
+        return ""
+
+
+def _in_file(location: Location, positions: Positions, model: type[Model]) -> Location:
     """`location` without the parts that pydantic adds for the members of a union: they stand in no file."""
     found: Location = ()
     for place, part in enumerate(location):
-        if (*found, part) in positions or place == len(location) - 1:
+        is_last = place == len(location) - 1
+        if (*found, part) in positions or (is_last and part in _fields(model, found)):
             found = (*found, part)
     return found
 

@@ -17,6 +17,7 @@ _PATTERNS = (
         rf"\1\2{MASK}",
     ),
     (re.compile(r"://[^/\s@]+@"), f"://{MASK}@"),
+    (re.compile(r"(?i)(\"[\w-]*(?:token|secret|password|api_?key)\"\s*:\s*\")[^\"]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature))=)[^&\s\"']+"), rf"\1{MASK}"),
 )
 _SHAPES = (

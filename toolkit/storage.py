@@ -10,7 +10,8 @@ from typing import IO, Any
 import alembic.command
 import alembic.config
 from alembic.util import CommandError
-from sqlalchemy import URL, create_engine, event
+from sqlalchemy import URL, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -92,6 +93,10 @@ class Database:
         self._engine = create_async_engine(url.set(drivername="sqlite+aiosqlite"), pool_size=4)
         self._writing = asyncio.Lock()
         _prepare(self._engine.sync_engine)
+
+    def insert(self, table: Table) -> Insert:
+        """An INSERT that can say `on_conflict_do_nothing` and `on_conflict_do_update`."""
+        return Insert(table)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:

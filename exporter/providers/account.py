@@ -5,6 +5,7 @@ Where it stands is named by a place: a path of the JSON answer (`data.balance`, 
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,12 @@ from toolkit.configfile import Duration, HttpUrl, Model
 
 Place = Annotated[str, Field(min_length=1, max_length=200)]
 _HEADER = "header:"
+_AMOUNT = re.compile(
+    r"(?:[A-Z]{3}|[$€£¥])? ?"
+    r"([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\.\d+)"
+    r" ?(?:[A-Z]{3}|[$€£¥%])?"
+)
+"""A number as vendors write amounts: a sign of currency or its code beside it, commas between thousands."""
 _MILLISECONDS_FROM = 1e11
 """A larger number is milliseconds since the epoch, as 1e11 s is the year 5138."""
 _SECONDS_FROM = 1e9
@@ -85,29 +92,36 @@ class Account:
 
 def read(reading: AccountReading, answer: Exchange, before: Account | None, now: float) -> Account | None:
     """The account after one more answer; None when it tells nothing of it: what was known then stays known."""
-    if not 200 <= answer.status < 300:
-        return None
     body = Reading(answer)
+    if not 200 <= answer.status < 300 or body.envelope:
+        return None
     credit = _number(body, reading.credit.remaining) if reading.credit else None
     ratio = _used_ratio(body, reading.quota) if reading.quota else None
     renews = _time(body, reading.renews, now)
     if credit is None and ratio is None and renews is None:
         return None
     known = before or Account(now)
+    resets = _time(body, reading.quota.resets, now) if reading.quota else None
     spent = max(known.credit - credit, 0.0) if known.credit is not None and credit is not None else 0.0
     return Account(
         read_at=now,
         credit=known.credit if credit is None else credit,
         spent=known.spent + spent,
         quota_used_ratio=known.quota_used_ratio if ratio is None else ratio,
-        quota_resets_at=_time(body, reading.quota.resets, now) if reading.quota else None,
-        renews_at=renews,
+        quota_resets_at=_still(resets, known.quota_resets_at, now),
+        renews_at=_still(renews, known.renews_at, now),
     )
+
+
+def _still(told: float | None, known: float | None, now: float) -> float | None:
+    """What an answer tells; else what was known, as long as it lies ahead."""
+    return known if told is None and known is not None and known > now else told
 
 
 def _used_ratio(body: Reading, quota: Quota) -> float | None:
     """The share that is used: 0 for none, 1 for all of it, more where a vendor lets one overdraw."""
     used, left = _number(body, quota.used), _number(body, quota.remaining)
+    left = None if left is not None and left < 0 else left  # -1 is how some say "without limit"
     limit = quota.limit if isinstance(quota.limit, float) else _number(body, quota.limit)
     if limit is None and used is not None and left is not None:
         limit = used + left
@@ -128,10 +142,18 @@ def _as_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        number = float(value.replace(",", "") if isinstance(value, str) else value)
+        number = float(_plain(value) if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
     return number if abs(number) <= _MOST else None
+
+
+def _plain(text: str) -> str:
+    """`"$1,012.50"` and `"1012.50 USD"` -> `"1012.50"`. Raises ValueError for anything else, such as `1.012,50`."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(text)
+    return found[1].replace(",", "")
 
 
 def _time(body: Reading, place: Place | None, now: float) -> float | None:

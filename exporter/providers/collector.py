@@ -8,7 +8,6 @@ from exporter.exposition import Families, Family, line, series
 from exporter.providers.egress import suspected
 from exporter.providers.history import State
 from exporter.providers.kinds import Certainty, Kind
-from exporter.providers.statuspage import Page
 
 Labels = Sequence[Mapping[str, str]]
 Values = Sequence[float]
@@ -59,8 +58,8 @@ CONFIGURED: tuple[tuple[Family, Callable[[Provider], Labels], Callable[[Provider
         lambda _: 1,
     ),
     (
-        _gauge("thirdparty_probe_interval_seconds", "How often the provider is probed; absent if not by ourselves."),
-        lambda provider: ({},) if provider.scheduled else (),
+        _gauge("thirdparty_probe_interval_seconds", "How often the provider is probed."),
+        lambda _: ({},),
         lambda provider: provider.interval,
     ),
     (
@@ -116,11 +115,11 @@ MEASURED: tuple[Column, ...] = (
     ),
     Column(
         _gauge("thirdparty_last_probe_timestamp_seconds", "When the last probe ended."),
-        lambda _, state: (state.last_probe,),
+        lambda _, state: (state.last_probe,) if state.last_probe else (),
     ),
     Column(
         _gauge("thirdparty_probe_duration_seconds", "How long the last probe took."),
-        lambda _, state: (state.probe_seconds,),
+        lambda _, state: (state.probe_seconds,) if state.last_probe else (),
     ),
     Column(
         _gauge("thirdparty_tls_certificate_expiry_timestamp_seconds", "When the vendor's certificate ends."),
@@ -160,9 +159,10 @@ class Collector:
         states: Mapping[str, State],
         responses: Counts,
         observations: Counts,
-        pages: Mapping[str, Page] | None = None,
+        pages: Mapping[str, bool | None] | None = None,
     ) -> Families:
-        """`states` and `pages` by provider name; counts by (provider, verdict, code)."""
+        """`states` and `pages` (whether a status page tells of an incident) by provider name; counts by (provider,
+        verdict, code)."""
         yield from self._configured
         known = [(provider, states[provider.name]) for provider in self._providers if provider.name in states]
         for index, column in enumerate(MEASURED):
@@ -174,8 +174,8 @@ class Collector:
             counted = (item for item in counts.items() if item[0][0] in self._keys)
             yield family, [line(self._response_key(family, key), count) for key, count in counted]
 
-    def _incidents(self, pages: Mapping[str, Page]) -> list[bytes]:
-        known = ((name, page.incident) for name, page in pages.items() if name in self._keys)
+    def _incidents(self, pages: Mapping[str, bool | None]) -> list[bytes]:
+        known = (item for item in pages.items() if item[0] in self._keys)
         return [line(series(INCIDENT.name, {"provider": name}), told) for name, told in known if told is not None]
 
     def _block(self, index: int, column: Column, provider: Provider, state: State) -> bytes:

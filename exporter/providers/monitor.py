@@ -18,7 +18,6 @@ from exporter.providers.history import State, in_doubt
 from exporter.providers.kinds import Kind
 from exporter.providers.prober import Found, Prober
 from exporter.providers.schedule import Schedule
-from exporter.providers.statuspage import Page
 from exporter.providers.transport import Sessions
 from exporter.providers.watch import Watch
 from toolkit.clock import Now
@@ -40,9 +39,10 @@ class Monitor:
         self._ledger, self._spawn, self._metrics, self._now, self._log = ledger, spawn, metrics, now, log
         self._watch = Watch(log)
         self._prober = Prober(sessions, now)
-        self._pages: dict[str, Page] = {}
-        self._account_asked: dict[str, float] = {}
-        self._hastened: dict[str, float] = {}
+        self._pages: dict[str, bool | None] = {}
+        self._done: dict[str, float] = {}
+        # intervals are measured by a clock that nobody sets
+        self._clock = asyncio.get_running_loop().time
         chance = random.Random()  # noqa: S311 - spreads probes, guards nothing
         self._schedule = Schedule(self._on_schedule, metrics.schedule_delay.observe, spawn, chance)
         self.providers: Mapping[str, Provider] = {}
@@ -58,6 +58,10 @@ class Monitor:
     def use(self, config: ExporterConfig) -> None:
         """Exports what this configuration names from now on."""
         self._cards = config.cards
+        for provider in config.providers:
+            before = self.providers.get(provider.name)
+            if before is not None and before.account != provider.account:
+                self._watch.forget_balance(provider.name)
         self.providers = {provider.name: provider for provider in config.providers}
         self._collector = Collector(config.providers)
 
@@ -91,53 +95,60 @@ class Monitor:
     # --- looks
 
     async def _on_schedule(self, provider: Provider) -> float:
-        found, state = await self.probe(provider, provider.timeout)
-        await self._ask_further(provider, found, state)
+        _, state = await self.probe(provider, provider.timeout)
         confirmation = provider.confirmation
         doubtful = in_doubt(state, confirmation.probes, confirmation.duration)
         return provider.doubt_interval if doubtful else provider.interval
 
     async def probe(self, provider: Provider, limit: float) -> tuple[Found, State]:
-        """One look within `limit` seconds, entered into the provider's state."""
+        """One look within `limit` seconds, entered into the provider's state. What else there is to ask the vendor is
+        asked afterwards, for a scrape has little time."""
+        deadline = self._clock() + limit
         found = await self._prober.look(provider, limit)
+        if provider.second_url and self._watch.is_open(provider, found):
+            left = deadline - self._clock()
+            found = await self._prober.look_again(provider, found, provider.second_url, left)
         state = self._watch.probed(provider, found, self._now())
-        if provider.account is not None and provider.account.url is None:
-            self._watch.told(provider, found.outcome, self._now())
+        self._follow_up(provider, found, state)
         return found, state
 
-    async def probe_for_prometheus(self, provider: Provider, limit: float) -> tuple[Found, State]:
-        """The same; what else there is to ask the vendor is asked after the answer, for a scrape has little time."""
-        found, state = await self.probe(provider, limit)
-        self._spawn(self._ask_further(provider, found, state), f"account of {provider.name}")
-        return found, state
-
-    async def _ask_further(self, provider: Provider, found: Found, state: State) -> None:
+    def _follow_up(self, provider: Provider, found: Found, state: State) -> None:
         """Balance and quota while all is well, the vendor's status page while it isn't; each when its time has come."""
-        if state.kind is Kind.OK:
-            self._pages.pop(provider.name, None)
-            if provider.account is not None and provider.account.url:
-                await self._ask_account(provider, provider.account.url, provider.account.interval, found)
-        elif provider.status_page:
-            await self._ask_status_page(provider, provider.status_page)
-
-    async def _ask_account(self, provider: Provider, url: str, interval: float, found: Found) -> None:
-        now = self._now()
-        if now - self._account_asked.get(provider.name, -interval) < interval:
+        if state.kind is not Kind.OK:
+            if provider.status_page and self._is_time(f"page of {provider.name}", statuspage.ASKED_EVERY_SECONDS):
+                asking = self._ask_status_page(provider, provider.status_page)
+                self._spawn(asking, f"status page of {provider.name}")
             return
-        self._account_asked[provider.name] = now
+        self._pages.pop(provider.name, None)
+        reading = provider.account
+        if reading is None:
+            return
+        if reading.url is None:
+            self._watch.told(provider, found.outcome, self._now())
+        elif self._is_time(f"account of {provider.name}", reading.interval):
+            self._spawn(self._ask_account(provider, reading.url, found), f"account of {provider.name}")
+
+    def _is_time(self, what: str, interval: float) -> bool:
+        """Whether `what` was last done at least `interval` seconds ago; if so it counts as done now."""
+        now = self._clock()
+        if now - self._done.get(what, -interval) < interval:
+            return False
+        self._done[what] = now
+        return True
+
+    async def _ask_account(self, provider: Provider, url: str, found: Found) -> None:
         self._watch.told(provider, await self._prober.read(provider, url, found.credential), self._now())
 
     async def _ask_status_page(self, provider: Provider, address: str) -> None:
-        now, page = self._now(), self._pages.get(provider.name)
-        if page is not None and now - page.asked_at < statuspage.ASKED_EVERY_SECONDS:
-            return
         incident = None
         for url in statuspage.addresses(address):
             answer = await self._prober.read_public(provider, url)
             incident = statuspage.incident(answer) if isinstance(answer, Exchange) else None
             if incident is not None:
                 break
-        self._pages[provider.name] = Page(now, incident)
+        state = self._watch.states.get(provider.name)
+        if state is not None and state.kind is not Kind.OK:
+            self._pages[provider.name] = incident
 
     async def observe(self, observations: Iterable[Observation]) -> None:
         """Takes what programs were answered; where that leaves the cause open, our own probe follows at once."""
@@ -148,9 +159,7 @@ class Monitor:
 
     def _hasten(self, provider: Provider) -> None:
         """Once in a while: a program that goes on asking must not make us ask as often."""
-        now = self._now()
-        if now - self._hastened.get(provider.name, -provider.doubt_interval) >= provider.doubt_interval:
-            self._hastened[provider.name] = now
+        if self._is_time(f"hastened look at {provider.name}", provider.doubt_interval):
             self._schedule.hasten(provider.name)
 
     # --- what Prometheus reads
@@ -161,9 +170,10 @@ class Monitor:
         measured = self._collector.families(watch.states, watch.responses, watch.observations, self._pages)
         return chain(measured, billing.families(self.providers.values(), self._cards, watch.accounts, self._now()))
 
-    def latest(self) -> list[State | None]:
-        """What was last found of each of `providers`, in their order."""
-        return [self._watch.states.get(name) for name in self.providers]
+    def latest(self) -> list[tuple[Provider, State | None, float]]:
+        """Each of `providers` with what was last found of it, and the time now."""
+        now = self._now()
+        return [(provider, self._watch.states.get(name), now) for name, provider in self.providers.items()]
 
     def families_of(self, provider: Provider) -> Families:
         """One provider's series, for `/probe`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from exporter.config import OAuth, Provider
-from exporter.providers.answer import Exchange, Outcome
+from exporter.providers.answer import Exchange, Failure, Outcome
 from exporter.providers.probe import Call, Credential, exchange, fingerprint, route
 from exporter.providers.transport import Sessions
 from toolkit.clock import Now
@@ -22,6 +22,7 @@ class _Answer(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _Token:
+    asked: OAuth
     credential: Credential
     ends: float
 
@@ -40,16 +41,21 @@ class Tokens:
         """
         known = secrets_fingerprint(oauth)
         kept = self._kept.get(provider.name)
-        if not fresh and kept is not None and kept.credential.fingerprint == known and kept.ends > self._now():
+        if kept is not None and not fresh and self._is_good(kept, oauth, known):
             return kept.credential
         outcome = await exchange(self._sessions, _request(provider, oauth, limit))
-        answer = _read(outcome) if isinstance(outcome, Exchange) and outcome.status == 200 else None
-        if answer is None:
+        if not isinstance(outcome, Exchange) or not 200 <= outcome.status < 300:
             return _refusal(outcome)
+        answer = _read(outcome)
+        if answer is None:
+            return Failure("protocol", "the token server's answer holds no token", outcome.seconds, outcome.phases)
         secret = answer.access_token
         credential = Credential(secret, known, header=("Authorization", f"Bearer {secret}"))
-        self._kept[provider.name] = _Token(credential, self._now() + _lifetime(answer) - EARLY_SECONDS)
+        self._kept[provider.name] = _Token(oauth, credential, self._now() + _lifetime(answer) - EARLY_SECONDS)
         return credential
+
+    def _is_good(self, kept: _Token, oauth: OAuth, known: str) -> bool:
+        return kept.asked == oauth and kept.credential.fingerprint == known and kept.ends > self._now()
 
 
 def secrets_fingerprint(oauth: OAuth) -> str:
@@ -71,9 +77,10 @@ def _request(provider: Provider, oauth: OAuth, limit: float) -> Call:
 
 def _read(outcome: Exchange) -> _Answer | None:
     try:
-        return msgspec.json.decode(outcome.body, type=_Answer)
+        answer = msgspec.json.decode(outcome.body, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return answer if answer.access_token and answer.access_token.isprintable() else None
 
 
 def _lifetime(answer: _Answer) -> float:

@@ -15,6 +15,7 @@ import aiohttp
 from exporter.config import Provider
 from exporter.providers.answer import Exchange, Failure, FailureReason, Outcome
 from exporter.providers.transport import ClosedEarly, FilesUnusable, PrivateAddress, Route, Sessions, Trace, current
+from toolkit.secretfile import SecretUnreadable
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -52,11 +53,18 @@ def credential(provider: Provider) -> Credential:
     if auth is None:
         return Credential()
     secret = auth.secret_file.read()
+    if not secret.isprintable():
+        raise SecretUnreadable(f"secret file {auth.secret_file.path}: holds more than one line, or a control character")
     known = fingerprint(secret)
     if auth.query:
         return Credential(secret, known, query=(auth.query, secret))
     value = base64.b64encode(secret.encode()).decode() if auth.scheme.lower() == "basic" else secret
     return Credential(secret, known, header=(auth.header, f"{auth.scheme} {value}".strip()))
+
+
+def request_fingerprint(provider: Provider, known: Credential) -> str:
+    """Tells one secret, and one request, from another: what a good answer was good for."""
+    return f"{known.fingerprint}.{fingerprint(f'{provider.method} {provider.url}')}"
 
 
 def fingerprint(secret: str) -> str:

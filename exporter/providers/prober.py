@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.config import OAuth, Provider
 from exporter.providers.answer import Exchange, Failure, Outcome
-from exporter.providers.history import unexplained
 from exporter.providers.oauth import Tokens, secrets_fingerprint
 from exporter.providers.probe import Call, Credential, call, credential, exchange
 from exporter.providers.transport import Route, Sessions
-from exporter.providers.verdict import judge
 from toolkit.clock import Now
 from toolkit.secretfile import SecretUnreadable
 
@@ -21,11 +19,13 @@ Left = Callable[[], float]
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a look: the answer, the secret it was made with, and the answer to the second request, if any."""
+    """What came of a look: the answer, the secret it was made with, and the answer to the second request, if any.
+    `by_token_server`: whether it is that server's answer, for want of a token to ask the vendor with."""
 
     outcome: Outcome
     credential: Credential
     second: Outcome | None = None
+    by_token_server: bool = False
 
 
 class Prober:
@@ -35,15 +35,14 @@ class Prober:
         self._sessions, self._tokens = sessions, Tokens(sessions, now)
 
     async def look(self, provider: Provider, limit: float) -> Found:
-        """Asks the provider, within `limit` seconds in all: with a token that is fetched anew once if the kept one is
-        refused, and a second time where the answer is open."""
+        """Asks the provider, within `limit` seconds in all; with a token that is fetched anew once if it is refused."""
         deadline = time.monotonic() + limit
-        found = await self._ask(provider, lambda: max(deadline - time.monotonic(), LEAST_SECONDS))
-        if provider.second_url is None or not unexplained(judge(found.outcome, provider.signatures)):
-            return found
-        left = max(deadline - time.monotonic(), LEAST_SECONDS)
-        second = await exchange(self._sessions, call(provider, found.credential, left, provider.second_url))
-        return Found(found.outcome, found.credential, second)
+        return await self._ask(provider, lambda: max(deadline - time.monotonic(), LEAST_SECONDS))
+
+    async def look_again(self, provider: Provider, found: Found, url: str, limit: float) -> Found:
+        """`found`, with the answer to a second request, which every good key may make."""
+        second = await exchange(self._sessions, call(provider, found.credential, max(limit, LEAST_SECONDS), url))
+        return replace(found, second=second)
 
     async def read(self, provider: Provider, url: str, known: Credential) -> Outcome:
         """Another address of the vendor, asked with the same credential."""
@@ -68,7 +67,7 @@ class Prober:
         for fresh in (False, True):
             token = await self._tokens.get(provider, oauth, left(), fresh)
             if not isinstance(token, Credential):
-                return Found(token, found.credential)
+                return Found(token, found.credential, by_token_server=True)
             found = Found(await exchange(self._sessions, call(provider, token, left())), token)
             if not (isinstance(found.outcome, Exchange) and found.outcome.status == 401):
                 break

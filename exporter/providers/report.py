@@ -72,7 +72,7 @@ def _asked(provider: Provider, limit: float) -> Iterator[str]:
 
 
 def _answered(found: Found) -> Iterator[str]:
-    yield from _told("answer", found.outcome)
+    yield from _told("the token server's answer" if found.by_token_server else "answer", found.outcome)
     if found.second is not None:
         yield from _told("answer to the second request", found.second)
 

@@ -82,8 +82,9 @@ async def _until(due: float, earliest: float, sooner: asyncio.Event) -> float:
             await sooner.wait()
     except TimeoutError:
         return due
-    sooner.clear()
     now = clock()
     due = min(due, max(earliest, now))
     await asyncio.sleep(due - now)
+    # whoever asked in the meantime asked for this look
+    sooner.clear()
     return due

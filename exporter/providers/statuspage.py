@@ -6,7 +6,6 @@ are those of Atlassian Statuspage and Rootly (`status.indicator`), Better Stack 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
@@ -24,14 +23,6 @@ _PLANNED = frozenset({"maintenance", "undermaintenance", "under_maintenance"})
 _TROUBLE = frozenset(
     {"minor", "major", "critical", "degraded", "downtime", "degraded_performance", "hasissues", "partial_outage"}
 )
-
-
-@dataclass(frozen=True)
-class Page:
-    """What a page said when it was asked, in seconds since the epoch; `incident` is None for no usable answer."""
-
-    asked_at: float
-    incident: bool | None
 
 
 def addresses(page: str) -> list[str]:

@@ -9,8 +9,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from toolkit.configfile import ExistingFile, Model
 
 USER_AGENT = "tocsin-exporter"
 DNS_CACHE_SECONDS = 60
+RESOLVER_THREADS = 32
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -128,8 +131,8 @@ def _end_of_certificate(transport: asyncio.Transport | None) -> float | None:
 class _Resolver(AbstractResolver):
     """Resolves names, marks how long it took, and keeps to the public internet and the networks that are allowed."""
 
-    def __init__(self, allowed: tuple[Network, ...] | None) -> None:
-        self._allowed, self._resolver = allowed, aiohttp.ThreadedResolver()
+    def __init__(self, allowed: tuple[Network, ...] | None, threads: Executor) -> None:
+        self._allowed, self._threads = allowed, threads
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -137,7 +140,9 @@ class _Resolver(AbstractResolver):
         trace = current.get()
         if trace is not None:
             trace.resolving = time.perf_counter()
-        found = await self._resolver.resolve(host, port, family)
+        # threads of its own: a name server that hangs must not hold up what else is done in threads
+        lookup = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = _results(host, await asyncio.get_running_loop().run_in_executor(self._threads, lookup))
         if trace is not None:
             trace.resolved = time.perf_counter()
         usable = [one for one in found if self._may_lead_to(host, one["host"])]
@@ -150,7 +155,22 @@ class _Resolver(AbstractResolver):
         return self._allowed is None or named or permitted(address, self._allowed)
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Nothing is held."""
+
+
+def _results(host: str, found: Iterable[Any]) -> list[ResolveResult]:
+    return [
+        ResolveResult(
+            hostname=host,
+            # an IPv6 address of a link says which: fe80::1%2
+            host=f"{address[0]}%{address[3]}" if len(address) > 3 and address[3] else address[0],
+            port=address[1],
+            family=family,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for family, _, proto, _, address in found
+    ]
 
 
 def permitted(address: str, allowed: Iterable[Network]) -> bool:
@@ -178,32 +198,48 @@ class Sessions:
     """One client session for each route and state of its files, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[Route, tuple[int, ...]], aiohttp.ClientSession] = {}
+        self._open: dict[Route, tuple[tuple[int, ...], aiohttp.ClientSession]] = {}
+        self._retired: dict[Route, aiohttp.ClientSession] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, "resolve")
 
     def of(self, route: Route) -> aiohttp.ClientSession:
         """The session of a route; a certificate that was renewed is used from then on. Raises FilesUnusable."""
         files = (route.ca_file, route.cert_file, route.key_file)
         try:
-            key = route, tuple(file.stat().st_mtime_ns for file in files if file is not None)
-            if key not in self._open:
-                self._open[key] = _session(route)
+            written = tuple(file.stat().st_mtime_ns for file in files if file is not None)
+            if route not in self._open or self._open[route][0] != written:
+                self._put(route, written, _session(route, self._threads))
         except OSError as error:  # ssl.SSLError is one
             raise FilesUnusable(f"the files of tls: {error.strerror or type(error).__name__}") from None
-        return self._open[key]
+        return self._open[route][1]
+
+    def _put(self, route: Route, written: tuple[int, ...], session: aiohttp.ClientSession) -> None:
+        """A session in the place of an older one, which may still be in use, and is closed when this one goes."""
+        if route in self._retired:
+            task = asyncio.get_running_loop().create_task(self._retired[route].close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        if route in self._open:
+            self._retired[route] = self._open[route][1]
+        self._open[route] = written, session
 
     async def close(self) -> None:
         """Closes every session."""
-        for session in self._open.values():
+        sessions = [*(session for _, session in self._open.values()), *self._retired.values()]
+        self._open, self._retired = {}, {}
+        for session in sessions:
             await session.close()
-        self._open.clear()
+        await asyncio.gather(*self._closing)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _session(route: Route) -> aiohttp.ClientSession:
+def _session(route: Route, threads: Executor) -> aiohttp.ClientSession:
     connector = _Connector(
         limit=0,
         force_close=True,
         ttl_dns_cache=DNS_CACHE_SECONDS,
-        resolver=_Resolver(route.networks),
+        resolver=_Resolver(route.networks, threads),
         ssl=tls_context(route.ca_file, route.cert_file, route.key_file),
     )
     return aiohttp.ClientSession(

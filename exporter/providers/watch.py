@@ -1,6 +1,7 @@
 """The one state of each provider, which the schedule, `/probe` and observations read and write."""
 
 from collections import Counter
+from dataclasses import replace
 
 from exporter.config import Provider
 from exporter.providers.account import Account, read
@@ -18,6 +19,7 @@ from exporter.providers.history import (
     unexplained,
 )
 from exporter.providers.kinds import Certainty, Kind, Verdict
+from exporter.providers.probe import request_fingerprint
 from exporter.providers.prober import Found
 from exporter.providers.reading import shape_of
 from exporter.providers.verdict import judge
@@ -37,10 +39,11 @@ class Watch:
         self.changed: set[str] = set()
         self.responses: Responses = Counter()
         self.observations: Responses = Counter()
+        self._silent: set[str] = set()
 
     def probed(self, provider: Provider, found: Found, now: float) -> State:
         """The state after a look of our own."""
-        outcome, known = found.outcome, found.credential.fingerprint
+        outcome, known = found.outcome, request_fingerprint(provider, found.credential)
         state, shape = self.states.get(provider.name), shape_of(outcome)
         verdict = self._judged(provider, outcome, found.credential.secret)
         if found.second is not None:
@@ -49,6 +52,10 @@ class Watch:
         self.responses[provider.name, verdict.kind.value, outcome.code] += 1
         expires = outcome.certificate_expires if isinstance(outcome, Exchange) else None
         return self._enter(provider, Look(verdict, outcome.seconds, PROBE, known, shape, expires), outcome, now)
+
+    def is_open(self, provider: Provider, found: Found) -> bool:
+        """Whether an answer is a refusal that tells nothing of its cause."""
+        return unexplained(self._judged(provider, found.outcome, found.credential.secret))
 
     def observed(self, provider: Provider, outcome: Outcome, source: str, now: float) -> bool:
         """Takes what a program was answered; returns whether our own probe should have a look.
@@ -74,6 +81,15 @@ class Watch:
         if account is not None:
             self.accounts[provider.name] = account
             self.changed.add(provider.name)
+        elif 200 <= answer.status < 300 and provider.name not in self._silent:
+            self._silent.add(provider.name)
+            self._log.warning("an answer tells nothing where `account` looks for it", provider=provider.name)
+
+    def forget_balance(self, name: str) -> None:
+        """What is read next is no spending: it is read elsewhere."""
+        self._silent.discard(name)
+        if name in self.accounts:
+            self.accounts[name] = replace(self.accounts[name], credit=None)
 
     def _enter(self, provider: Provider, look: Look, outcome: Outcome, now: float) -> State:
         before = self.states.get(provider.name)

@@ -71,7 +71,7 @@ def _since(message: Message) -> str:
 
 
 def _steps(message: Message) -> Iterator[str]:
-    if message.pays:
+    if message.pays and message.pays != message.owner:
         yield _clip(f"Pays: {_safe(message.pays)}")
     if message.first_steps:
         yield "First steps:"

@@ -11,7 +11,7 @@ from receiver.config import Target
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Claimed, Next, Receipt, after
-from receiver.store import Store
+from receiver.store import OutboxStore
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable
@@ -41,7 +41,7 @@ class Deliverer:
 
     def __init__(
         self,
-        store: Store,
+        store: OutboxStore,
         open_sink: Open,
         render: Render,
         spawn: Spawn,

@@ -1,21 +1,19 @@
 """Reads and writes the store. Every method raises StorageUnavailable when the database can't serve."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status
 from receiver.incidents import Incident, Step
-from receiver.message import Message
-from receiver.outbox import UNFINISHED, Claimed, Next, Planned, Receipt
+from receiver.outbox import Planned
 from receiver.reconcile import Held
+from receiver.store.outbox import OutboxStore
 from receiver.store.tables import alerts, deliveries, events, incidents, outbox, refused
 from toolkit.storage import Database
 
@@ -27,7 +25,6 @@ REFUSED_DETAIL = 500
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
-_message = msgspec.json.Decoder(Message)
 
 
 class Changed(Exception):
@@ -48,6 +45,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.outbox = OutboxStore(database)
 
     # --- intake
 
@@ -55,7 +53,7 @@ class Store:
         """Stores what is new and says of each whether it was. On disk when this returns."""
         if not found:
             return []
-        statement = insert(events).on_conflict_do_nothing()
+        statement = self._database.insert(events).on_conflict_do_nothing()
         new: list[bool] = []
         async with self._database.write() as connection:
             for event in found:
@@ -95,7 +93,7 @@ class Store:
 
         The alerts come first: the labels that make a key may have been changed by a reload since it was opened.
         """
-        is_open = incidents.c.state == "open"
+        is_open = incidents.c.resolved_at.is_(None)
         holds = select(alerts.c.incident_id).where(alerts.c.fingerprint.in_(list(fingerprints)[:500]))
         async with self._database.read() as connection:
             held = await _incident(connection, is_open & incidents.c.id.in_(holds))
@@ -117,7 +115,7 @@ class Store:
         query = (
             select(alerts.c.event_json, heard.scalar_subquery())
             .join(incidents, incidents.c.id == alerts.c.incident_id)
-            .where(incidents.c.state == "open", alerts.c.status == "firing")
+            .where(incidents.c.resolved_at.is_(None), alerts.c.status == "firing")
         )
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
@@ -139,103 +137,37 @@ class Store:
             incident = await _save_incident(connection, step.incident, before)
             for stored, reason in zip(handled, step.reasons, strict=True):
                 owner = incident.id if incident is not None and reason != "never_fired_here" else None
-                await _save_alert(connection, stored.event, owner)
+                await self._save_alert(connection, stored.event, owner)
                 await connection.execute(
                     update(events).where(events.c.id == stored.id).values(processed_at=now, reason=reason)
                 )
             if incident is not None:
                 # an alert may have been ended by the resolve of another start of it
                 for alert in set_apart(incident, before):
-                    await _save_alert(connection, alert, incident.id)
+                    await self._save_alert(connection, alert, incident.id)
             if incident is not None:
                 received_at = min(stored.received_at for stored in handled)
                 for planned in plan(incident):
                     await connection.execute(insert(outbox), _outbox_row(incident, planned, received_at, now))
         return incident
 
-    # --- outbox
-
-    async def recover(self, now: float) -> int:
-        """Marks what a dead process was sending as `unknown`, due now; returns how many rows that were."""
-        statement = update(outbox).where(outbox.c.state == "sending")
-        values = {"state": "unknown", "may_repeat": True, "next_attempt_at": now}
-        async with self._database.write() as connection:
-            return (await connection.execute(statement.values(values))).rowcount
-
-    async def claim(self, target: str, now: float) -> Claimed | None:
-        """Takes the oldest row due for `target`, marked `sending` on disk before it is sent.
-
-        A row waits for earlier revisions of its incident, so that a resolve never overtakes its firing.
-        """
-        query = select(outbox).where(_waiting(target), outbox.c.next_attempt_at <= now)
-        async with self._database.write() as connection:
-            row = (await connection.execute(query.order_by(outbox.c.id).limit(1))).mappings().first()
-            if row is None:
-                return None
-            attempts = row["attempts"] + 1
-            await connection.execute(
-                update(outbox).where(outbox.c.id == row["id"]).values(state="sending", attempts=attempts)
-            )
-        return Claimed(
-            id=row["id"],
-            incident=row["incident_id"],
-            revision=row["revision"],
-            target=target,
-            message=_message.decode(row["message_json"]),
-            attempts=attempts,
-            may_repeat=row["may_repeat"],
-            received_at=row["received_at"],
-            planned_at=row["planned_at"],
+    async def _save_alert(self, connection: AsyncConnection, event: AlertEvent, incident: int | None) -> None:
+        """Stores how an occurrence stands; one that is resolved stays so."""
+        statement = self._database.insert(alerts)
+        values = {
+            "fingerprint": event.fingerprint,
+            "starts_at": event.starts_at,
+            "status": event.status,
+            "incident_id": incident,
+            "event_json": _encode(event).decode(),
+        }
+        update_to = {"status": statement.excluded.status, "event_json": statement.excluded.event_json}
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["fingerprint", "starts_at"], set_=update_to, where=alerts.c.status == "firing"
+            ),
+            values,
         )
-
-    async def finish(self, row: Claimed, receipt: Receipt, following: Next, started: float, ended: float) -> None:
-        """Records an attempt and where the row goes next."""
-        done = following.at is None
-        values: dict[str, Any] = {"state": following.state, "finished_at": ended if done else None}
-        if following.at is not None:
-            values["next_attempt_at"] = following.at
-        if receipt.result == "unknown":
-            values["may_repeat"] = True
-        async with self._database.write() as connection:
-            await connection.execute(update(outbox).where(outbox.c.id == row.id).values(values))
-            await connection.execute(
-                insert(deliveries),
-                {
-                    "outbox_id": row.id,
-                    "attempt": row.attempts,
-                    "started_at": started,
-                    "ended_at": ended,
-                    "result": receipt.result,
-                    "http_status": receipt.http_status,
-                    "retry_after": receipt.retry_after,
-                    "detail": receipt.detail,
-                },
-            )
-
-    async def next_due(self, target: str) -> float | None:
-        """When the next row for `target` is due, or None when none waits."""
-        query = select(func.min(outbox.c.next_attempt_at)).where(_waiting(target))
-        async with self._database.read() as connection:
-            due: float | None = (await connection.execute(query)).scalar()
-        return due
-
-    async def told(self, incident: int) -> list[str]:
-        """The targets of an incident's messages so far, in the order they were first planned."""
-        query = select(outbox.c.target).where(outbox.c.incident_id == incident).order_by(outbox.c.id)
-        async with self._database.read() as connection:
-            return list(dict.fromkeys((await connection.execute(query)).scalars()))
-
-    async def abandon(self, served: Iterable[str], now: float) -> dict[str, int]:
-        """Ends what waits for a target that nobody serves any more; returns how many rows that were, by target."""
-        gone = outbox.c.finished_at.is_(None) & outbox.c.target.not_in(list(served))
-        async with self._database.write() as connection:
-            rows = (await connection.execute(select(outbox.c.id, outbox.c.target, outbox.c.attempts).where(gone))).all()
-            for id_, _, attempts in rows:
-                await connection.execute(update(outbox).where(outbox.c.id == id_).values(state="dead", finished_at=now))
-                detail = "the target left the configuration"
-                attempt = {"outbox_id": id_, "attempt": attempts, "started_at": now, "ended_at": now}
-                await connection.execute(insert(deliveries), {**attempt, "result": "failed", "detail": detail})
-        return dict(Counter(target for _, target, _ in rows))
 
     # --- what people and Prometheus read
 
@@ -293,19 +225,6 @@ class Figures:
     unprocessed: int
 
 
-def _waiting(target: str) -> ColumnElement[bool]:
-    """The rows of a target that wait, and for nothing but their time: no earlier revision is unfinished."""
-    earlier = outbox.alias()
-    unfinished_before = exists().where(
-        earlier.c.incident_id == outbox.c.incident_id,
-        earlier.c.target == outbox.c.target,
-        earlier.c.revision < outbox.c.revision,
-        earlier.c.state.in_(UNFINISHED),
-    )
-    own = (outbox.c.target == target) & outbox.c.finished_at.is_(None) & (outbox.c.state != "sending")
-    return own & ~unfinished_before
-
-
 def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEvent]:
     """The alerts of `incident` that are no longer as they were `before`."""
     known = {alert.occurrence: alert.status for alert in before.alerts} if before is not None else {}
@@ -321,7 +240,10 @@ async def _incident(connection: AsyncConnection, condition: Any) -> Incident | N
     for text in (await connection.execute(query)).scalars():
         event = _event.decode(text)
         latest[event.fingerprint] = event
-    return Incident(**row, alerts=tuple(latest.values()))
+    known = {
+        column: row[column] for column in ("id", "key", "state", "severity", "opened_at", "resolved_at", "revision")
+    }
+    return Incident(**known, alerts=tuple(latest.values()))
 
 
 async def _save_incident(
@@ -348,25 +270,6 @@ async def _save_incident(
     if changed.rowcount != 1:
         raise Changed
     return incident
-
-
-async def _save_alert(connection: AsyncConnection, event: AlertEvent, incident: int | None) -> None:
-    """Stores how an occurrence stands; one that is resolved stays so."""
-    statement = insert(alerts)
-    values = {
-        "fingerprint": event.fingerprint,
-        "starts_at": event.starts_at,
-        "status": event.status,
-        "incident_id": incident,
-        "event_json": _encode(event).decode(),
-    }
-    update_to = {"status": statement.excluded.status, "event_json": statement.excluded.event_json}
-    await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["fingerprint", "starts_at"], set_=update_to, where=alerts.c.status == "firing"
-        ),
-        values,
-    )
 
 
 def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The store's tables. A change here needs a migration; a test holds the two equal.
+"""The store's tables, on SQLite and PostgreSQL alike. A change here needs a migration; a test holds them equal.
 
 Times are seconds since the epoch. Columns named `*_json` hold JSON.
 """
@@ -6,6 +6,12 @@ Times are seconds since the epoch. Columns named `*_json` hold JSON.
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 metadata = MetaData()
+
+
+def _where(name: str, condition: str, *columns: str, unique: bool = False) -> Index:
+    """An index of the rows that meet `condition`."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
+
 
 events = Table(
     "events",
@@ -19,8 +25,11 @@ events = Table(
     Column("event_json", Text, nullable=False),
     Column("processed_at", Float),
     Column("reason", Text),
+    Column("incident_id", Integer),  # which incident it went to; NULL: to none
     Index("events_key", "fingerprint", "starts_at", "status", "ends_at", unique=True),
-    Index("events_unprocessed", "id", sqlite_where=text("processed_at IS NULL")),
+    _where("events_unprocessed", "processed_at IS NULL", "id"),
+    Index("events_fingerprint", "fingerprint", "id"),
+    Index("events_incident", "incident_id"),
 )
 
 refused = Table(
@@ -43,7 +52,12 @@ incidents = Table(
     Column("opened_at", Float, nullable=False),
     Column("resolved_at", Float),
     Column("revision", Integer, nullable=False),
-    Index("incidents_one_open", "key", unique=True, sqlite_where=text("state = 'open'")),
+    Column("acknowledged_at", Float),
+    Column("acknowledged_by", Text),
+    Column("reopened", Integer, nullable=False, server_default="0"),  # how many times
+    Column("merged_into", Integer),
+    _where("incidents_one_live", "resolved_at IS NULL", "key", unique=True),
+    Index("incidents_key", "key", "id"),
 )
 
 alerts = Table(
@@ -73,8 +87,14 @@ outbox = Table(
     Column("planned_at", Float, nullable=False),
     Column("next_attempt_at", Float, nullable=False),
     Column("finished_at", Float),
+    Column("status", Text, nullable=False, server_default="firing"),
+    Column("lease_until", Float),  # while `sending`: after this its sender is taken for dead
+    Column("leased_by", Text),
+    Column("fallback_of", Integer),  # the row that this one stands in for
+    Column("superseded_by", Integer),  # the newer row that was sent in its place
     Index("outbox_once", "incident_id", "revision", "target", unique=True),
-    Index("outbox_due", "target", "next_attempt_at", sqlite_where=text("finished_at IS NULL")),
+    _where("outbox_due", "finished_at IS NULL", "target", "next_attempt_at"),
+    _where("outbox_leased", "lease_until IS NOT NULL", "lease_until"),
 )
 
 deliveries = Table(
@@ -90,4 +110,27 @@ deliveries = Table(
     Column("retry_after", Float),
     Column("detail", Text, nullable=False),
     Index("deliveries_outbox", "outbox_id"),
+)
+
+# why something was told or not, one row per decision that no other table holds
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("incident_id", Integer, ForeignKey("incidents.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("decisions_incident", "incident_id"),
+)
+
+# what was last seen or done, by name: the Watchdog, the heartbeat
+signs = Table(
+    "signs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("detail", Text, nullable=False),
 )

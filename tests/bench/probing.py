@@ -7,7 +7,6 @@ the blackbox exporter as it is meant to be driven, a scrape of /probe for each v
 import asyncio
 import json
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families as families
 from tests.bench.figure import Bench, Figure, quantile
 from tests.bench.scrape import Parsed, seconds
 from tests.support.binaries import Missing, blackbox
+from tests.support.ports import free_ports
 from tests.support.stack import ROOT
 
 TARGETS = 1000
@@ -75,7 +75,7 @@ class World:
         self._binaries, self._folder, self._exits = binaries, folder, exits
         self._scheme = "https" if tls else "http"
         names = ("targets", "ours", "unscraped", "blackbox", "blackbox-1", "prometheus")
-        self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
+        self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self._certificates = _certificates(folder)
 
@@ -176,16 +176,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.kill()
     await process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _certificates(folder: Path) -> tuple[str, str]:

@@ -23,6 +23,7 @@ import pytest
 import trustme
 
 from tests.contract.test_receiver import alert, body
+from tests.support.ports import free_ports
 
 SERVICES = ["exporter", "receiver"]
 SMALL_DISK = 400_000
@@ -44,17 +45,11 @@ def service(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 class Process:
     """A started service."""
 
     def __init__(self, service: str, folder: Path, *flags: str, small_disk: bool = False) -> None:
-        self.port, self.log = free_port(), folder / "log"
+        [self.port], self.log = free_ports(1), folder / "log"
         (folder / f"{service}.yml").touch()
         arguments = [f"--config.file={service}.yml", f"--web.listen-address=127.0.0.1:{self.port}", *flags]
         with self.log.open("wb") as log:

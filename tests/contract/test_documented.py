@@ -29,7 +29,6 @@ from exporter.providers.history import Look, advance
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.probe import Credential
 from exporter.providers.prober import Found
-from exporter.providers.statuspage import Page
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
@@ -174,7 +173,7 @@ def third_parties() -> dict[str, Shape]:
     read = Account(1000.0, 5.0, 1.0, 0.5, 2000.0, None)
     collector, counts = Collector([provider]), {("mail", "ok", "200"): 1}
     found = [
-        *collector.families({"mail": state}, counts, counts, {"mail": Page(1000.0, False)}),
+        *collector.families({"mail": state}, counts, counts, {"mail": False}),
         *billing.families([provider], [Card(name="visa", expires="2026-12")], {"mail": read}, 1000.0),
         *report.families(Found(Exchange(200), Credential()), state),
     ]
@@ -382,7 +381,7 @@ def test_the_shipped_files_are_valid_as_they_are(tmp_path: Path) -> None:
 
 def test_the_commented_examples_in_exporter_yml_are_valid(tmp_path: Path) -> None:
     config = exporter_config.load(with_secrets(tmp_path, uncommented(shipped("exporter"))))
-    assert [provider.name for provider in config.providers] == ["mailgun"]
+    assert [provider.name for provider in config.providers] == ["sendgrid", "mailgun"]
     assert [rule.name for rule in config.usage.rules] == ["checkouts"]
 
 

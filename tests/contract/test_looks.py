@@ -5,7 +5,11 @@ Providers here are not scheduled: each look is asked for, so that a test knows h
 
 import asyncio
 import json
+import re
+import socket
+import sqlite3
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.contract.conftest import Client, StartExporter
 from tocsin_observe import Observer
+from toolkit import storage
 
 JSON = {"Content-Type": "application/json"}
 
@@ -30,13 +35,14 @@ class Vendor:
         self.asked: list[web.Request] = []
         self.forms: list[dict[str, Any]] = []
         self.pause = 0.0
+        self.pauses: dict[str, float] = {}
         self.base = ""
 
     async def take(self, request: web.Request) -> web.Response:
         self.asked.append(request)
         if request.method == "POST":
             self.forms.append(dict(await request.post()))
-        await asyncio.sleep(self.pause)
+        await asyncio.sleep(self.pauses.get(request.path, self.pause))
         status, body = self.answers.get(request.path, (404, ""))
         return web.Response(status=status, text=body, headers=JSON)
 
@@ -204,6 +210,66 @@ async def test_a_withdrawn_refresh_token_is_as_open_as_a_bare_401(
     assert 'certainty="history"} 1\n' in text
 
 
+TOKEN_SERVERS = [
+    ("a token with another 2xx", (201, '{"access_token": "t-1"}'), "ok", 1),
+    ("no token: nobody is asked, and nothing is well", (200, "{}"), "outage", 0),
+    ("a token in another place", (200, '{"data": {"access_token": "TKN12345678"}}'), "outage", 0),
+    ("no client of theirs", (401, '{"error": "invalid_client"}'), "credentials_invalid", 0),
+    ("down", (503, ""), "outage", 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("token", "kind", "asked"), [row[1:] for row in TOKEN_SERVERS], ids=[row[0] for row in TOKEN_SERVERS]
+)
+async def test_a_token_servers_answer_is_not_the_vendors(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path, token: tuple[int, str], kind: str, asked: int
+) -> None:
+    (folder / "secret").write_text("client-secret")
+    oauth = {"token_url": f"{vendor.base}/token", "client_id": "us", "client_secret_file": "secret"}
+    client, _ = await start_exporter(config(vendor, oauth=oauth))
+    vendor.answers |= {"/token": token, "/me": (200, "{}")}
+    text = await probe(client, debug="true")
+    assert verdict(kind) in text
+    assert vendor.times("/me") == asked
+    assert "TKN" not in text
+    assert ("the token server's answer" in text) is (asked == 0)
+
+
+async def test_a_secret_of_two_lines_is_our_own_mistake(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    (folder / "key").write_text("one\ntwo\n")
+    client, _ = await start_exporter(config(vendor, auth={"secret_file": "key"}))
+    text = await probe(client, debug="true")
+    assert verdict("unknown") in text
+    assert "holds more than one line" in text
+
+
+async def test_events_are_taken_while_a_name_server_hangs(
+    start_exporter: StartExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, resolve = threading.Event(), socket.getaddrinfo
+
+    def hangs(host: str, *args: Any, **more: Any) -> Any:
+        if host.endswith(".example"):
+            released.wait(60)
+        return resolve(host, *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    providers = [
+        {"name": f"p-{n}", "url": f"http://{n}.example/", "interval": "1h", "timeout": "50s"} for n in range(40)
+    ]
+    client, _ = await start_exporter(json.dumps({"providers": providers}))
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(20):
+                assert (await client.post("/v1/events", json={"event": "x"})).status == 200
+                await asyncio.sleep(0.3)
+    finally:
+        released.set()
+
+
 SECOND_LOOKS = [
     ("a scope is missing: the second request is answered well", (200, "{}"), "plan_restricted", "history"),
     ("the account is refused: the second request tells why", (402, '{"error": "invoice overdue"}'), "payment_required", "words"),
@@ -227,6 +293,53 @@ async def test_a_second_request_tells_a_scope_from_an_account(
     assert f'certainty="{certainty}"}} 1\n' in text
 
 
+async def test_a_second_request_has_what_time_is_left_of_the_look(
+    start_exporter: StartExporter, vendor: Vendor
+) -> None:
+    client, _ = await start_exporter(config(vendor, second_url=f"{vendor.base}/whoami", timeout="5s"))
+    vendor.answers["/me"] = 401, ""
+    vendor.pauses = {"/me": 0.3, "/whoami": 60}
+    text = await probe(client, debug="true")
+    within = re.search(r"answer to the second request: none in .*: not within (\S+) s", text)
+    assert within, text
+    assert float(within[1]) <= 4.7
+
+
+async def test_a_token_that_the_second_answer_repeats_is_not_kept(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    (folder / "secret").write_text("client-secret")
+    oauth = {"token_url": f"{vendor.base}/token", "client_id": "us", "client_secret_file": "secret"}
+    client, exporter = await start_exporter(config(vendor, oauth=oauth, second_url=f"{vendor.base}/whoami"))
+    # as plain as a word: only who knows what was sent can tell that it is a secret
+    vendor.answers |= {
+        "/token": (200, '{"access_token": "canary"}'),
+        "/me": (401, ""),
+        "/whoami": (402, '{"error": "invoice overdue for canary"}'),
+    }
+    assert verdict("payment_required") in await probe(client)
+    ((_, state, _),) = exporter.monitor.latest()
+    assert state is not None
+    assert "invoice overdue for ***" in state.reason
+
+
+async def test_what_could_not_be_saved_is_saved_the_next_time(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BUSY_TIMEOUT_SECONDS", 0.05)
+    client, exporter = await start_exporter(config(vendor))
+    vendor.answers["/me"] = 402, '{"error": {"code": "invoice_unpaid"}}'
+    await probe(client)
+    other = sqlite3.connect(folder / "data" / "exporter.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    await exporter.monitor.stop()
+    assert "tocsin_exporter_storage_errors_total 1.0\n" in await metrics(client)
+    other.close()
+    await exporter.monitor.stop()
+    again, _ = await start_exporter(config(vendor))
+    assert verdict("payment_required") in await metrics(again)
+
+
 async def test_a_balance_is_read_off_the_answer_or_asked_for(start_exporter: StartExporter, vendor: Vendor) -> None:
     account = {"credit": {"remaining": "balance", "unit": "EUR"}, "quota": {"used": "used", "limit": 200}}
     client, _ = await start_exporter(config(vendor, account=account))
@@ -245,6 +358,28 @@ async def test_a_balance_is_read_off_the_answer_or_asked_for(start_exporter: Sta
     await probe(again)
     await probe(again)
     assert vendor.times("/balance") == asked == 1
+
+
+async def test_a_balance_that_is_read_elsewhere_from_now_on_was_not_spent(
+    start_exporter: StartExporter, vendor: Vendor, folder: Path
+) -> None:
+    client, _ = await start_exporter(config(vendor, account={"credit": {"remaining": "a"}}))
+    vendor.answers["/me"] = 200, '{"a": 1000, "b": 7}'
+    await probe(client)
+    (folder / "exporter.yml").write_text(config(vendor, account={"credit": {"remaining": "b"}}))
+    assert (await client.post("/-/reload")).status == 200
+    await probe(client)
+    text = await metrics(client)
+    assert 'thirdparty_credit_remaining{provider="mail",unit=""} 7\n' in text
+    assert 'thirdparty_credit_spent_total{provider="mail",unit=""} 0\n' in text
+
+
+async def test_a_burst_of_looks_asks_the_status_page_once(start_exporter: StartExporter, vendor: Vendor) -> None:
+    client, _ = await start_exporter(config(vendor, status_page=vendor.base))
+    vendor.answers |= {"/me": (503, ""), "/api/v2/status.json": (200, '{"status": {"indicator": "none"}}')}
+    await asyncio.gather(*(probe(client) for _ in range(20)))
+    await shows(client, 'thirdparty_status_page_incident{provider="mail"} 0\n')
+    assert vendor.times("/api/v2/status.json") == 1
 
 
 async def test_the_vendors_status_page_is_asked_only_while_it_fails(
@@ -382,18 +517,26 @@ async def test_the_client_for_programs_and_the_exporter_understand_each_other(
     await asyncio.to_thread(observer.close)
 
 
+async def test_a_misspelt_provider_is_told_to_the_program(
+    start_exporter: StartExporter, vendor: Vendor, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, _ = await start_exporter(config(vendor))
+    observer = Observer(f"http://{client.host}:{client.port}")
+    observer.observe("mial", status=402)
+    assert await asyncio.to_thread(observer.flush, 20)
+    assert observer.statistics().refused == 1
+    await asyncio.to_thread(observer.close, 20)
+    assert "rejects observations: no provider is named 'mial'; did you mean 'mail'?" in caplog.text
+
+
 # --- the way there
 
 
 async def test_a_name_that_leads_to_a_private_address_is_refused_unless_it_is_allowed(
     start_exporter: StartExporter, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def everything_is_loopback(_: str, port: int, **__: Any) -> Any:
-        return await type(loop).getaddrinfo(loop, "127.0.0.1", port, type=1)
-
-    monkeypatch.setattr(loop, "getaddrinfo", everything_is_loopback)
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args, **more: resolve("127.0.0.1", *args, **more))
     vendor.answers["/me"] = 200, "{}"
     named = vendor.base.replace("127.0.0.1", "vendor.example") + "/me"
     client, _ = await start_exporter(config(vendor, url=named))

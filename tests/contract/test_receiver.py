@@ -79,7 +79,7 @@ async def settle(receiver: Receiver, sink: Sink, messages: int) -> None:
     await receiver.pipeline.process()
     quiet = 0
     for _ in range(400):
-        due = await receiver.store.next_due("inbox")
+        due = await receiver.store.outbox.next_due("inbox")
         sending = (await receiver.store.figures()).outbox.get("sending", 0)
         # seen twice, since a row may be claimed between the two questions
         quiet = quiet + 1 if not sending and (due is None or due > NOW) else 0

@@ -62,11 +62,15 @@ def served(app: web.Application) -> Iterator[int]:
 
 
 class Exporter:
-    """Takes observations as the exporter does. `answers` are statuses to begin with; then it answers 200."""
+    """Takes observations as the exporter does. `answers` are statuses to begin with; then it answers 200.
+
+    `says` is what it answers then in place of how many it took.
+    """
 
     def __init__(self, *answers: int, token: str = "") -> None:
         self.observations: list[dict[str, Any]] = []
         self.answers, self.token = list(answers), token
+        self.says: Any = None
         self.posts = 0
         self.raw = b""
         self.held = threading.Event()
@@ -90,7 +94,7 @@ class Exporter:
         assert request.content_type == "application/x-ndjson"
         self.raw += body
         self.observations += [json.loads(line) for line in body.splitlines()]
-        return web.json_response({"observations": len(body.splitlines())})
+        return web.json_response(self.says or {"observations": len(body.splitlines())})
 
 
 @contextmanager
@@ -135,10 +139,3 @@ def silent(behave: Callable[[socket.socket], None]) -> Iterator[str]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
     thread.join(PATIENCE)
-
-
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

@@ -96,7 +96,14 @@ class Running:
 
     def _summary(self) -> str:
         titles = "\n".join(f"  {message['channel']}: {message['title']}" for message in self.sandbox.messages)
-        return f"messages:\n{titles}\nreceiver's log:\n{self.log('receiver')[-2000:]}"
+        logs = "\n".join(f"{name} ({self._state(name)}):\n{self.log(name)[-2000:]}" for name in self.stack.commands())
+        return f"messages:\n{titles}\n{logs}"
+
+    def _state(self, name: str) -> str:
+        process = self._processes.get(name)
+        if process is None:
+            return "not running"
+        return "running" if process.returncode is None else f"ended by itself, exit status {process.returncode}"
 
     async def get(self, name: str, path: str, **params: str) -> Any:
         """A process's JSON answer."""
@@ -110,11 +117,14 @@ class Running:
         """Waits until Prometheus has seen the vendor healthy and knows its Alertmanager (it sends no alert before)."""
 
         async def seen() -> bool:
+            for name, process in self._processes.items():
+                if process.returncode is not None:
+                    raise AssertionError(f"{name} ended by itself:\n{self.log(name)[-3000:]}")
             known = await self.get("prometheus", "/api/v1/alertmanagers")
             found = await self.get("prometheus", "/api/v1/query", query="thirdparty_up == 1")
             return bool(known["data"]["activeAlertmanagers"]) and bool(found["data"]["result"])
 
-        await self.until(seen, "Prometheus has scraped a healthy vendor and found Alertmanager", seconds=45)
+        await self.until(seen, "Prometheus has scraped a healthy vendor and found Alertmanager", seconds=90)
 
     def titles(self, channel: str = "inbox") -> list[str]:
         """The titles of what arrived."""

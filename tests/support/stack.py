@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from tests.support.ports import free_ports
 from tests.support.sandbox import SANDBOX_KEY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,14 +39,8 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        """Ports that nobody listens on now."""
-        sockets = [socket.socket() for _ in fields(cls)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        numbers = [one.getsockname()[1] for one in sockets]
-        for one in sockets:
-            one.close()
-        return cls(*numbers)
+        """Ports that nobody listens on now, nor is given by chance before our processes do (see `free_ports`)."""
+        return cls(*free_ports(len(fields(cls))))
 
     def check(self) -> None:
         """Raises PortTaken for the first port that can't be had."""

@@ -21,6 +21,11 @@ READINGS: list[tuple[str, dict[str, Any], Exchange, dict[str, Any] | None]] = [
     ("a balance", CREDIT, answer({"data": {"balance": 12.5}}), {"credit": 12.5}),
     ("a balance as text", CREDIT, answer({"data": {"balance": "1,012.50"}}), {"credit": 1012.5}),
     ("the first of several", {"credit": {"remaining": "infos[].total"}}, answer({"infos": [{"total": "3"}, {"total": "4"}]}), {"credit": 3}),
+    ("an amount with its sign", CREDIT, answer({"data": {"balance": "$12.50"}}), {"credit": 12.5}),
+    ("an amount with its currency", CREDIT, answer({"data": {"balance": "1,012.50 USD"}}), {"credit": 1012.5}),
+    ("an amount that can be read in two ways", CREDIT, answer({"data": {"balance": "1.012,50"}}), None),
+    ("a good status with an error inside", CREDIT, answer({"ok": False, "data": {"balance": 0}}), None),
+    ("without limit, as some write it", {"quota": {"remaining": "r", "limit": 100}}, answer({"r": -1}), None),
     ("none: unlimited", CREDIT, answer({"data": {"balance": None}}), None),
     ("a truth is no number", CREDIT, answer({"data": {"balance": True}}), None),
     ("more than there is", CREDIT, answer({"data": {"balance": 1e308}}), None),
@@ -77,6 +82,17 @@ def test_what_was_spent_is_every_fall_of_the_credit(balances: list[float | None]
         account = found or account
     assert account is not None
     assert (account.spent, account.credit) == (spent, credit)
+
+
+def test_what_an_answer_leaves_out_stays_known_as_long_as_it_lies_ahead() -> None:
+    reading = AccountReading.model_validate({"quota": {"used": "u", "limit": 2, "resets": "t"}, "renews": "r"})
+    first = read(reading, answer({"u": 1, "t": 60, "r": 600}), None, NOW)
+    second = read(reading, answer({"u": 2}), first, NOW + 30)
+    assert second is not None
+    assert (second.quota_used_ratio, second.quota_resets_at, second.renews_at) == (1, NOW + 60, NOW + 600)
+    third = read(reading, answer({"u": 0}), second, NOW + 90)
+    assert third is not None
+    assert (third.quota_resets_at, third.renews_at) == (None, NOW + 600)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter import classify
+from exporter.__main__ import COMMAND
 from exporter.providers import catalogue
 from exporter.providers.answer import Exchange
 from exporter.providers.catalogue import Signature, Vendor
@@ -116,6 +117,35 @@ def test_classify_takes_a_body_that_is_json_as_it_is() -> None:
         asked(response={"status": 403, "body": {"error": "Unauthorized", "message": "invoice overdue"}})["verdict"]
         == "payment_required"
     )
+
+
+UNKNOWN = [
+    ("one that is nearly right", "strype", "did you mean 'stripe'?"),
+    ("one that is like no other", "nosuchthing", "tocsin-exporter vendors lists them"),
+]
+
+
+@pytest.mark.parametrize(("vendor", "hint"), [row[1:] for row in UNKNOWN], ids=[row[0] for row in UNKNOWN])
+def test_a_vendor_that_is_not_known_is_noted_and_its_answer_judged(
+    vendor: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert COMMAND.main(["classify", "--provider", vendor, "--status", "402"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["verdict"] == "payment_required"
+    assert "judged by the general rules alone: " in told.err
+    assert hint in told.err
+
+
+def test_a_vendor_that_is_known_needs_no_note(capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMAND.main(["classify", "--provider", "stripe", "--header", "Retry-After: 3", "--status", "402"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("header", ["Retry-After", ": 3", ""])
+def test_a_header_that_is_none_is_refused(header: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        COMMAND.main(["classify", "--header", header, "--status", "402"])
+    assert f"{header!r} is not NAME:VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("line", [b"hello", b"[]", b'{"provider": 3}', b'{"provider": "x"}', b"\xff"])

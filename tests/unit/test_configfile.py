@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,7 +54,7 @@ EXPORTER = [
     ("a label of Prometheus's", RULE + "labels: {▶job: [a]}}\n", "'job' is Prometheus's own"),
     ("no YAML at all", "providers: [\n▶", "not valid YAML"),
     ("a tab", "providers:\n▶\t- a\n", "not valid YAML"),
-    ("a list where a mapping is due", "▶- a\n", "the file: input should be a valid dictionary"),
+    ("a list where a mapping is due", "▶- a\n", "the file: should be a mapping, with a key and a value on each line"),
     ("a key that is no text", "▶1: a\n", "the key 1 is no text; put it in quotes"),
     (
         "an unknown card",
@@ -65,6 +66,27 @@ EXPORTER = [
         "providers:\n  - ▶{name: a, vendor: strype, secret_file: full}\n",
         "no vendor is named 'strype'; did you mean 'stripe'?",
     ),
+    (
+        "a vendor like no other",
+        "providers:\n  - ▶{name: a, vendor: nosuchthing, secret_file: full}\n",
+        "airtable, alchemy, algolia, alibaba-dashscope, alpha-vantage, amap, anthropic, api-ninjas, apify and ",
+    ),
+    (
+        "a date that is none",
+        PROVIDER + "billing: {renews: {▶date: 2026-13-01}}}\n",
+        "billing.renews.date: input should be a valid date",
+    ),
+    ("a key like a date that is none", "▶2026-13-01: a\n", "2026-13-01: unknown key"),
+    ("one value where a list is due", PROVIDER + "▶features: mails}\n", "features: should be a list"),
+    ("one value where a mapping is due", PROVIDER + "▶headers: a}\n", "headers: should be a mapping"),
+    ("a number where text is due", PROVIDER + "▶service: 5}\n", "service: should be text (in quotes)"),
+    (
+        "neither of two kinds",
+        PROVIDER + "account: {quota: {▶limit: [], used: a}}}\n",
+        "account.quota.limit: should be text",
+    ),
+    ("an address in place of a network", PROVIDER + "private_networks: [▶10.0.0.1/8]}\n", "did you mean '10.0.0.0/8'?"),
+    ("no network at all", PROVIDER + "private_networks: [▶ours]}\n", "not a valid IPv4 or IPv6 network"),
     ("a bomb of aliases", BOMB, "once its aliases are expanded"),
     ("an alias of itself", "▶a: &a [*a]\n", "nested too deeply"),
 ]
@@ -125,6 +147,21 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(folder: Path) ->
     assert [problem.line for problem in caught.value.problems] == [2, 3, 4]
 
 
+def test_a_date_that_is_none_hides_no_other_mistake(folder: Path) -> None:
+    path = folder / "exporter.yml"
+    path.write_text(PROVIDER + "billing: {renews: {date: 2026-13-01}}}\nzzz: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        exporter_config.load(path)
+    assert [problem.line for problem in caught.value.problems] == [2, 3]
+
+
+@pytest.mark.parametrize("text", ["!!int x", "!!int ''", "!!float x", "!!bool x", "!!timestamp x"])
+def test_a_tag_that_does_not_fit_its_value_leaves_text(folder: Path, text: str) -> None:
+    path = folder / "exporter.yml"
+    path.write_text(PROVIDER + f"▶timeout: {text}}}\n")
+    refused(exporter_config.load, path, path.read_text(), "is not a duration")
+
+
 def test_a_secret_in_a_refused_url_is_not_shown(folder: Path) -> None:
     path = folder / "receiver.yml"
     path.write_text("targets: [{name: s, url: 'slack://T0KEN-canary-4711/x'}]\n")
@@ -152,3 +189,24 @@ def test_whatever_the_bytes_are_a_file_is_loaded_or_refused(
     path.write_text(text, encoding="utf-8", newline="")
     with contextlib.suppress(ConfigError):
         exporter_config.load(path)
+
+
+STRANGE: list[object] = [None, 5, "x", True, [], {}, [None], [5], {"x": None}, [[]], 1.5]
+
+
+@pytest.mark.parametrize("vendor", ["", "stripe", "deepl", "hunter"])
+@pytest.mark.parametrize("key", sorted(exporter_config.Provider.model_fields))
+def test_whatever_stands_in_a_provider_is_refused_in_its_place_or_taken(tmp_path: Path, key: str, vendor: str) -> None:
+    (tmp_path / "x").write_text("a-secret")
+    given = {"name": "a", "url": "http://x.example/", **({"vendor": vendor} if vendor else {})}
+    for value in STRANGE:
+        (tmp_path / "exporter.yml").write_text(yaml.safe_dump({"providers": [{**given, key: value}]}))
+        with contextlib.suppress(ConfigError):
+            exporter_config.load(tmp_path / "exporter.yml")
+
+
+def test_a_secret_that_no_header_can_carry_is_refused_with_how_the_vendor_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("a-secret")
+    (tmp_path / "exporter.yml").write_text("providers: [{name: a, vendor: aws, secret_file: x}]\n")
+    with pytest.raises(ConfigError, match="aws takes its secret as 'SigV4', which secret_file can't give"):
+        exporter_config.load(tmp_path / "exporter.yml")

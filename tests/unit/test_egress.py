@@ -30,6 +30,10 @@ def failed(at: float, verdict: Verdict = DOWN) -> State:
     return state((0, OK), (at, verdict))
 
 
+def elsewhere(at: float) -> State:
+    return advance(WELL, Look(DOWN, 0.1, "calls"), at)
+
+
 SCENES = [
     ("all is well", {"a": WELL, "b": WELL, "c": WELL}, False),
     ("three vendors stop within ten minutes", {"a": failed(5000), "b": failed(5300), "c": failed(5600)}, True),
@@ -44,6 +48,11 @@ SCENES = [
         True,
     ),
     ("nor does it count as one of them", {"a": failed(100), "b": failed(5000), "c": failed(5300)}, False),
+    (
+        "programs elsewhere that reach nobody say nothing of our way out",
+        {name: elsewhere(5000) for name in "abcd"},
+        False,
+    ),
     ("two of two are too few to tell", {"a": failed(5000), "b": failed(5000)}, False),
     ("three that stopped over an hour", {"a": failed(5000), "b": failed(7000), "c": failed(9000)}, False),
     (

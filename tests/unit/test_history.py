@@ -118,6 +118,8 @@ SOURCES = [
     ("nor one to our probe", [(0, look(UNPAID, SEND)), (10, look(OK))], "payment_required", 10),
     ("a refusal that is no longer seen does not stand for ever", [(0, look(UNPAID, SEND)), (601, look(OK))], "ok", 601),
     ("one that is seen again does", [(0, look(UNPAID, SEND)), (590, look(UNPAID, SEND)), (700, look(OK))], "payment_required", 700),
+    ("nor does another call's failure break it", [(0, look(UNPAID)), (10, look(DOWN, LIST)), (20, look(UNPAID))], "payment_required", None),
+    ("nor another call's throttling", [(0, look(UNPAID)), (10, look(THROTTLED, LIST))], "payment_required", None),
     ("an outage is over with any ok", [(0, look(DOWN, SEND)), (10, look(OK))], "ok", 10),
     ("what rests on a status is over with any ok", [(0, look(PAY_BY_STATUS, SEND)), (10, look(OK))], "ok", 10),
     ("a refusal of the probe is not over for calls that are answered", [(0, look(PAY)), (10, look(OK, LIST))], "payment_required", 10),
@@ -125,12 +127,38 @@ SOURCES = [
 
 
 @pytest.mark.parametrize(("looks", "kind", "success"), [row[1:] for row in SOURCES], ids=[row[0] for row in SOURCES])
-def test_one_kind_of_calls_ok_is_no_other_kinds(looks: list[tuple[float, Look]], kind: str, success: float) -> None:
+def test_one_kind_of_calls_ok_is_no_other_kinds(
+    looks: list[tuple[float, Look]], kind: str, success: float | None
+) -> None:
     state: State | None = None
     for now, one in looks:
         state = advance(state, one, now)
     assert state is not None
     assert (state.kind, state.last_success) == (kind, success)
+
+
+def test_a_failure_elsewhere_does_not_begin_a_refusal_anew() -> None:
+    state: State | None = None
+    for now in range(0, 1000, 60):
+        state = advance(state, look(UNPAID), now)
+        state = advance(state, look(DOWN, LIST), now + 30)
+    assert (state.kind, state.since, state.streak, state.last_probe) == ("payment_required", 0, 17, 960)  # type: ignore[union-attr]
+
+
+def test_a_busy_server_stays_down_once_it_is_taken_for_that() -> None:
+    state, kinds = advance(None, look(OK), 0), []
+    for minute in range(1, 200):
+        state = advance(state, look(conclude(BUSY_SERVER, state.past("key", minute * 60))), minute * 60)
+        kinds.append(state.kind)
+    assert set(kinds[:61]) == {"rate_limited"}
+    assert set(kinds[62:]) == {"outage"}
+
+
+def test_another_url_is_another_request() -> None:
+    state = advance(None, Look(OK, 0.1, credential="key.one", shape="json"), 10)
+    assert conclude(REFUSED, state.past("key.one", 20)).kind == "payment_required"
+    assert conclude(REFUSED, state.past("key.two", 20)).signature == "history:never-ok"
+    assert conclude(REFUSED, state.past("new.one", 20)).signature == "history:key-changed"
 
 
 def test_a_good_call_of_a_program_says_nothing_of_our_own_secret() -> None:

@@ -23,6 +23,8 @@ ITEMS: list[tuple[str, dict[str, Any], str]] = [
     ("a name that is not known", {"provider": "mial", "status": 200}, "did you mean 'mail'?"),
     ("neither status nor error", {"provider": "mail"}, "give a status, or an error"),
     ("a status that is no number", {"provider": "mail", "status": "ok"}, "$.status"),
+    ("a status that is none", {"provider": "mail", "status": -1}, "$.status"),
+    ("a time that ran backwards", {"provider": "mail", "status": 200, "seconds": -7}, "$.seconds"),
     ("an error that is not known", {"provider": "mail", "error": "oops"}, "$.error"),
 ]  # fmt: skip
 

@@ -13,7 +13,8 @@ import pytest
 import requests
 from aiohttp import web
 
-from tests.support.observing import PATIENCE, QUICK, Exporter, Handler, free_port, observed, silent, vendor
+from tests.support.observing import PATIENCE, QUICK, Exporter, Handler, observed, silent, vendor
+from tests.support.ports import free_ports
 from tocsin_observe import Observer
 
 Answer = tuple[int, bytes]
@@ -272,7 +273,7 @@ def test_a_vendor_that_does_not_answer_is_told(
 def test_a_vendor_that_is_not_there_is_told(program: Program) -> None:
     exporter = Exporter()
     with observed(exporter, QUICK, **{"vendor.invalid": "nameless"}) as observer:
-        for url in (f"http://127.0.0.1:{free_port()}/", "http://vendor.invalid/"):
+        for url in (f"http://127.0.0.1:{free_ports(1)[0]}/", "http://vendor.invalid/"):
             with pytest.raises((requests.RequestException, httpx.HTTPError, aiohttp.ClientError)):
                 program.get(observer, url, PLENTY)
         assert observer.flush(PATIENCE)

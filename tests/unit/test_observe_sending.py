@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.observing import PATIENCE, QUICK, Exporter, free_port, observed, served, silent, until
+from tests.support.observing import PATIENCE, QUICK, Exporter, observed, served, silent, until
+from tests.support.ports import free_ports
 from tocsin_observe import Limits, Observer, Statistics
 
 
@@ -98,6 +99,62 @@ def test_the_token_is_read_anew_when_it_was_rotated(tmp_path: Path) -> None:
         assert (observer.statistics().refused, observer.statistics().delivered) == (1, 1)
 
 
+MISSPELT = "no provider is named 'mial'; did you mean 'mail'?"
+REJECTS: list[tuple[str, object, int]] = [
+    ("one of them", {"observations": 1, "rejected": 1, "rejects": [{"position": 2, "reason": MISSPELT}]}, 1),
+    ("more than there were", {"rejected": 99, "rejects": [{"position": 1, "reason": MISSPELT}]}, 2),
+    ("fewer than none", {"rejected": -1, "rejects": [{"position": 1, "reason": MISSPELT}]}, 0),
+    ("none", {"observations": 2, "rejected": 0, "rejects": []}, 0),
+    ("some, and does not say why", {"rejected": 2}, 0),
+    ("as many as no number can say", {"rejected": float("inf"), "rejects": [{"reason": MISSPELT}]}, 0),
+    ("something that is none of ours", ["hello"], 0),
+]
+
+
+@pytest.mark.parametrize(("says", "refused"), [row[1:] for row in REJECTS], ids=[row[0] for row in REJECTS])
+def test_what_the_exporter_rejects_of_a_batch_counts_as_refused(says: object, refused: int) -> None:
+    exporter = Exporter()
+    exporter.says = says
+    with observed(exporter, replace(QUICK, linger=PATIENCE)) as observer:
+        observer.observe("mail", status=401)
+        observer.observe("mial", status=401)
+        assert observer.flush(PATIENCE)
+        statistics = observer.statistics()
+    assert (statistics.refused, statistics.delivered) == (refused, 2 - refused)
+    assert accounted(statistics)
+
+
+def test_each_reason_for_a_rejection_is_told_once_and_masked(caplog: pytest.LogCaptureFixture) -> None:
+    exporter = Exporter()
+    reasons = [MISSPELT, MISSPELT, "password=canary-4711 \n" + "x " * 500, MISSPELT]
+    with observed(exporter) as observer:
+        for number, reason in enumerate(reasons, start=1):
+            exporter.says = {"rejected": 1, "rejects": [{"position": 1, "reason": reason}]}
+            observer.observe("mial", status=401)
+            until(lambda number=number: observer.statistics().refused == number, "it was rejected")  # type: ignore[misc]  # a default binds the loop's value
+    first, second = (record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
+    assert first.endswith(f" rejects observations: {MISSPELT}")
+    assert "canary" not in second
+    assert "\n" not in second
+    assert len(second) < 400
+
+
+TOKEN_FILES = [
+    ("a path", "/nowhere/2026/gone-4711-token", "token file /nowhere/2026/gone-4711-token: No such file or directory"),
+    ("a token in its place", "s3cr3t-c4n4ry-0123456789", "token file ***: No such file or directory"),
+]
+
+
+@pytest.mark.parametrize(("file", "says"), [row[1:] for row in TOKEN_FILES], ids=[row[0] for row in TOKEN_FILES])
+def test_a_token_file_that_is_missing_is_named_in_the_log(
+    file: str, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Observer(f"http://127.0.0.1:{free_ports(1)[0]}", token_file=file, limits=QUICK) as observer:
+        observer.observe("mailgun", status=401)
+        until(lambda: says in caplog.text, "the log names the file")
+    assert "c4n4ry" not in caplog.text
+
+
 # --- an exporter in trouble ------------------------------------------------------------------------------------------
 
 
@@ -168,7 +225,7 @@ def exporter_that(trouble: str) -> Iterator[str]:
         with silent(talk_nonsense) as place:
             yield f"https://{place}"
     else:
-        yield f"http://127.0.0.1:{free_port()}"
+        yield f"http://127.0.0.1:{free_ports(1)[0]}"
 
 
 TROUBLES = ["is down", "hangs", "hangs up", "talks nonsense", "has no name", "speaks no TLS"]
@@ -201,7 +258,7 @@ def test_the_log_says_when_the_exporter_is_well_again(caplog: pytest.LogCaptureF
 
 def test_a_token_that_no_header_can_hold_is_not_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with Observer(f"http://127.0.0.1:{free_port()}", token="canary\r\nX: y", limits=QUICK) as observer:
+    with Observer(f"http://127.0.0.1:{free_ports(1)[0]}", token="canary\r\nX: y", limits=QUICK) as observer:
         observer.observe("mailgun", status=401)
         until(lambda: observer.statistics().failed_posts >= 1, "it was tried")
     assert "canary" not in caplog.text

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from toolkit.redaction import MASK, Redactor, masked, printable, quoted, secret_parts
 
 PATTERNS = [
+    ("a token in a JSON field", '{"access_token": "TKN12345678", "x": 1}', "TKN12345678"),
+    ("a secret in a JSON field, however short", '{"client_secret":"abcdef"}', "abcdef"),
     ("a bearer token", "Authorization: Bearer abcdef123456", "abcdef123456"),
     ("basic credentials", "authorization: basic dXNlcjpwdw==", "dXNlcjpwdw"),
     ("a password in a URL", "GET https://me:hunter22@host/x", "hunter22"),

@@ -72,6 +72,12 @@ def test_a_resolve_says_how_long_it_was_and_asks_for_nothing() -> None:
     assert "Pays" not in body
 
 
+def test_who_pays_is_not_said_twice() -> None:
+    _, body = render(changed(pays="finance"), may_repeat=False)
+    assert "Owner: finance" in body
+    assert "Pays:" not in body
+
+
 def test_a_possible_repeat_says_so_even_when_the_title_is_cut() -> None:
     title, _ = render(changed(summary="x" * 500), may_repeat=True)
     assert title.endswith("… (may be a repeat)")

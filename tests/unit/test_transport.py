@@ -13,6 +13,8 @@ ADDRESSES = [
     ("a private network", "10.1.2.3", (), False),
     ("carrier-grade NAT", "100.64.0.1", (), False),
     ("a private one, written as version 6", "::ffff:10.1.2.3", (), False),
+    ("a public one, written as version 6", "::ffff:93.184.216.34", (), True),
+    ("a private one that is allowed, written as version 6", "::ffff:10.1.2.3", ("10.0.0.0/8",), True),
     ("link-local with its zone", "fe80::1%eth0", (), False),
     ("a private one that is allowed", "10.1.2.3", ("10.0.0.0/8",), True),
     ("another private one than is allowed", "192.168.1.1", ("10.0.0.0/8",), False),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import json
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tocsin_observe.redaction import safe_reason
+
 PATH = "/v1/observations"
+MOST_ANSWER_BYTES = 16384
 
 
 class Result(Enum):
@@ -21,10 +25,19 @@ class Result(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """The result, and its reason in words that hold no secret."""
+    """The result, and its reason in words that hold no secret.
+
+    Of a batch that was delivered, `rejected` observations were not taken; `rejection` says why of the first.
+    """
 
     result: Result
     reason: str
+    rejected: int = 0
+    rejection: str = ""
+
+
+class TokenUnreadable(Exception):
+    """The token's file can't be read. The message names it and holds no secret."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +67,20 @@ class Exporter:
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     def headers(self) -> dict[str, str]:
-        """The request's headers. Raises OSError or UnicodeDecodeError when the token can't be read."""
-        token = self.token_file.read_text(encoding="utf-8").strip() if self.token_file else self.token
+        """The request's headers. Raises TokenUnreadable."""
+        token = self._read(self.token_file) if self.token_file else self.token
         shown = {"Authorization": f"Bearer {token}"} if token else {}
         return {"Content-Type": "application/x-ndjson", "User-Agent": "tocsin-observe", **shown}
+
+    @staticmethod
+    def _read(file: Path) -> str:
+        try:
+            return file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+            # a token may stand where its file's name belongs; it would hardly begin like a path
+            shown = str(file) if file.is_absolute() else safe_reason(str(file))
+            raise TokenUnreadable(f"token file {shown}: {reason}") from None
 
 
 def post(exporter: Exporter, lines: list[bytes], timeout: float) -> Answer:
@@ -66,7 +89,10 @@ def post(exporter: Exporter, lines: list[bytes], timeout: float) -> Answer:
     connection = kind(exporter.host, exporter.port, timeout=timeout)
     try:
         connection.request("POST", exporter.path, b"\n".join(lines) + b"\n", exporter.headers())
-        return _judged(connection.getresponse().status)
+        response = connection.getresponse()
+        return _judged(response.status, _beginning(response))
+    except TokenUnreadable as error:
+        return Answer(Result.LATER, str(error))
     except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError):
         # one trouble under three names: which of them depends on who was faster
         return Answer(Result.LATER, "it closed the connection")
@@ -77,7 +103,26 @@ def post(exporter: Exporter, lines: list[bytes], timeout: float) -> Answer:
         connection.close()
 
 
-def _judged(status: int) -> Answer:
-    if 200 <= status < 300:
-        return Answer(Result.DELIVERED, "")
+def _beginning(response: http.client.HTTPResponse) -> bytes:
+    """What the exporter says of single observations; nothing where that breaks off, for the status is what counts."""
+    try:
+        return response.read(MOST_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException, ValueError):
+        return b""
+
+
+def _judged(status: int, body: bytes) -> Answer:
+    rejected, rejection = _rejects(body)
+    # it answers 400 where it rejects every one of a batch: nothing is wrong with the batch as such
+    if 200 <= status < 300 or (status == 400 and rejected):
+        return Answer(Result.DELIVERED, "", rejected, rejection)
     return Answer(Result.LATER if status >= 500 else Result.REFUSED, f"it answered {status}")
+
+
+def _rejects(body: bytes) -> tuple[int, str]:
+    """How many observations of a batch the exporter rejects, and why the first of them; (0, "") if none."""
+    try:
+        told = json.loads(body)
+        return max(int(told["rejected"]), 0), safe_reason(str(told["rejects"][0]["reason"]))
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+        return 0, ""

@@ -18,6 +18,7 @@ MOST_READ = 8192
 """Characters of a body that are looked at: masks make it shorter, so more is read than is sent."""
 MOST_HEADERS = 30
 MOST_HEADER = 200
+MOST_REASON = 300
 
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|pwd|secret|token|(?:api|access|private)[_-]?key|auth|authorization|credentials?|cookie)"
@@ -149,6 +150,11 @@ def default_operation(method: str, host: str) -> str:
     """`POST api.mailgun.net`. Without the path: paths hold ids, and each would be an operation of its own."""
     word = method.upper() if method.isalpha() and len(method) <= 10 else "OTHER"
     return f"{word} {host.lower()}"
+
+
+def safe_reason(reason: str) -> str:
+    """A reason for the program's log: one line, masked, at most MOST_REASON characters."""
+    return masked(" ".join(_CONTROL.sub(" ", reason[:MOST_READ]).split()))[:MOST_REASON]
 
 
 def safe_operation(operation: str) -> str:

@@ -15,6 +15,8 @@ from tocsin_observe.post import Answer, Result
 from tocsin_observe.tally import Fate, Tally
 
 logger = logging.getLogger("tocsin_observe")
+MOST_REJECTIONS_TOLD = 20
+"""Each is told once: a name is misspelt in every call, and one who reads twenty knows enough."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Sender:
         self._hurry = self._closed = False
         self._thread: threading.Thread | None = None
         self._trouble = ""
+        self._rejections: set[str] = set()
 
     def put(self, line: bytes) -> None:
         """Queues a line; the oldest goes when too many wait. Raises RuntimeError when no thread can be started."""
@@ -133,8 +136,9 @@ class Sender:
                 self._tally.post_failed()
                 self._give_back(batch)
             else:
-                fate = Fate.DELIVERED if answer.result is Result.DELIVERED else Fate.REFUSED
-                self._tally.ended(fate, len(batch))
+                refused = min(answer.rejected, len(batch)) if answer.result is Result.DELIVERED else len(batch)
+                self._tally.ended(Fate.REFUSED, refused)
+                self._tally.ended(Fate.DELIVERED, len(batch) - refused)
                 self._pause = 0.0
             if not self._queue:
                 self._hurry = False
@@ -150,6 +154,7 @@ class Sender:
 
     def _tell(self, answer: Answer) -> None:
         """Logs when it begins to fail, when the reason changes, and when it is well again; never each attempt."""
+        self._tell_rejection(answer.rejection)
         if answer.reason == self._trouble:
             return
         self._trouble = answer.reason
@@ -157,3 +162,9 @@ class Sender:
             logger.warning("the exporter at %s does not take observations: %s", self._place, answer.reason)
         else:
             logger.info("the exporter at %s takes observations again", self._place)
+
+    def _tell_rejection(self, why: str) -> None:
+        told = self._rejections
+        if why and why not in told and len(told) < MOST_REJECTIONS_TOLD:
+            told.add(why)
+            logger.warning("the exporter at %s rejects observations: %s", self._place, why)

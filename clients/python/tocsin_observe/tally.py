@@ -40,7 +40,7 @@ class Statistics:
     expired: int
     """Waited so long for the exporter that they had become untrue."""
     refused: int
-    """The exporter answered 3xx or 4xx: a wrong URL or token."""
+    """The exporter answered 3xx or 4xx (a wrong URL or token), or rejected them (a provider that it doesn't know)."""
     delivered: int
     """The exporter took them."""
     waiting: int

@@ -159,7 +159,7 @@ def load(name: str, folder: Path = FOLDER) -> Vendor:
     """One vendor. Raises KeyError with the nearest name, or ConfigError for a file with a mistake."""
     path = folder / f"{name}.yml"
     if not name or path.parent != folder or not path.is_file():
-        raise KeyError(f"no vendor is named '{name}'{nearest(name, names())}")
+        raise KeyError(f"no vendor is named '{name}'{nearest(name, names(), 'tocsin-exporter vendors')}")
     return configfile.load(path, Vendor)
 
 

@@ -18,7 +18,7 @@ THROTTLED = Exchange(429, b"", {"retry-after": "20"})
 GATEWAY = Exchange(504, b"<html><head><title>504 Gateway Time-out</title></head></html>")
 SLOW = Failure("timeout", "not within 10 s", 10.0)
 NO_NAME = Failure("dns", "the name could not be resolved")
-CLOSED = Exchange(503, b"<html><title>Maintenance</title></html>", {"retry-after": "7200"})
+CLOSED = Exchange(503, b"", {"retry-after": "7200"})
 BLOCKED = Exchange(403, b"<html><title>Blocked</title><body>The web filter has blocked this site.</body></html>")
 
 HERE = 2 * HOUR
