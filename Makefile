@@ -15,7 +15,7 @@ PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --san
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run secrets test unit acceptance check format bench lock pictures clean
+.PHONY: help install run secrets test unit acceptance faults check format bench lock pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -28,7 +28,7 @@ run: .venv/.run $(TOOLS)/.native secrets ## start everything and tell the story;
 
 secrets: config/secrets/tocsin.token ## make the token that docker compose and config/*.yml expect
 
-test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
+test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test but the faults: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the tests without the whole chain
@@ -36,6 +36,9 @@ unit: .venv/.dev $(TOOLS)/.$(SUITE) ## the tests without the whole chain
 
 acceptance: .venv/.dev $(TOOLS)/.$(SUITE) ## the whole chain; SUITE=bookworm or SUITE=trixie chooses Debian's pair
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 6 --dist worksteal tests/acceptance $(ARGS)
+
+faults: .venv/.dev $(TOOLS)/.$(SUITE) ## receivers killed, Alertmanagers killed, sinks that fail: nothing is lost; some minutes
+	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 2 --dist worksteal -rP tests/faults $(ARGS)
 
 check: .venv/.dev $(TOOLS)/.$(SUITE) secrets ## ruff, mypy, import contract, rules, routes, dashboards
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

@@ -142,6 +142,8 @@ def load(options: Options) -> ExporterConfig:
 def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     load(options)
+    if options.storage.get_backend_name() != "sqlite":
+        raise ValueError("--storage.url: the exporter keeps its ledger in SQLite only; PostgreSQL is for the receiver")
     lock = lock_database(options.storage)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them

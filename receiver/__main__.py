@@ -5,6 +5,8 @@ from pathlib import Path
 
 from receiver import config
 from receiver.app import run
+from receiver.commands.explain import EXPLAIN, REPORT
+from receiver.drill_command import DRILL
 from toolkit.cli import Command
 
 COMMAND = Command(
@@ -13,6 +15,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path))),
+    extras=(EXPLAIN, REPORT, DRILL),
 )
 
 

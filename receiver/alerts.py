@@ -1,10 +1,11 @@
 """Alerts as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["firing", "resolved"]
+Origin = Literal["webhook", "reconciled", "filled_in", "source_lost"]
 Occurrence = tuple[str, float]
 """(fingerprint, starts_at): one time that one alert fired."""
 
@@ -13,7 +14,8 @@ Occurrence = tuple[str, float]
 class AlertEvent:
     """What Alertmanager said of one alert. Times are seconds since the epoch; `ends_at` is None while it fires.
 
-    `origin`: a webhook, or that no Alertmanager holds the alert any more.
+    `origin` says how we know: a webhook; that no Alertmanager holds the alert any more; that one holds it and left it
+    out of a webhook; or a resolve that came while the source of the alerts was silent.
     """
 
     fingerprint: str
@@ -23,7 +25,7 @@ class AlertEvent:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     generator_url: str
-    origin: Literal["webhook", "reconciled"] = "webhook"
+    origin: Origin = "webhook"
 
     @property
     def occurrence(self) -> Occurrence:
@@ -35,11 +37,27 @@ class AlertEvent:
         """The alert's name; an alert may lack one."""
         return self.labels.get("alertname", "unnamed alert")
 
+    @property
+    def service(self) -> str:
+        """The service it is about, or nothing."""
+        return self.labels.get("service", "")
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event that is not processed yet, and when it was received."""
+
+    id: int
+    received_at: float
+    event: AlertEvent
+
 
 @dataclass(frozen=True)
 class Notification:
-    """One webhook body: the alerts in it, and how many Alertmanager left out (`max_alerts`)."""
+    """One webhook body: its alerts, how many of the group Alertmanager left out (`max_alerts`), and which group."""
 
     alerts: tuple[AlertEvent, ...]
     truncated: int
     external_url: str
+    receiver: str = ""
+    group_labels: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import aiohttp
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from receiver import config as configuration
+from receiver.alerts import Notification
+from receiver.auditor import Auditor
 from receiver.config import ReceiverConfig, Target
+from receiver.drill_web import DrillEndpoints
+from receiver.driller import Driller
 from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
+from receiver.heart import Heart
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
-from receiver.pipeline import Pipeline, Settings
+from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.reconciler import Reconciler
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
@@ -50,8 +56,39 @@ class Receiver:
         self._reloading = asyncio.Lock()
         self._options, self._session, self._now, self._log = options, session, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
-        self.pipeline = Pipeline(store, self._deliverer, self._settings(ReceiverConfig()), metrics, now, log)
-        self.reconciler = Reconciler(self._alertmanagers, store.held, self.pipeline.take, metrics, now, log)
+        self.pipeline = Pipeline(
+            store,
+            self._deliverer,
+            self._settings(ReceiverConfig()),
+            lambda: self.reconciler.watchdog_heard_at,
+            self._left_out,
+            spawn,
+            metrics,
+            now,
+            log,
+        )
+        self.reconciler = Reconciler(
+            self._alertmanagers,
+            store.held,
+            self.pipeline.take,
+            lambda labels: is_watchdog(labels, self.pipeline.settings.config),
+            store.leads,
+            metrics,
+            now,
+            log,
+        )
+        self.driller = Driller(store.drills, session, lambda: self.pipeline.settings.config, now)
+        self.auditor = Auditor(store.audit, self._served, metrics, now, log)
+        self.heart = Heart(
+            session,
+            lambda: self.pipeline.settings.config.heartbeat,
+            self._watchdog_seen,
+            lambda: self.auditor.findings,
+            store.leads,
+            metrics,
+            now,
+            log,
+        )
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
     # --- configuration
@@ -68,7 +105,7 @@ class Receiver:
             self.metrics.reloaded(False, self._now)
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
             raise
-        mask(Redactor(part for target in config.targets for part in secret_parts(target.read_url())))
+        mask(Redactor(part for url in secret_urls(config) for part in secret_parts(url)))
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
         self.pipeline.settings = self._settings(config)
         self.metrics.targets(target.name for target in config.targets)
@@ -89,6 +126,19 @@ class Receiver:
     def _alertmanagers(self) -> list[Alertmanager]:
         configured = self.pipeline.settings.config.alertmanagers
         return [Alertmanager(self._session, one.url, one.bearer_token_file) for one in configured]
+
+    def _served(self) -> list[str]:
+        return [target.name for target in self.pipeline.settings.config.targets]
+
+    async def _watchdog_seen(self) -> float | None:
+        """When the Watchdog last came; now, where none is expected."""
+        if not self.pipeline.settings.config.watchdog:
+            return self._now()
+        sign = await self.store.signs.get(WATCHDOG)
+        return sign.at if sign is not None else None
+
+    def _left_out(self, notification: Notification) -> None:
+        self.reconciler.truncated(notification)
 
     async def _settle(self, config: ReceiverConfig) -> None:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
@@ -136,6 +186,13 @@ def open_sink(target: Target) -> AppriseTarget:
     return AppriseTarget(target.read_url, target.timeout)
 
 
+def secret_urls(config: ReceiverConfig) -> Iterator[str]:
+    """The addresses that must not be shown. Raises SecretUnreadable."""
+    yield from (target.read_url() for target in config.targets)
+    if config.heartbeat is not None:
+        yield config.heartbeat.read_url()
+
+
 def load(options: Options) -> ReceiverConfig:
     """The configuration, refused with ConfigError also when it would leave the door open to other machines."""
     config = configuration.load(options.config_file)
@@ -169,6 +226,10 @@ async def _run(options: Options, log: Logger) -> None:
         await receiver.start()
         background.spawn(receiver.pipeline.run(), "pipeline")
         background.spawn(receiver.reconciler.run(), "reconciler")
+        background.spawn(receiver.reconciler.fill(), "fill in")
+        background.spawn(receiver.auditor.run(), "auditor")
+        background.spawn(receiver.heart.run(), "heartbeat")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
+        app.add_routes(DrillEndpoints(receiver.driller).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

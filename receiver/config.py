@@ -7,6 +7,7 @@ import pydantic
 from pydantic import Field
 
 from receiver.notifiers.apprise import url_problem
+from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
@@ -31,6 +32,21 @@ class Correlation(Model):
     """Alerts that agree in these labels are one incident."""
 
     labels: tuple[str, ...] = ("alertname", "provider", "rule", "service", "environment", "instance")
+    window: Duration = Field(default=600.0, ge=0)
+
+
+class Service(Model):
+    """What a service needs, and how much it matters: tier 1 the most."""
+
+    depends_on: tuple[str, ...] = ()
+    tier: int | None = Field(default=None, ge=1, le=4)
+
+
+class Storm(Model):
+    """More new incidents than this in so short a time are put together as one."""
+
+    incidents: int = Field(default=20, ge=1)
+    per: Duration = Field(default=60.0, gt=0)
 
 
 class Target(Model):
@@ -56,6 +72,27 @@ class Target(Model):
         return self.url_file
 
 
+class Heartbeat(Model):
+    """A service outside that hears of us at each interval, and raises the alarm when it does not."""
+
+    url: HttpUrl | None = None
+    url_file: Secret | None = None
+    interval: Duration = Field(default=60.0, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _one_url(self) -> "Heartbeat":
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("needs either url or url_file")
+        return self
+
+    def read_url(self) -> str:
+        """Its address. Raises SecretUnreadable."""
+        if self.url is not None:
+            return self.url
+        assert self.url_file is not None  # noqa: S101 - _one_url has seen to it
+        return self.url_file.read()
+
+
 class Route(Model):
     """Which targets are told of incidents whose labels have these values; `{}` matches every incident."""
 
@@ -72,7 +109,11 @@ class ReceiverConfig(Model):
     alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
     correlation: Correlation = Correlation()
+    services: dict[str, Service] = {}
+    storm: Storm = Storm()
+    shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
+    heartbeat: Heartbeat | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
 
@@ -80,6 +121,14 @@ class ReceiverConfig(Model):
 def load(path: Path) -> ReceiverConfig:
     """The configuration at `path`. Raises ConfigError."""
     return configfile.load(path, ReceiverConfig, lint)
+
+
+def graph(config: ReceiverConfig) -> ServiceGraph:
+    """The services as the pure decisions want them."""
+    return ServiceGraph(
+        {name: service.depends_on for name, service in config.services.items()},
+        {name: service.tier for name, service in config.services.items() if service.tier is not None},
+    )
 
 
 def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
@@ -96,6 +145,9 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         for place, name in enumerate(route.targets):
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    yield from _lint_services(config)
+    if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
+        yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
         yield (
             ("routes", len(config.routes) - 1, "match"),
@@ -103,6 +155,16 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for name, service in config.services.items():
+        for place, needed in enumerate(service.depends_on):
+            if needed not in config.services:
+                yield (
+                    ("services", name, "depends_on", place),
+                    f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
+                )
 
 
 def summary(config: ReceiverConfig) -> str:

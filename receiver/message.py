@@ -10,7 +10,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are seconds since the epoch. `measured` and `normal` are ready to read ("100 % of calls ...").
     `impact` is what stops and what that costs, `pays` who pays and where, both as the rule words them.
-    `absent` names what could not be found out, so that silence is not read as "nothing there".
+    `priority` is P1 to P4 and `rank` why. `cause` tells which alert probably causes the others, `spread` how many
+    alerts of which services a large incident holds, `reopened` how often it came back. `absent` names what could not be
+    found out, so that silence is not read as "nothing there". `untold`: this tells that it
+    ended, and the message that it began was never delivered for sure.
     """
 
     incident: int
@@ -27,6 +30,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     until: float | None = None
     firing_count: int = 0
+    priority: str = ""
+    rank: str = ""
+    cause: str = ""
+    spread: str = ""
+    reopened: int = 0
     measured: str = ""
     normal: str = ""
     impact: str = ""
@@ -37,3 +45,4 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     query_url: str = ""
     incident_url: str = ""
     absent: tuple[str, ...] = ()
+    untold: bool = False

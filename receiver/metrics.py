@@ -1,21 +1,25 @@
 """The receiver's self-metrics, all present at zero from the start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from receiver.audit import FINDINGS, Finding
 from receiver.enrichers.absence import Reason
+from receiver.heartbeat import Silence
 from receiver.incidents import Reason as Decision
+from receiver.incidents import State
 from receiver.store.store import Figures
 from toolkit.selfmetrics import ServiceMetrics
 
-REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "shutting_down")
-OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead")
-INCIDENT_STATES = ("open", "resolved")
+REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "overloaded", "shutting_down")
+OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow")
+INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")
 RECONCILIATIONS = ("ok", "unreachable")
+HEARTBEATS = ("sent", "failed", *get_args(Silence))
 RESULTS = ("sent", "failed", "unknown", "dead")
 
 
@@ -61,15 +65,32 @@ class ReceiverMetrics(ServiceMetrics):
             ["enricher", "reason"],
             registry=registry,
         )
-        self.watchdog_last_seen = Gauge(
+        self._watchdog_last_seen = Gauge(
             "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
-            "When the Watchdog alert last arrived; 0 before the first.",
+            "When the Watchdog alert last arrived, here or at another replica; 0 before the first.",
             registry=registry,
         )
         self.reconciliations = Counter(
             "tocsin_receiver_reconciliations_total",
             "Comparisons of what the Alertmanagers hold with what we hold; unreachable: one of them did not answer.",
             ["result"],
+            registry=registry,
+        )
+        self.drill_started = Gauge(
+            "tocsin_receiver_drill_started_timestamp_seconds",
+            "When the drill under way began; 0 when there is none.",
+            registry=registry,
+        )
+        self.heartbeats = Counter(
+            "tocsin_receiver_heartbeats_total",
+            "Heartbeats to the service outside: sent, failed, or why none was.",
+            ["result"],
+            registry=registry,
+        )
+        self._audit = Gauge(
+            "tocsin_receiver_audit_findings",
+            "What stands still that should move, by what it is; 0 is well.",
+            ["finding"],
             registry=registry,
         )
         self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
@@ -94,6 +115,9 @@ class ReceiverMetrics(ServiceMetrics):
             self.decisions.labels(reason)
         for result in RECONCILIATIONS:
             self.reconciliations.labels(result)
+        for result in HEARTBEATS:
+            self.heartbeats.labels(result)
+        self.audited({})
         for enricher in ENRICHERS:
             for reason in get_args(Reason):
                 self.enrichment_failures.labels(enricher, reason)
@@ -105,8 +129,14 @@ class ReceiverMetrics(ServiceMetrics):
                 self.deliveries.labels(name, result)
             self.delivery_seconds.labels(name)
 
+    def audited(self, found: Mapping[Finding, int]) -> None:
+        """Shows what the audit found, by finding."""
+        for finding in FINDINGS:
+            self._audit.labels(finding).set(found.get(finding, 0))
+
     def show(self, figures: Figures) -> None:
         """Sets the gauges that are read from the store."""
+        self._watchdog_last_seen.set(figures.watchdog_seen_at)
         for state in INCIDENT_STATES:
             self._incidents.labels(state).set(figures.incidents.get(state, 0))
         for state in OUTBOX_STATES:

@@ -6,29 +6,38 @@ from typing import Literal
 
 from receiver.message import Message
 
-State = Literal["planned", "sending", "sent", "failed", "unknown", "dead"]
+State = Literal["planned", "sending", "sent", "failed", "unknown", "dead", "superseded"]
 UNFINISHED: tuple[State, ...] = ("planned", "sending", "failed", "unknown")
 Result = Literal["sent", "failed", "unknown"]
 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 600.0
 GIVE_UP_AFTER_SECONDS = 24 * 3600.0
+FEWEST_TRIES = 10
+"""A clock that leaps forward a day must not end what has hardly been tried; what is two days old is ended anyway."""
+FURTHEST_SECONDS = 3600.0
+"""No row is put off for longer than this, so one that is due later was put off by a clock that has been set back."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A message that is to be written to the outbox. `route` says why this target."""
+    """A message that is to be written to the outbox. `route` says why this target. `shadow`: to be seen, not sent."""
 
     target: str
     route: str
     message: Message
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A row this process is sending. `may_repeat`: an earlier attempt's outcome was lost."""
+    """A row that `owner` is sending.
+
+    `may_repeat`: an earlier attempt's outcome was lost, or that of an older message that said the same.
+    """
 
     id: int
+    owner: str
     incident: int
     revision: int
     target: str
@@ -61,15 +70,21 @@ class Next:
 
 
 def after(row: Claimed, receipt: Receipt, now: float, chance: random.Random) -> Next:
-    """The row's next state: finished when sent; dead after GIVE_UP_AFTER_SECONDS; else due again, later each time.
+    """The row's next state: finished when sent; dead after GIVE_UP_AFTER_SECONDS and FEWEST_TRIES; else due again,
+    later each time.
 
     The pause doubles from FIRST_RETRY_SECONDS to LONGEST_RETRY_SECONDS, is never shorter than Retry-After, and is
     spread by a fifth either way so that many rows don't return at once.
     """
     if receipt.result == "sent":
         return Next("sent", None)
-    if now - row.planned_at >= GIVE_UP_AFTER_SECONDS:
+    if _is_over(row, now):
         return Next("dead", None)
     pause = min(FIRST_RETRY_SECONDS * 2 ** min(row.attempts - 1, 30), LONGEST_RETRY_SECONDS)
     spread = pause * chance.uniform(0.8, 1.2)
     return Next(receipt.result, now + max(spread, receipt.retry_after or 0.0))
+
+
+def _is_over(row: Claimed, now: float) -> bool:
+    age = now - row.planned_at
+    return age >= 2 * GIVE_UP_AFTER_SECONDS or (age >= GIVE_UP_AFTER_SECONDS and row.attempts >= FEWEST_TRIES)

@@ -4,6 +4,7 @@ Source: the `webhook.Message` and `template.Data` types of Alertmanager 0.25 to 
 versions. Unknown keys are accepted, since newer versions add some; absent optional ones too.
 """
 
+import re
 from typing import Literal
 
 import msgspec
@@ -12,7 +13,8 @@ from receiver.alerts import AlertEvent, Notification, Status
 from toolkit.clock import parse_rfc3339
 
 Reason = Literal["malformed", "wrong_version"]
-_MAX_FINGERPRINT = 128
+_FINGERPRINT = re.compile(r"[!-~]{1,128}")
+"""Alertmanager's are 16 hexadecimal digits."""
 _LATEST = 7258118400.0
 """The year 2200, in seconds since the epoch."""
 
@@ -43,6 +45,8 @@ class _Body(msgspec.Struct):
     alerts: list[_Alert]
     external_url: str = msgspec.field(name="externalURL", default="")
     truncated: int = msgspec.field(name="truncatedAlerts", default=0)
+    receiver: str = ""
+    group_labels: dict[str, str] = msgspec.field(name="groupLabels", default_factory=dict)
 
 
 _version = msgspec.json.Decoder(_Version)
@@ -59,12 +63,14 @@ def parse(body: bytes) -> Notification:
         alerts = tuple(_event(alert, index) for index, alert in enumerate(decoded.alerts))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise PayloadError("malformed", f"not an Alertmanager webhook body: {error}") from None
-    return Notification(alerts, max(decoded.truncated, 0), decoded.external_url)
+    # Alertmanager escapes the name as a regular expression: receiver `team.a` is sent as `team\\.a`
+    receiver = re.sub(r"\\(.)", r"\1", decoded.receiver)
+    return Notification(alerts, max(decoded.truncated, 0), decoded.external_url, receiver, decoded.group_labels)
 
 
 def _event(alert: _Alert, index: int) -> AlertEvent:
-    if not 0 < len(alert.fingerprint) <= _MAX_FINGERPRINT:
-        raise PayloadError("malformed", f"alerts[{index}].fingerprint: 1 to {_MAX_FINGERPRINT} characters are expected")
+    if not _FINGERPRINT.fullmatch(alert.fingerprint):
+        raise PayloadError("malformed", f"alerts[{index}].fingerprint: 1 to 128 visible ASCII characters are expected")
     resolved = alert.status == "resolved"
     return AlertEvent(
         fingerprint=alert.fingerprint,

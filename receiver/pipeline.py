@@ -1,36 +1,45 @@
 """The order of the stages. Read this first.
 
-An alert's way: `accept` parses the webhook and commits its events, and only then it is answered. `advance` takes the
-events of one incident through correlate -> enrich -> route -> plan, and commits the incident and its outbox rows in
-one transaction. `Deliverer` sends what the outbox holds. Each step can be cut off and is taken up again at a restart.
+An alert's way: `accept` parses the webhook and commits its events, and only then it is answered. `process` takes what
+is stored through correlate, and each incident's events through advance -> enrich -> route -> plan, and commits the
+incident and its outbox rows in one transaction. `Deliverer` sends what the outbox holds. Each step can be cut off and
+is taken up again at a restart, or by another replica: one leads and works on events, all accept and deliver.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig
-from receiver.incidents import TOLD, Incident, Reason, Step, advance
+from receiver.alerts import AlertEvent, Notification, StoredEvent
+from receiver.config import ReceiverConfig, graph
+from receiver.drill import is_drill
+from receiver.incidents import Incident, Step, advance
+from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
-from receiver.stages.correlate import correlate, runs
+from receiver.source import is_silent
+from receiver.stages.correlate import Group, Rules, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
-from receiver.stages.route import Choice, route, who_was_told
-from receiver.store import Store
-from receiver.store.store import StoredEvent
+from receiver.stages.route import Audience, audience
+from receiver.stages.storm import Openings
+from receiver.store import Decision, Store
 from toolkit.clock import Now
 from toolkit.logs import Logger
+from toolkit.service import Spawn
 from toolkit.storage import StorageUnavailable
 
 BATCH = 1000
 AT_ONCE = 8
 """How many incidents are worked on side by side: each may wait for its enrichers."""
 RETRY_SECONDS = 1.0
+FOLLOW_SECONDS = 1.0
+"""How often a replica looks whether it leads by now, and the leader for events that another replica took in."""
+WATCHDOG, WATCHDOG_ENDED = "watchdog", "watchdog_ended"
+"""The names of the Watchdog's signs in the store."""
 
 
 @dataclass(frozen=True)
@@ -41,43 +50,73 @@ class Settings:
     enrichers: Mapping[str, Enricher]
     external_url: str
 
+    @property
+    def rules(self) -> Rules:
+        """What correlation goes by."""
+        correlation = self.config.correlation
+        return Rules(correlation.labels, correlation.window, graph(self.config))
+
 
 class Pipeline:
-    """Takes webhooks in and turns them into outbox rows."""
+    """Takes webhooks in and turns them into outbox rows.
+
+    `held` tells when an Alertmanager last heard of the Watchdog, None when none can say. `truncated` is given a
+    notification that left alerts out.
+    """
 
     def __init__(
-        self, store: Store, deliverer: Deliverer, settings: Settings, metrics: ReceiverMetrics, now: Now, log: Logger
+        self,
+        store: Store,
+        deliverer: Deliverer,
+        settings: Settings,
+        held: Callable[[], float | None],
+        truncated: Callable[[Notification], None],
+        spawn: Spawn,
+        metrics: ReceiverMetrics,
+        now: Now,
+        log: Logger,
     ) -> None:
         self.settings = settings
+        self._intake = Intake(lambda events: store.add_events(events, now()), spawn)
         self._store, self._deliverer = store, deliverer
+        self._held, self._truncated = held, truncated
         self._metrics, self._now, self._log = metrics, now, log
         self._awake = asyncio.Event()
+        # incidents wait side by side for their enrichers; at the store they would only hold up the webhooks
+        self._storing = asyncio.Lock()
+        self._openings = Openings()
+
+    # --- intake
 
     async def accept(self, body: bytes) -> int:
         """Stores a webhook's alerts; returns how many were new. They are on disk when this returns.
 
-        Raises PayloadError for what is no version-4 body, StorageUnavailable when nothing could be stored.
+        Raises PayloadError for what is no version-4 body, StorageUnavailable or Overloaded when nothing was stored.
         """
         notification = parse(body)
         now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
-        new = await self._store.add_events(others, now)
-        if any(alert.status == "firing" for alert in watchdogs):
-            self._metrics.watchdog_last_seen.set(now)
+        new = await self._intake.add(others)
+        for status in {alert.status for alert in watchdogs}:
+            await self._store.signs.put(WATCHDOG if status == "firing" else WATCHDOG_ENDED, now)
         self._count(watchdogs, others, new)
+        if any(new):
+            self._awake.set()
+        if notification.truncated:
+            self._log.warning("a webhook left alerts out; Alertmanager is asked", alerts=notification.truncated)
+            self._truncated(notification)
+        return sum(new)
+
+    async def take(self, events: Sequence[AlertEvent]) -> int:
+        """Stores events that no webhook brought; returns how many were new. Raises StorageUnavailable."""
+        new = await self._intake.add(events)
         if any(new):
             self._awake.set()
         return sum(new)
 
-    async def take(self, events: Sequence[AlertEvent]) -> None:
-        """Stores events that no webhook brought. Raises StorageUnavailable."""
-        if any(await self._store.add_events(events, self._now())):
-            self._awake.set()
-
     def _is_watchdog(self, alert: AlertEvent) -> bool:
-        wanted = self.settings.config.watchdog
-        return bool(wanted) and all(alert.labels.get(label) == value for label, value in wanted.items())
+        return is_watchdog(alert.labels, self.settings.config)
 
     def _count(self, watchdogs: list[AlertEvent], others: list[AlertEvent], new: list[bool]) -> None:
         for alert in watchdogs:
@@ -85,11 +124,16 @@ class Pipeline:
         for alert, is_new in zip(others, new, strict=True):
             self._metrics.alert_events.labels(alert.status, "new" if is_new else "duplicate").inc()
 
+    # --- work
+
     async def run(self) -> None:
         """Works on stored events until cancelled. What fails is tried again after RETRY_SECONDS."""
         while True:
             self._awake.clear()
             try:
+                if not await self._store.leads():
+                    await asyncio.sleep(FOLLOW_SECONDS)
+                    continue
                 failed = await self.process()
             except StorageUnavailable as error:
                 self._metrics.storage_errors.inc()
@@ -97,84 +141,131 @@ class Pipeline:
                 failed = True
             if failed:
                 await asyncio.sleep(RETRY_SECONDS)
-            elif not self._awake.is_set():
+            else:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Until something was stored here, or for a while when others may store as well."""
+        try:
+            async with asyncio.timeout(FOLLOW_SECONDS if self._store.shared else None):
                 await self._awake.wait()
+        except TimeoutError:
+            return
 
     async def process(self) -> bool:
-        """Works on what is stored and not processed; returns whether something has to be tried again or is left."""
+        """Works on what is stored and not processed; returns whether something has to be tried again."""
         stored = await self._store.unprocessed(BATCH)
         gate = asyncio.Semaphore(AT_ONCE)
-        found = correlate(stored, self.settings.config.correlation.labels)
 
-        async def one(key: str, events: list[StoredEvent]) -> bool:
+        async def one(group: Group) -> bool:
             async with gate:
-                return await self._try(key, events)
+                return await self._try(group)
 
-        done = await asyncio.gather(*(one(key, events) for key, events in found.items()))
+        done = await asyncio.gather(*(one(group) for group in await self._groups(stored)))
         if len(stored) == BATCH:
             self._awake.set()
         return not all(done)
 
-    async def _try(self, key: str, events: list[StoredEvent]) -> bool:
+    async def _groups(self, stored: Sequence[StoredEvent]) -> list[Group]:
+        """What is stored, by incident; what would open too many incidents is the storm's."""
+        if not stored:
+            return []
+        rules, storm, now = self.settings.rules, self.settings.config.storm, self._now()
+        groups = correlate(stored, await self._store.known([one.event for one in stored], rules), rules)
+        opening = sum(map(opens, groups))
+        room = self._openings.room(storm.incidents, storm.per, now)
+        self._openings.note(opening, storm.incidents, now)
+        return divert(groups, room, await self._store.storm()) if opening > room else groups
+
+    async def _try(self, group: Group) -> bool:
         try:
-            for run in runs(events):
-                await self.advance(key, run)
+            incidents = group.incidents
+            for run in runs(group.events):
+                incident = await self.advance(group.key, incidents, run)
+                incidents = (incident.id,) if incident is not None and incident.id is not None and incident.live else ()
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
-            self._log.error("incident not stored, will try again", key=key, reason=error.reason)
+            self._log.error("incident not stored, will try again", key=group.key, reason=error.reason)
         except Exception:  # noqa: BLE001 - one incident's defect must not hold up the others; its events stay stored
-            self._log.exception("incident not processed, will try again", key=key)
+            self._log.exception("incident not processed, will try again", key=group.key)
         else:
             return True
         return False
 
-    def _choices(self, step: Step, events: list[AlertEvent], told: list[str]) -> tuple[Reason | None, list[Choice]]:
-        """What is told, and to whom: of the end, whoever was told; of anything else, everybody that the routes name for
-        an alert that fires; and of an alert that joins, those of its routes that have not heard of the incident."""
-        config, incident = self.settings.config, step.incident
-        everyone = [target.name for target in config.targets]
-        if incident is None:
-            return None, []
-        if step.notice is not None and TOLD[step.notice] == "resolved":
-            return step.notice, list(who_was_told(told, everyone))
-        alerts = incident.firing if step.notice is not None else events
-        found: dict[str, Choice] = {}
-        for alert in alerts:
-            for choice in route(alert.labels, config.routes, everyone):
-                found.setdefault(choice.target, choice)
+    async def advance(self, key: str, incidents: Sequence[int], stored: list[StoredEvent]) -> Incident | None:
+        """Events of one incident -> the incident's next revision and its outbox rows, in one transaction.
 
-        if step.notice is not None:
-            return step.notice, list(found.values())
-        newcomers = [choice for choice in found.values() if choice.target not in told]
-        return ("joined", newcomers) if newcomers and "joined" in step.reasons else (None, [])
-
-    async def advance(self, key: str, stored: list[StoredEvent]) -> None:
-        """Events of one incident -> the incident's next revision and its outbox rows, in one transaction."""
+        `incidents` are stored ones: the first goes on, the others are merged into it; none opens a new one of `key`.
+        """
+        stored = await self._doubted(stored)
         events = [one.event for one in stored]
-        before = await self._store.open_incident(key, (event.fingerprint for event in events))
-        past = await self._store.past(event.occurrence for event in events)
-        step = advance(before, past, before.key if before is not None else key, events, self._now())
-        told = await self._store.outbox.told(before.id) if before is not None and before.id is not None else []
-        notice, choices = self._choices(step, events, told)
+        async with self._storing:
+            loaded = await self._store.load(incidents)
+            past = await self._store.past(event.occurrence for event in events)
+            told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
+            drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
+        before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
+        step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
+        hearers = audience(step, events, told, self.settings.config, drill)
         enrichment = Enrichment()
-        if step.incident is not None and notice is not None:
+        if step.incident is not None and hearers.choices:
             enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)
 
-        def planned(incident: Incident) -> tuple[Planned, ...]:
-            if notice is None:
-                return ()
-            # the configuration may have changed while the facts were gathered: who left it is not planned for
-            served = {target.name for target in self.settings.config.targets}
-            wanted = [choice for choice in choices if choice.target in served]
-            return plan(incident, notice, enrichment, wanted, self.settings.external_url)
+        def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
+            return self._plan(replace(step, incident=incident), hearers, enrichment)
 
-        incident = await self._store.commit(step, before, stored, planned, self._now())
+        async with self._storing:
+            incident = await self._store.commit(step, before, stored, planned, self._now())
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(
-            "incident", id=incident.id if incident else None, key=key, reasons=_counted(step.reasons), told=notice
+            "incident",
+            id=incident.id if incident else None,
+            key=key,
+            reasons=_counted(step.reasons),
+            told=hearers.notice if hearers.choices else None,
         )
         self._deliverer.wake()
+        return incident
+
+    def _plan(
+        self, step: Step, hearers: Audience, enrichment: Enrichment
+    ) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
+        """The rows for a stored incident, and why somebody is told or nobody."""
+        incident, config = step.incident, self.settings.config
+        assert incident is not None  # noqa: S101 - the store plans for what it has stored
+        decided = [
+            Decision("merged", "cause_found", f"incident {other.id} is part of this one") for other in step.merged
+        ]
+        # the configuration may have changed while the facts were gathered: who left it is not planned for
+        served = {target.name for target in config.targets}
+        choices = [choice for choice in hearers.choices if choice.target in served]
+        if hearers.notice is None or not choices:
+            return (), (*decided, Decision("not_told", hearers.why, _counted(step.reasons)))
+        rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config))
+        if config.shadow:
+            rows = tuple(replace(row, shadow=True) for row in rows)
+        targets = ", ".join(choice.target for choice in choices)
+        return rows, (*decided, Decision("shadow" if config.shadow else "told", hearers.notice, targets))
+
+    async def _doubted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
+        """`stored`, its resolves marked when the source of the alerts has fallen silent."""
+        if not any(one.event.status == "resolved" for one in stored) or not await self.source_is_silent():
+            return stored
+        return [
+            replace(one, event=replace(one.event, origin="source_lost")) if one.event.status == "resolved" else one
+            for one in stored
+        ]
+
+    async def source_is_silent(self) -> bool:
+        """Whether Prometheus, as far as the Watchdog tells, says nothing any more. Raises StorageUnavailable."""
+        told, ended = await self._store.signs.get(WATCHDOG), await self._store.signs.get(WATCHDOG_ENDED)
+        return is_silent(self._now(), told.at if told else None, ended.at if ended else None, self._held())
+
+
+def is_watchdog(labels: Mapping[str, str], config: ReceiverConfig) -> bool:
+    """Whether an alert with these labels is the one that always fires."""
+    return bool(config.watchdog) and all(labels.get(label) == value for label, value in config.watchdog.items())
 
 
 def _counted(reasons: Iterable[str]) -> str:

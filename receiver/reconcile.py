@@ -1,13 +1,13 @@
-"""What Alertmanager holds against what we hold: the resolves that never reached us. Pure.
+"""What Alertmanager holds against what we hold: the resolves that never reached us, the alerts left out. Pure.
 
 Alertmanager forgets in a crash that it had told us of an alert. If the alert ended meanwhile, its resolve never comes,
 and the incident would stay open for ever. So an alert that no Alertmanager holds any more has ended.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from receiver.alerts import AlertEvent
+from receiver.alerts import AlertEvent, Notification
 from toolkit.alertmanager import Holdings
 
 POLL_SECONDS = 60.0
@@ -51,3 +51,43 @@ def vanished(
         if now - max(since[one.event.fingerprint], one.heard_at) >= SETTLED_SECONDS
     ]
     return ends, Missing(since)
+
+
+def left_out(notification: Notification, polled: Sequence[Holdings | None]) -> list[AlertEvent]:
+    """The alerts of a truncated notification's group that Alertmanager holds, those that were in it included.
+
+    Only what is active and goes to the same receiver counts: what is silenced or inhibited was not meant for us.
+    """
+    found: dict[str, AlertEvent] = {}
+    for holdings in polled:
+        for alert in holdings.alerts if holdings is not None else ():
+            ours = alert.active and notification.receiver in alert.receivers
+            if ours and all(alert.labels.get(name, "") == value for name, value in notification.group_labels.items()):
+                found[alert.fingerprint] = AlertEvent(
+                    fingerprint=alert.fingerprint,
+                    status="firing",
+                    starts_at=alert.starts_at,
+                    ends_at=None,
+                    labels=alert.labels,
+                    annotations=alert.annotations,
+                    generator_url=alert.generator_url,
+                    origin="filled_in",
+                )
+    return list(found.values())
+
+
+def last_heard(
+    polled: Sequence[Holdings | None],
+    is_watchdog: Callable[[Mapping[str, str]], bool],
+    before: float | None,
+    now: float,
+) -> float | None:
+    """When an Alertmanager last heard of the Watchdog, seconds since the epoch; `before` is what the last poll gave.
+
+    None when none of them can say: not reached, or not up for long enough to have heard everything again.
+    """
+    settled = [one for one in polled if one is not None and now - one.up_since >= SETTLED_SECONDS]
+    if not settled:
+        return None
+    heard = [alert.updated_at for one in settled for alert in one.alerts if is_watchdog(alert.labels)]
+    return max([*heard, *([before] if before is not None else [])], default=None)

@@ -10,18 +10,26 @@ from aiohttp import hdrs, web
 from markdown_it import MarkdownIt
 from prometheus_client.exposition import choose_encoder
 
+from receiver.driller import Driller
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import read
-from receiver.incidents import Incident
+from receiver.explain import Facts, explained, report, told_of
+from receiver.incidents import Incident, acknowledge
 from receiver.metrics import ReceiverMetrics
 from receiver.payload import PayloadError
 from receiver.pipeline import Pipeline
-from receiver.store import Store
+from receiver.store import Decision, Store
+from receiver.store.store import Changed
 from toolkit.clock import Now
+from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
+from toolkit.redaction import printable
 from toolkit.storage import StorageUnavailable
 
 INCIDENTS_SHOWN = 100
+INCIDENTS_EXPLAINED = 3
+LONGEST_NAME = 200
+TRIES = 5
 _LANDING = """<!doctype html><title>Tocsin receiver</title><h1>Tocsin receiver</h1>
 <p><a href="v1/incidents">Incidents</a> · <a href="metrics">Metrics</a> · <a href="-/ready">Ready</a> ·
 <a href="-/healthy">Healthy</a></p>
@@ -33,11 +41,16 @@ code,pre{{background:#f2f2f2;padding:.1em .3em}}pre{{padding:.6em;overflow:auto}
 {body}"""
 
 
+class _Acknowledgement(msgspec.Struct):
+    by: str
+
+
 class Served(Protocol):
     """What the endpoints need of the receiver."""
 
     store: Store
     pipeline: Pipeline
+    driller: Driller
     ready: bool
 
     @property
@@ -59,6 +72,9 @@ class Endpoints:
             web.post("/webhook/alertmanager", self.webhook),
             web.get("/v1/incidents", self.incidents),
             web.get(r"/v1/incidents/{id:\d{1,15}}", self.incident),
+            web.post(r"/v1/incidents/{id:\d{1,15}}/ack", self.acknowledge),
+            web.get("/v1/explain/{what}", self.explain),
+            web.get("/v1/report", self.report),
             web.get("/runbooks/{name}", self.runbook),
         ]
 
@@ -81,8 +97,8 @@ class Endpoints:
             self._metrics.rejected.labels(error.reason).inc()
             await self._receiver.store.keep_refused(body, error.reason, str(error), self._now())
             return web.Response(status=400, text=f"{error}\n")
-        except StorageUnavailable:
-            self._metrics.rejected.labels("storage").inc()
+        except StorageUnavailable as error:
+            self._metrics.rejected.labels("overloaded" if error.reason == "overloaded" else "storage").inc()
             raise
         return web.json_response({"new": new})
 
@@ -110,6 +126,54 @@ class Endpoints:
         notices = await self._receiver.store.notices(number)
         return _json({**_shown(found), "notices": [_notice(row) for row in notices]})
 
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        """Marks an incident as in somebody's hands: `{"by": "ada"}`. Done twice it is done once."""
+        number = int(request.match_info["id"])
+        try:
+            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by.strip()
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise web.HTTPBadRequest(text=f'{{"by": "NAME"}} is expected: {error}\n') from None
+        if not 0 < len(by) <= LONGEST_NAME:
+            raise web.HTTPBadRequest(text=f"by: 1 to {LONGEST_NAME} characters are expected\n")
+        for _ in range(TRIES):
+            before = await self._receiver.store.incident(number)
+            if before is None:
+                raise web.HTTPNotFound(text=f"there is no incident {number}\n")
+            after = acknowledge(before, by, self._now())
+            if after == before and not before.live:
+                raise web.HTTPConflict(text=f"incident {number} has ended: it is {before.state}\n")
+            try:
+                done = await self._receiver.store.change(
+                    after, before, Decision("acknowledged", "by_a_person", by), self._now()
+                )
+            except Changed:
+                continue
+            return _json(_shown(done))
+        raise web.HTTPServiceUnavailable(text="the incident changes too fast, try again\n")
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """Why an incident (by its number) or an alert (by its name or fingerprint) was told or not, as JSON."""
+        wanted, store = request.match_info["what"], self._receiver.store.explained
+        if wanted.isdigit() and len(wanted) < 16 and (facts := await store.facts(int(wanted))) is not None:
+            return _json([_explained(facts)])
+        heard = await store.alert(wanted)
+        if not heard:
+            near = nearest(wanted, await store.names())
+            raise web.HTTPNotFound(text=f"nothing is on record of '{printable(wanted)[:100]}'{near}\n")
+        parts = [{"title": f"Alert {printable(wanted)}", "entries": [told_of(one) for one in heard]}]
+        for incident in sorted({one.incident for one in heard if one.incident is not None})[-INCIDENTS_EXPLAINED:]:
+            found = await store.facts(incident)
+            parts += [_explained(found)] if found is not None else []
+        return _json(parts)
+
+    async def report(self, request: web.Request) -> web.Response:
+        """How much came in and was told in the last `seconds` (a day unless told), in lines for people."""
+        given = request.query.get("seconds", "86400")
+        if not given.isdigit() or len(given) > 10:
+            raise web.HTTPBadRequest(text="seconds: a whole number of seconds is expected\n")
+        now = self._now()
+        return _json({"lines": report(await self._receiver.store.explained.summary(now - int(given)), now)})
+
     async def runbook(self, request: web.Request) -> web.Response:
         """A runbook as a page."""
         name, folder = request.match_info["name"], self._receiver.runbooks
@@ -125,6 +189,7 @@ class Endpoints:
     async def scrape(self, request: web.Request) -> web.Response:
         """The self-metrics."""
         self._metrics.show(await self._receiver.store.figures())
+        self._metrics.drill_started.set(await self._receiver.driller.started())
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=encoder(self._metrics.registry), headers={hdrs.CONTENT_TYPE: content_type})
 
@@ -141,8 +206,16 @@ def _shown(incident: Incident) -> dict[str, Any]:
         "opened_at": incident.opened_at,
         "resolved_at": incident.resolved_at,
         "revision": incident.revision,
+        "acknowledged_at": incident.acknowledged_at,
+        "acknowledged_by": incident.acknowledged_by,
+        "reopened": incident.reopened,
+        "merged_into": incident.merged_into,
         "alerts": [asdict(alert) for alert in incident.alerts],
     }
+
+
+def _explained(facts: Facts) -> dict[str, Any]:
+    return {"title": f"Incident {facts.incident}: {facts.state}, {facts.severity}", "entries": explained(facts)}
 
 
 def _notice(row: Any) -> dict[str, Any]:

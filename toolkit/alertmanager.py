@@ -1,7 +1,7 @@
 """Asks Alertmanager over its HTTP API (`/api/v2`): which alerts it holds, and since when it has been up."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
@@ -19,11 +19,20 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class HeldAlert:
-    """An alert as Alertmanager holds it, silenced and inhibited ones included. `starts_at`: seconds since the epoch."""
+    """An alert as Alertmanager holds it, silenced and inhibited ones included (then it is not `active`).
+
+    Times are seconds since the epoch; `updated_at` is when Prometheus last said that it fires. `receivers` are whom its
+    routes lead to.
+    """
 
     fingerprint: str
     starts_at: float
     labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    generator_url: str = ""
+    updated_at: float = 0.0
+    active: bool = True
+    receivers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,10 +43,23 @@ class Holdings:
     alerts: tuple[HeldAlert, ...]
 
 
+class _AlertStatus(msgspec.Struct):
+    state: str = "active"
+
+
+class _Receiver(msgspec.Struct):
+    name: str = ""
+
+
 class _Alert(msgspec.Struct):
     fingerprint: str
     labels: dict[str, str]
     starts_at: str = msgspec.field(name="startsAt")
+    updated_at: str = msgspec.field(name="updatedAt", default="")
+    annotations: dict[str, str] = {}
+    generator_url: str = msgspec.field(name="generatorURL", default="")
+    status: _AlertStatus = msgspec.field(default_factory=_AlertStatus)
+    receivers: list[_Receiver] = []
 
 
 class _Status(msgspec.Struct):
@@ -48,27 +70,41 @@ _alerts = msgspec.json.Decoder(list[_Alert])
 _status = msgspec.json.Decoder(_Status)
 
 
+def _held(alert: _Alert) -> HeldAlert:
+    return HeldAlert(
+        fingerprint=alert.fingerprint,
+        starts_at=parse_rfc3339(alert.starts_at),
+        labels=alert.labels,
+        annotations=alert.annotations,
+        generator_url=alert.generator_url,
+        updated_at=parse_rfc3339(alert.updated_at) if alert.updated_at else 0.0,
+        active=alert.status.state == "active",
+        receivers=tuple(one.name for one in alert.receivers),
+    )
+
+
 class Alertmanager:
     """One server. The session and its timeouts are the caller's."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretFile | None = None) -> None:
         self._session, self._url, self._token = session, url.rstrip("/"), token
 
-    async def holdings(self) -> Holdings:
-        """Every alert it holds now. Raises Unreachable."""
+    async def holdings(self, *matchers: str) -> Holdings:
+        """Every alert it holds now that meets the matchers (`drill="true"`). Raises Unreachable."""
         # the start first: a server that restarts in between is then known to be young
         try:
             up_since = parse_rfc3339(_status.decode(await self._get("status")).uptime)
-            alerts = _alerts.decode(await self._get("alerts"))
-            held = tuple(HeldAlert(one.fingerprint, parse_rfc3339(one.starts_at), one.labels) for one in alerts)
+            alerts = _alerts.decode(await self._get("alerts", [("filter", matcher) for matcher in matchers]))
+            held = tuple(_held(one) for one in alerts)
         except (msgspec.DecodeError, ValueError, UnicodeError) as error:
             raise Unreachable(f"Alertmanager's answer can't be read: {error}") from None
         return Holdings(up_since, held)
 
-    async def _get(self, resource: str) -> bytes:
+    async def _get(self, resource: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
         try:
             headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
-            async with self._session.get(f"{self._url}/api/v2/{resource}", headers=headers) as response:
+            url = f"{self._url}/api/v2/{resource}"
+            async with self._session.get(url, params=parameters, headers=headers) as response:
                 if response.status != 200:
                     raise Unreachable(f"Alertmanager answered {response.status}")
                 body = bytearray()

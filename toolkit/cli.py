@@ -15,7 +15,7 @@ from toolkit.configfile import ConfigError, load
 from toolkit.httpserver import Listen, WebConfig
 from toolkit.logs import FORMATS, LEVELS
 from toolkit.service import AddressTaken
-from toolkit.storage import StorageUnavailable, sqlite_url
+from toolkit.storage import StorageUnavailable, storage_url
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ class Command:
             return 0
         except ConfigError as error:
             print(error, file=sys.stderr)
-        except (ValueError, OSError, AddressTaken, StorageUnavailable) as error:
+        except StorageUnavailable as error:
+            print(f"{self.name}: {error}{f': {error.detail}' if error.detail else ''}", file=sys.stderr)
+        except (ValueError, OSError, AddressTaken) as error:
             print(f"{self.name}: {error}", file=sys.stderr)
         else:
             return status
@@ -130,7 +132,13 @@ class Command:
             help="listen on a non-loopback address though nobody is asked who they are",
         )
         flag("--storage.path", "data", "FOLDER", "where the SQLite file is kept (default: %(default)s)")
-        flag("--storage.url", None, "URL", "the database, instead of a file in --storage.path: sqlite:////path/to/file")
+        flag(
+            "--storage.url",
+            None,
+            "URL",
+            "the database, instead of a file in --storage.path: sqlite:////path/to/file; the receiver's may be "
+            "postgresql://user@host/database",
+        )
         for name, choices, default in (("--log.level", LEVELS, "info"), ("--log.format", FORMATS, "logfmt")):
             run.add_argument(
                 name, dest=name.lstrip("-"), choices=choices, default=default, help="(default: %(default)s)"
@@ -147,7 +155,7 @@ class Command:
             web=web,
             external_url=external.rstrip("/"),
             insecure=given["web.insecure"],
-            storage=sqlite_url(
+            storage=storage_url(
                 given["storage.url"], Path(given["storage.path"]), f"{self.name.removeprefix('tocsin-')}.db"
             ),
             log_level=given["log.level"],

@@ -31,29 +31,52 @@ def _title(message: Message) -> str:
 
 def _state(message: Message) -> str:
     if message.status == "resolved":
-        return "RESOLVED"
+        return "SOURCE LOST" if message.reason == "source_lost" else "RESOLVED"
     return f"{message.severity.upper()} FIRING"
 
 
+_ENDS = {
+    "source_lost": "Prometheus has fallen silent, and Alertmanager takes that for the end of the alert. Nobody knows "
+    "whether it has ended: see to Prometheus, and to this.",
+    "vanished": "Its resolve never came: no Alertmanager holds the alert any more, so it has ended. See that it has.",
+}
+
+
 def _body(message: Message) -> Iterator[str]:
-    if message.status == "firing":
+    firing = message.status == "firing"
+    if firing:
         yield from _trouble(message)
-    if message.reason == "vanished":
-        yield "Its resolve never came: no Alertmanager holds the alert any more, so it has ended. See that it has."
+    if message.untold:
+        yield "You may hear of this for the first time: the message that it began could not be delivered."
+    if message.reason in _ENDS:
+        yield _ENDS[message.reason]
+    if firing and message.priority:
+        yield _clip(f"Priority: {message.priority} ({_safe(message.rank)})")
     yield f"Since: {_since(message)}"
     if message.measured:
         normal = f" (normal: {message.normal})" if message.normal else ""
         yield _clip(f"Measured now: {_safe(message.measured + normal)}")
     if message.owner:
         yield f"Owner: {_safe(message.owner)}"
-    if message.firing_count > 1:
-        yield f"Alerts: {message.firing_count} firing in this incident"
-    if message.status == "firing":
+    yield from _extent(message)
+    if firing:
         yield from _steps(message)
     links = {"Runbook": message.runbook_url, "Query": message.query_url, "Incident": message.incident_url}
     yield from (f"{label}: {_safe(url)}" for label, url in links.items() if _is_link(url))
     if message.absent:
         yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
+
+
+def _extent(message: Message) -> Iterator[str]:
+    """How far it goes, and what is behind it."""
+    if message.reopened:
+        yield f"Reopened: {message.reopened} time{'s' if message.reopened > 1 else ''}"
+    if message.cause:
+        yield _clip(f"Probable cause: {_safe(message.cause)}")
+    if message.spread:
+        yield _clip(f"Alerts: {_safe(message.spread)}")
+    elif message.firing_count > 1:
+        yield f"Alerts: {message.firing_count} firing in this incident"
 
 
 def _trouble(message: Message) -> Iterator[str]:

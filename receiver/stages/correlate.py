@@ -1,10 +1,59 @@
-"""Which incident an alert belongs to. Pure."""
+"""Which incident an alert belongs to. Pure.
+
+Alerts that agree in the correlated labels are one incident, also one that ended less than the window ago. So are alerts
+of services of which one needs the other, when they began within the window of each other. A text that two alerts share
+never merges them.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
-from receiver.store.store import StoredEvent
+from receiver.alerts import AlertEvent, StoredEvent
+from receiver.incidents import STORM_KEY
+from receiver.services import ServiceGraph
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the configuration says of correlation: the labels, the window in seconds, the services."""
+
+    labels: Sequence[str]
+    window: float
+    graph: ServiceGraph = field(default_factory=ServiceGraph)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An alert of a live incident whose service may be related to one of those that came in."""
+
+    incident: int
+    service: str
+    environment: str
+    starts_at: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store knows of the alerts that came in.
+
+    `by_fingerprint` and `by_key` name live incidents, `ended` the last one of a key with the end of it.
+    """
+
+    by_fingerprint: Mapping[str, int] = field(default_factory=dict)
+    by_key: Mapping[str, int] = field(default_factory=dict)
+    ended: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    neighbours: Sequence[Neighbour] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Events of one incident: of those stored in `incidents` (several are merged), else of a new one of `key`."""
+
+    key: str
+    incidents: tuple[int, ...]
+    events: tuple[StoredEvent, ...]
 
 
 def key_of(labels: Mapping[str, str], by: Sequence[str]) -> str:
@@ -12,12 +61,98 @@ def key_of(labels: Mapping[str, str], by: Sequence[str]) -> str:
     return json.dumps([[label, labels[label]] for label in by if label in labels], ensure_ascii=False)
 
 
-def correlate(stored: Iterable[StoredEvent], by: Sequence[str]) -> dict[str, list[StoredEvent]]:
-    """Events by correlation key, in the order they came."""
-    found: dict[str, list[StoredEvent]] = {}
-    for event in stored:
-        found.setdefault(key_of(event.event.labels, by), []).append(event)
-    return found
+Node = int | str
+"""A stored incident by its id, or one that is to be by its key."""
+
+
+def correlate(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> list[Group]:
+    """The events by incident, in the order they came."""
+    homes = [_home(one.event, known, rules) for one in stored]
+    joined = _Joined()
+    for home, link in _links(stored, homes, known, rules):
+        joined.join(home, link)
+    found: dict[Node, list[StoredEvent]] = {}
+    for one, home in zip(stored, homes, strict=True):
+        found.setdefault(joined.top(home), []).append(one)
+    return [_group(joined.members(top), events, rules) for top, events in found.items()]
+
+
+def _home(event: AlertEvent, known: Known, rules: Rules) -> Node:
+    # the alerts come first: the labels that make a key may have been changed by a reload since it was opened
+    if event.fingerprint in known.by_fingerprint:
+        return known.by_fingerprint[event.fingerprint]
+    key = key_of(event.labels, rules.labels)
+    if key in known.by_key:
+        return known.by_key[key]
+    if event.status == "firing" and key in known.ended:
+        incident, ended = known.ended[key]
+        if event.starts_at - ended <= rules.window:
+            return incident
+    return key
+
+
+def _links(
+    stored: Sequence[StoredEvent], homes: Sequence[Node], known: Known, rules: Rules
+) -> Iterator[tuple[Node, Node]]:
+    """Pairs of homes that the services make one."""
+    if not rules.graph.depends_on:
+        return
+    seen: list[tuple[Node, Neighbour]] = [(one.incident, one) for one in known.neighbours]
+    for one, home in zip(stored, homes, strict=True):
+        event = one.event
+        if event.status != "firing" or not event.service:
+            continue
+        here = Neighbour(0, event.service, event.labels.get("environment", ""), event.starts_at)
+        related = rules.graph.neighbours(event.service)
+        for other, there in seen:
+            near = abs(there.starts_at - here.starts_at) <= rules.window
+            if near and there.service in related and there.environment == here.environment:
+                yield home, other
+        seen.append((home, here))
+
+
+def _group(members: Iterable[Node], events: Sequence[StoredEvent], rules: Rules) -> Group:
+    incidents = tuple(sorted(node for node in members if isinstance(node, int)))
+    return Group(key_of(events[0].event.labels, rules.labels), incidents, tuple(events))
+
+
+class _Joined:
+    """Sets of nodes that were found to be one."""
+
+    def __init__(self) -> None:
+        self._above: dict[Node, Node] = {}
+        self._members: dict[Node, set[Node]] = {}
+
+    def top(self, node: Node) -> Node:
+        while node in self._above:
+            node = self._above[node]
+        return node
+
+    def members(self, top: Node) -> set[Node]:
+        return self._members.get(top, {top})
+
+    def join(self, one: Node, other: Node) -> None:
+        first, second = self.top(one), self.top(other)
+        if first != second:
+            self._members[first] = self.members(first) | self.members(second)
+            self._above[second] = first
+
+
+def opens(group: Group) -> bool:
+    """Whether the group's events open a new incident. Resolves open nothing."""
+    return not group.incidents and any(one.event.status == "firing" for one in group.events)
+
+
+def divert(groups: Sequence[Group], room: int, storm: int | None) -> list[Group]:
+    """`groups` with those that would open an incident beyond `room` more put together as the storm's, whose live
+    incident is `storm`."""
+    openers = [group for group in groups if opens(group)]
+    swept = openers[max(room, 0) :]
+    if not swept:
+        return list(groups)
+    kept = [group for group in groups if group not in swept]
+    events = sorted((one for group in swept for one in group.events), key=lambda one: one.id)
+    return [*kept, Group(STORM_KEY, () if storm is None else (storm,), tuple(events))]
 
 
 def runs(stored: Iterable[StoredEvent]) -> Iterator[list[StoredEvent]]:

@@ -1,19 +1,30 @@
 """What is said, and to whom: incident and enrichment -> one outbox row per target. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable
 
-from receiver.incidents import TOLD, Incident, Reason
+from receiver.incidents import STORM_KEY, TOLD, Incident, Reason
 from receiver.message import Message
 from receiver.outbox import Planned
+from receiver.rank import rank
+from receiver.services import ServiceGraph
 from receiver.stages.enrich import Enrichment
 from receiver.stages.route import Choice
 
+MOST_SERVICES = 6
+"""How many services a message names: the rest is counted."""
+
 
 def plan(
-    incident: Incident, notice: Reason, enrichment: Enrichment, choices: Iterable[Choice], external_url: str
+    incident: Incident,
+    notice: Reason,
+    enrichment: Enrichment,
+    choices: Iterable[Choice],
+    external_url: str,
+    graph: ServiceGraph,
 ) -> tuple[Planned, ...]:
     """The rows for one notice of a stored incident (its id is known)."""
-    message = compose(incident, notice, enrichment, external_url)
+    message = compose(incident, notice, enrichment, external_url, graph)
     return tuple(Planned(choice.target, choice.reason, message) for choice in choices)
 
 
@@ -25,14 +36,43 @@ def began(incident: Incident) -> float:
     try:
         told = float(incident.leading.annotations.get("began", ""))
     except ValueError:
-        return incident.opened_at
-    return told if 0 < told <= incident.opened_at else incident.opened_at
+        told = 0.0
+    fired = incident.opened_at
+    if incident.reopened and incident.firing:
+        # it had ended: people ask since when it is broken this time
+        fired = min(alert.starts_at for alert in incident.firing)
+    return told if 0 < told <= fired else fired
 
 
-def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external_url: str) -> Message:
+def spread(incident: Incident) -> str:
+    """`"312 alerts of 40 services: api 40, web 38, ..."`, the largest first; nothing for one alert."""
+    alerts = incident.firing or incident.alerts
+    services = Counter(alert.service for alert in alerts if alert.service)
+    if len(alerts) < 2 or len(services) < 2:
+        return ""
+    most = ", ".join(f"{service} {count}" for service, count in services.most_common(MOST_SERVICES))
+    more = ", ..." if len(services) > MOST_SERVICES else ""
+    return f"{len(alerts)} alerts of {len(services)} services: {most}{more}"
+
+
+def cause(incident: Incident) -> str:
+    """Which alert probably causes the others, in words; nothing when none is known."""
+    if incident.cause is None or not incident.firing:
+        return ""
+    lead = incident.leading
+    others = sorted({alert.service for alert in incident.firing if alert.service} - {lead.service})
+    return f"{lead.name} of {lead.service}, which {', '.join(others)} need{'s' if len(others) == 1 else ''}"
+
+
+def compose(
+    incident: Incident, notice: Reason, enrichment: Enrichment, external_url: str, graph: ServiceGraph
+) -> Message:
     """The message: the leading alert's words, with what was found out."""
     alert = incident.leading
     runbook, measured = enrichment.runbook, enrichment.measured
+    ranked = rank(incident, graph)
+    storm = incident.key == STORM_KEY
+    said = alert.annotations.get("summary") or alert.name
     return Message(
         incident=incident.id or 0,
         revision=incident.revision,
@@ -40,7 +80,7 @@ def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external
         reason=notice,
         severity=incident.severity,
         alert=alert.name,
-        summary=alert.annotations.get("summary") or alert.name,
+        summary=f"Storm: {len(incident.alerts)} alerts at once, such as {said}" if storm else said,
         description=alert.annotations.get("description", ""),
         service=alert.labels.get("service", ""),
         environment=alert.labels.get("environment", ""),
@@ -48,6 +88,11 @@ def compose(incident: Incident, notice: Reason, enrichment: Enrichment, external
         since=began(incident),
         until=incident.resolved_at,
         firing_count=len(incident.firing),
+        priority=ranked.priority,
+        rank=ranked.reason,
+        cause=cause(incident),
+        spread=spread(incident),
+        reopened=incident.reopened,
         measured=measured.value if measured else "",
         normal=measured.normal if measured else "",
         impact=alert.annotations.get("impact", ""),

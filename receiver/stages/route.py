@@ -1,9 +1,12 @@
 """Who is told of an incident. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from receiver.config import Route
+from receiver.alerts import AlertEvent
+from receiver.config import ReceiverConfig, Route
+from receiver.drill import Drill, drill_targets
+from receiver.incidents import TOLD, Reason, Step
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,45 @@ def route(labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence
 def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:
     """The targets for a resolve: whoever was told that it began, whatever the labels are now."""
     return tuple(Choice(target, "was told that it began") for target in told if target in everyone)
+
+
+def _chosen(
+    labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence[str], drill: Drill | None
+) -> tuple[Choice, ...]:
+    ordered = drill_targets(labels, drill, everyone)
+    if ordered is None:
+        return route(labels, routes, everyone)
+    return tuple(Choice(target, reason) for target, reason in ordered.items())
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is told of a step, as what; `why` nobody is, when nobody is."""
+
+    notice: Reason | None
+    choices: tuple[Choice, ...]
+    why: str = ""
+
+
+def audience(
+    step: Step, events: Iterable[AlertEvent], told: Sequence[str], config: ReceiverConfig, drill: Drill | None = None
+) -> Audience:
+    """Of an end whoever was told hears, of anything else everybody whom the routes name for an alert that fires, and of
+    an alert that joins those of its routes that have not heard of the incident. `told` has who heard of it before.
+    For the alert of a drill it is not the routes that decide, but what the drill asked for."""
+    everyone = [target.name for target in config.targets]
+    incident, notice = step.incident, step.notice
+    if incident is None:
+        return Audience(None, (), "no_incident")
+    if notice is not None and TOLD[notice] == "resolved":
+        return Audience(notice, who_was_told(told, everyone), "nobody_was_told_that_it_began")
+    found: dict[str, Choice] = {}
+    for alert in incident.firing if notice is not None else events:
+        for choice in _chosen(alert.labels, config.routes, everyone, drill):
+            found.setdefault(choice.target, choice)
+    if notice is not None:
+        return Audience(notice, tuple(found.values()), "routes_name_nobody")
+    newcomers = tuple(choice for choice in found.values() if choice.target not in told)
+    if "joined" in step.reasons and newcomers:
+        return Audience("joined", newcomers)
+    return Audience(None, (), "no_news")

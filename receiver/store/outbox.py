@@ -4,18 +4,23 @@ Every method raises StorageUnavailable when the database can't serve.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from receiver.leases import LEASE_SECONDS, Lease
 from receiver.message import Message
-from receiver.outbox import UNFINISHED, Claimed, Next, Receipt
-from receiver.store.tables import deliveries, outbox
+from receiver.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
+from receiver.store.tables import decisions, deliveries, incidents, outbox
+from receiver.turn import Row, Turn, choose
 from toolkit.storage import Database
 
 _message = msgspec.json.Decoder(Message)
+_encode = msgspec.json.Encoder().encode
+_UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
 
 
 class OutboxStore:
@@ -24,62 +29,85 @@ class OutboxStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    # --- whose sender is dead
+
     async def recover(self, now: float) -> int:
-        """Marks what a dead process was sending as `unknown`, due now; returns how many rows that were."""
-        statement = update(outbox).where(outbox.c.state == "sending")
-        values = {"state": "unknown", "may_repeat": True, "next_attempt_at": now}
-        async with self._database.write() as connection:
-            return (await connection.execute(statement.values(values))).rowcount
+        """Takes every row that is being sent from its sender; returns how many rows that were.
 
-    async def claim(self, target: str, now: float) -> Claimed | None:
-        """Takes the oldest row due for `target`, marked `sending` on disk before it is sent.
-
-        A row waits for earlier revisions of its incident, so that a resolve never overtakes its firing.
+        For the start of the only process there is, since all of them are the remains of a dead one.
         """
-        query = select(outbox).where(_waiting(target), outbox.c.next_attempt_at <= now)
         async with self._database.write() as connection:
-            row = (await connection.execute(query.order_by(outbox.c.id).limit(1))).mappings().first()
-            if row is None:
-                return None
-            attempts = row["attempts"] + 1
-            await connection.execute(
-                update(outbox).where(outbox.c.id == row["id"]).values(state="sending", attempts=attempts)
-            )
-        return Claimed(
-            id=row["id"],
-            incident=row["incident_id"],
-            revision=row["revision"],
-            target=target,
-            message=_message.decode(row["message_json"]),
-            attempts=attempts,
-            may_repeat=row["may_repeat"],
-            received_at=row["received_at"],
-            planned_at=row["planned_at"],
-        )
+            return await _take_back(connection, outbox.c.state == "sending", now)
 
-    async def finish(self, row: Claimed, receipt: Receipt, following: Next, started: float, ended: float) -> None:
-        """Records an attempt and where the row goes next."""
-        done = following.at is None
-        values: dict[str, Any] = {"state": following.state, "finished_at": ended if done else None}
-        if following.at is not None:
+    async def leases(self) -> list[Lease]:
+        """Every row that is being sent, by whomever."""
+        query = select(outbox.c.id, outbox.c.leased_by, outbox.c.lease_until)
+        query = query.where(outbox.c.finished_at.is_(None), outbox.c.state == "sending")
+        async with self._database.read() as connection:
+            return [Lease(*row) for row in await connection.execute(query)]
+
+    async def expire(self, lease: Lease, now: float) -> bool:
+        """Takes a row from its dead sender; returns False when the lease was renewed or ended after all."""
+        async with self._database.write() as connection:
+            as_seen = outbox.c.lease_until.is_not_distinct_from(lease.until)
+            return await _take_back(connection, _held_by(lease.row, lease.owner) & as_seen, now) == 1
+
+    async def hasten(self, now: float) -> int:
+        """Makes due what was put off by a clock that has been set back since; returns how many rows that were."""
+        too_late = _waits() & (outbox.c.next_attempt_at > now + FURTHEST_SECONDS)
+        async with self._database.write() as connection:
+            return (await connection.execute(update(outbox).where(too_late).values(next_attempt_at=now))).rowcount
+
+    # --- sending
+
+    async def claim(self, target: str, owner: str, now: float) -> Claimed | None:
+        """Takes the row whose turn it is for `target`, marked on disk as being sent by `owner` before it is sent.
+
+        Rows that a newer one makes needless are finished on the way. No two rows of one incident and target are ever
+        being sent at the same time, so that a resolve never overtakes its firing.
+        """
+        while True:
+            async with self._database.write() as connection:
+                incident = await _candidate(connection, target, now)
+                if incident is None:
+                    return None
+                rows = await _rows(connection, incident, target)
+                turn = choose((_row(row) for row in rows), now)
+                await _replace(connection, turn, rows, now)
+                if turn.row is not None and turn.reason == "due":
+                    (row,) = [row for row in rows if row["id"] == turn.row.id]
+                    return await _lease(connection, row, turn, owner, now)
+                if turn.row is not None:
+                    later = update(outbox).where(outbox.c.id == turn.row.id).values(next_attempt_at=turn.at)
+                    await connection.execute(later)
+
+    async def renew(self, row: Claimed, now: float) -> bool:
+        """Says that `row` is still being sent; returns False when its sender was taken for dead."""
+        still_ours = update(outbox).where(_held_by(row.id, row.owner))
+        async with self._database.write() as connection:
+            return (await connection.execute(still_ours.values(lease_until=now + LEASE_SECONDS))).rowcount == 1
+
+    async def finish(self, row: Claimed, receipt: Receipt, following: Next, started: float, ended: float) -> bool:
+        """Records an attempt and where the row goes next; returns whether it was still ours to say.
+
+        A sender that was taken for dead says no more than that the message did arrive, and only while the row waits
+        to be sent again: whoever sends it by then tells what comes of that.
+        """
+        values: dict[str, Any] = {**_UNLEASED, "state": following.state}
+        if following.at is None:
+            values["finished_at"] = ended
+        else:
             values["next_attempt_at"] = following.at
         if receipt.result == "unknown":
             values["may_repeat"] = True
         async with self._database.write() as connection:
-            await connection.execute(update(outbox).where(outbox.c.id == row.id).values(values))
-            await connection.execute(
-                insert(deliveries),
-                {
-                    "outbox_id": row.id,
-                    "attempt": row.attempts,
-                    "started_at": started,
-                    "ended_at": ended,
-                    "result": receipt.result,
-                    "http_status": receipt.http_status,
-                    "retry_after": receipt.retry_after,
-                    "detail": receipt.detail,
-                },
-            )
+            await connection.execute(insert(deliveries), _attempt_row(row, receipt, started, ended))
+            changed = await connection.execute(update(outbox).where(_held_by(row.id, row.owner)).values(values))
+            if changed.rowcount == 0 and receipt.result == "sent":
+                await connection.execute(
+                    update(outbox).where(_waits(), outbox.c.id == row.id).values(state="sent", finished_at=ended)
+                )
+        return changed.rowcount == 1
 
     async def next_due(self, target: str) -> float | None:
         """When the next row for `target` is due, or None when none waits."""
@@ -88,9 +116,16 @@ class OutboxStore:
             due: float | None = (await connection.execute(query)).scalar()
         return due
 
-    async def told(self, incident: int) -> list[str]:
-        """The targets of an incident's messages so far, in the order they were first planned."""
-        query = select(outbox.c.target).where(outbox.c.incident_id == incident).order_by(outbox.c.id)
+    # --- who was told
+
+    async def told(self, ids: Sequence[int]) -> list[str]:
+        """The targets of these incidents' messages so far, in the order they were first planned, those of incidents
+        that were merged into one of them included."""
+        if not ids:
+            return []
+        merged = select(incidents.c.id).where(incidents.c.merged_into.in_(ids))
+        mine = outbox.c.incident_id.in_(ids) | outbox.c.incident_id.in_(merged)
+        query = select(outbox.c.target).where(mine).order_by(outbox.c.id)
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
 
@@ -100,21 +135,120 @@ class OutboxStore:
         async with self._database.write() as connection:
             rows = (await connection.execute(select(outbox.c.id, outbox.c.target, outbox.c.attempts).where(gone))).all()
             for id_, _, attempts in rows:
-                await connection.execute(update(outbox).where(outbox.c.id == id_).values(state="dead", finished_at=now))
+                end = {**_UNLEASED, "state": "dead", "finished_at": now}
+                await connection.execute(update(outbox).where(outbox.c.id == id_).values(end))
                 detail = "the target left the configuration"
                 attempt = {"outbox_id": id_, "attempt": attempts, "started_at": now, "ended_at": now}
                 await connection.execute(insert(deliveries), {**attempt, "result": "failed", "detail": detail})
         return dict(Counter(target for _, target, _ in rows))
 
 
+def _held_by(row: int, owner: str | None) -> ColumnElement[bool]:
+    own = outbox.c.leased_by.is_not_distinct_from(owner)
+    return (outbox.c.id == row) & (outbox.c.state == "sending") & own
+
+
+def _waits() -> ColumnElement[bool]:
+    return outbox.c.finished_at.is_(None) & (outbox.c.state != "sending")
+
+
+async def _take_back(connection: AsyncConnection, which: ColumnElement[bool], now: float) -> int:
+    values = {**_UNLEASED, "state": "unknown", "may_repeat": True, "next_attempt_at": now}
+    return (await connection.execute(update(outbox).where(which).values(values))).rowcount
+
+
 def _waiting(target: str) -> ColumnElement[bool]:
-    """The rows of a target that wait, and for nothing but their time: no earlier revision is unfinished."""
-    earlier = outbox.alias()
-    unfinished_before = exists().where(
-        earlier.c.incident_id == outbox.c.incident_id,
-        earlier.c.target == outbox.c.target,
-        earlier.c.revision < outbox.c.revision,
-        earlier.c.state.in_(UNFINISHED),
+    """The rows of a target that wait for nothing but their time: no other of the incident is being sent to it."""
+    other = outbox.alias()
+    in_flight = exists().where(
+        other.c.incident_id == outbox.c.incident_id, other.c.target == outbox.c.target, other.c.state == "sending"
     )
-    own = (outbox.c.target == target) & outbox.c.finished_at.is_(None) & (outbox.c.state != "sending")
-    return own & ~unfinished_before
+    return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight
+
+
+async def _candidate(connection: AsyncConnection, target: str, now: float) -> int | None:
+    """An incident with a row due for `target`, locked against every other claim until the transaction ends.
+
+    The lock is on the incident, since another row may be added while this one is chosen. It lets rows be added.
+    """
+    query = (
+        select(outbox.c.incident_id)
+        .join(incidents, incidents.c.id == outbox.c.incident_id)
+        .where(_waiting(target), outbox.c.next_attempt_at <= now)
+        .order_by(outbox.c.next_attempt_at, outbox.c.id)
+        .limit(1)
+        .with_for_update(of=incidents, skip_locked=True, key_share=True)  # on PostgreSQL; SQLite has one writer
+    )
+    found: int | None = (await connection.execute(query)).scalar()
+    return found
+
+
+async def _rows(connection: AsyncConnection, incident: int, target: str) -> Sequence[RowMapping]:
+    query = select(outbox).where(outbox.c.incident_id == incident, outbox.c.target == target)
+    return (await connection.execute(query)).mappings().all()
+
+
+def _row(row: RowMapping) -> Row:
+    return Row(
+        id=row["id"],
+        revision=row["revision"],
+        status=row["status"],
+        state=row["state"],
+        may_repeat=row["may_repeat"],
+        planned_at=row["planned_at"],
+        next_attempt_at=row["next_attempt_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+async def _replace(connection: AsyncConnection, turn: Turn, rows: Iterable[RowMapping], now: float) -> None:
+    """Finishes what will not be sent. Why is on record where the row named in its place is no newer one."""
+    for row in rows:
+        if row["id"] not in turn.replaced:
+            continue
+        values = {"state": "superseded", "superseded_by": turn.by, "finished_at": now}
+        await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(values))
+        if turn.reason == "told_already":
+            decision = {"at": now, "incident_id": row["incident_id"], "revision": row["revision"]}
+            detail = f"{row['target']} was last told that it had ended, and what came since was over within a minute"
+            why = {"what": "not sent", "reason": turn.reason, "detail": detail}
+            await connection.execute(insert(decisions), {**decision, **why})
+
+
+async def _lease(connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, now: float) -> Claimed:
+    message = msgspec.structs.replace(_message.decode(row["message_json"]), untold=turn.untold)
+    attempts = row["attempts"] + 1
+    values = {
+        "state": "sending",
+        "attempts": attempts,
+        "may_repeat": turn.may_repeat,
+        "message_json": _encode(message).decode(),
+        "lease_until": now + LEASE_SECONDS,
+        "leased_by": owner,
+    }
+    await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(values))
+    return Claimed(
+        id=row["id"],
+        owner=owner,
+        incident=row["incident_id"],
+        revision=row["revision"],
+        target=row["target"],
+        message=message,
+        attempts=attempts,
+        may_repeat=turn.may_repeat,
+        received_at=row["received_at"],
+        planned_at=row["planned_at"],
+    )
+
+
+def _attempt_row(row: Claimed, receipt: Receipt, started: float, ended: float) -> dict[str, Any]:
+    return {
+        "outbox_id": row.id,
+        "attempt": row.attempts,
+        "started_at": started,
+        "ended_at": ended,
+        "result": receipt.result,
+        "http_status": receipt.http_status,
+        "retry_after": receipt.retry_after,
+        "detail": receipt.detail,
+    }

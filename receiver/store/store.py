@@ -1,6 +1,6 @@
 """Reads and writes the store. Every method raises StorageUnavailable when the database can't serve."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,29 @@ import msgspec
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from receiver.alerts import AlertEvent, Occurrence, Status
-from receiver.incidents import Incident, Step
+from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
+from receiver.incidents import STORM_KEY, Incident, Step
 from receiver.outbox import Planned
 from receiver.reconcile import Held
+from receiver.stages.correlate import Known, Neighbour, Rules, key_of
+from receiver.store.audit import AuditStore
+from receiver.store.drills import DrillStore
+from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
-from receiver.store.tables import alerts, deliveries, events, incidents, outbox, refused
+from receiver.store.signs import SignStore
+from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
 from toolkit.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+MOST_NAMED = 500
+"""How many values one statement names: SQLite takes some thousands of parameters."""
 REFUSED_KEPT = 100
 REFUSED_BYTES = 1024 * 1024
 REFUSED_DETAIL = 500
 """How many refused bodies are kept, and how much of each: enough to see what is wrong, bounded whatever is sent."""
+
+EVENT_KEY = (events.c.fingerprint, events.c.starts_at, events.c.status, events.c.ends_at)
+"""What tells one event from another."""
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
@@ -32,12 +42,12 @@ class Changed(Exception):
 
 
 @dataclass(frozen=True)
-class StoredEvent:
-    """An event that is not processed yet."""
+class Decision:
+    """Why something was done, or was not: what, the named reason, and the particulars for a person."""
 
-    id: int
-    received_at: float
-    event: AlertEvent
+    what: str
+    reason: str
+    detail: str = ""
 
 
 class Store:
@@ -46,26 +56,36 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.outbox = OutboxStore(database)
+        self.signs = SignStore(database)
+        self.explained = ExplainStore(database)
+        self.drills = DrillStore(database, self.signs)
+        self.audit = AuditStore(database)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may work on the same database."""
+        return False
+
+    async def leads(self) -> bool:
+        """Whether this process is the one that works on events."""
+        return True
 
     # --- intake
 
     async def add_events(self, found: Sequence[AlertEvent], now: float) -> list[bool]:
         """Stores what is new and says of each whether it was. On disk when this returns."""
-        if not found:
+        rows = {_key(event): _event_row(event, now) for event in found}
+        if not rows:
             return []
-        statement = self._database.insert(events).on_conflict_do_nothing()
-        new: list[bool] = []
+        statement = self._database.insert(events).on_conflict_do_nothing().returning(*EVENT_KEY)
         async with self._database.write() as connection:
-            for event in found:
-                row = {
-                    "received_at": now,
-                    "fingerprint": event.fingerprint,
-                    "starts_at": event.starts_at,
-                    "status": event.status,
-                    "ends_at": event.ends_at or 0.0,
-                    "event_json": _encode(event).decode(),
-                }
-                new.append((await connection.execute(statement, row)).rowcount == 1)
+            # in one order everywhere: two that store the same alerts must not wait for each other crosswise
+            inserted = await connection.execute(statement, [rows[key] for key in sorted(rows)])
+            fresh = {tuple(row) for row in inserted}
+        new: list[bool] = []
+        for event in found:
+            new.append(_key(event) in fresh)
+            fresh.discard(_key(event))
         return new
 
     async def keep_refused(self, body: bytes, reason: str, detail: str, now: float) -> None:
@@ -88,29 +108,32 @@ class Store:
 
     # --- incidents
 
-    async def open_incident(self, key: str, fingerprints: Iterable[str] = ()) -> Incident | None:
-        """The open incident that holds one of these alerts, else the one with this correlation key.
-
-        The alerts come first: the labels that make a key may have been changed by a reload since it was opened.
-        """
-        is_open = incidents.c.resolved_at.is_(None)
-        holds = select(alerts.c.incident_id).where(alerts.c.fingerprint.in_(list(fingerprints)[:500]))
+    async def known(self, found: Sequence[AlertEvent], rules: Rules) -> Known:
+        """What correlation asks about `found`."""
         async with self._database.read() as connection:
-            held = await _incident(connection, is_open & incidents.c.id.in_(holds))
-            return held or await _incident(connection, is_open & (incidents.c.key == key))
+            by_fingerprint = await _by_fingerprint(connection, {event.fingerprint for event in found})
+            by_key, ended = await _by_key(connection, {key_of(event.labels, rules.labels) for event in found})
+            near = await _neighbours(connection, found, rules) if rules.graph.depends_on else []
+        return Known(by_fingerprint, by_key, ended, near)
+
+    async def storm(self) -> int | None:
+        """The live incident that takes in a storm, if there is one."""
+        async with self._database.read() as connection:
+            by_key, _ = await _by_key(connection, {STORM_KEY})
+        return by_key.get(STORM_KEY)
 
     async def past(self, occurrences: Iterable[Occurrence]) -> dict[Occurrence, Status]:
-        """How these occurrences stand, as far as we know them."""
+        """How these alerts' occurrences stand, as far as we know them."""
+        query = select(alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
         found: dict[Occurrence, Status] = {}
-        query = select(alerts.c.starts_at, alerts.c.status)
         async with self._database.read() as connection:
-            for fingerprint in {fingerprint for fingerprint, _ in occurrences}:
-                rows = await connection.execute(query.where(alerts.c.fingerprint == fingerprint))
-                found.update({(fingerprint, starts_at): status for starts_at, status in rows})
+            for some in _portions({fingerprint for fingerprint, _ in occurrences}):
+                rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
+                found.update(((fingerprint, starts_at), status) for fingerprint, starts_at, status in rows)
         return found
 
     async def held(self) -> list[Held]:
-        """The alerts that fire in open incidents, with when they were last heard of anew."""
+        """The alerts that fire in live incidents, with when they were last heard of anew."""
         heard = select(func.max(events.c.received_at)).where(events.c.fingerprint == alerts.c.fingerprint)
         query = (
             select(alerts.c.event_json, heard.scalar_subquery())
@@ -121,52 +144,83 @@ class Store:
             rows = (await connection.execute(query)).all()
         return [Held(_event.decode(text), heard_at or 0.0) for text, heard_at in rows]
 
+    async def load(self, ids: Sequence[int]) -> list[Incident]:
+        """These incidents, the oldest first."""
+        async with self._database.read() as connection:
+            found = [await _incident(connection, id_) for id_ in sorted(ids)]
+        return [incident for incident in found if incident is not None]
+
     async def commit(
         self,
         step: Step,
         before: Incident | None,
         handled: Sequence[StoredEvent],
-        plan: Callable[[Incident], Sequence[Planned]],
+        plan: Callable[[Incident], tuple[Sequence[Planned], Sequence[Decision]]],
         now: float,
     ) -> Incident | None:
         """Stores the incident, its alerts, the reasons and the outbox rows that `plan` makes for it: all or nothing.
 
-        Returns the incident with its id. Raises Changed when it is no longer as `before`.
+        Returns the incident with its id. Raises Changed when it is no longer as `before`, or when somebody else has
+        processed one of the events.
         """
         async with self._database.write() as connection:
             incident = await _save_incident(connection, step.incident, before)
-            for stored, reason in zip(handled, step.reasons, strict=True):
-                owner = incident.id if incident is not None and reason != "never_fired_here" else None
-                await self._save_alert(connection, stored.event, owner)
-                await connection.execute(
-                    update(events).where(events.c.id == stored.id).values(processed_at=now, reason=reason)
-                )
+            await self._save_merged(connection, step, incident)
+            await self._save_alerts(connection, step, incident, before, handled)
+            await _save_reasons(connection, step, incident, handled, now)
             if incident is not None:
-                # an alert may have been ended by the resolve of another start of it
-                for alert in set_apart(incident, before):
-                    await self._save_alert(connection, alert, incident.id)
-            if incident is not None:
-                received_at = min(stored.received_at for stored in handled)
-                for planned in plan(incident):
+                received_at = min((stored.received_at for stored in handled), default=now)
+                rows, decisions_made = plan(incident)
+                for planned in rows:
                     await connection.execute(insert(outbox), _outbox_row(incident, planned, received_at, now))
+                for decision in decisions_made:
+                    await connection.execute(insert(decisions), _decision_row(incident, decision, now))
         return incident
 
-    async def _save_alert(self, connection: AsyncConnection, event: AlertEvent, incident: int | None) -> None:
-        """Stores how an occurrence stands; one that is resolved stays so."""
+    async def change(self, after: Incident, before: Incident, decision: Decision, now: float) -> Incident:
+        """Stores what a person did to an incident. Raises Changed."""
+        async with self._database.write() as connection:
+            incident = await _save_incident(connection, after, before)
+            if incident is None or incident.revision == before.revision:
+                return before
+            await connection.execute(insert(decisions), _decision_row(incident, decision, now))
+        return incident
+
+    async def _save_merged(self, connection: AsyncConnection, step: Step, incident: Incident | None) -> None:
+        for merged in step.merged:
+            if incident is None or merged.id is None:
+                continue
+            into = replace(merged, merged_into=incident.id)
+            await _save_incident(connection, into, replace(merged, revision=merged.revision - 1))
+            await connection.execute(
+                update(alerts).where(alerts.c.incident_id == merged.id).values(incident_id=incident.id)
+            )
+
+    async def _save_alerts(
+        self,
+        connection: AsyncConnection,
+        step: Step,
+        incident: Incident | None,
+        before: Incident | None,
+        handled: Sequence[StoredEvent],
+    ) -> None:
+        """Stores how each occurrence stands; one that is resolved stays so."""
+        rows = [
+            _alert_row(stored.event, incident.id if incident is not None and reason != "never_fired_here" else None)
+            for stored, reason in zip(handled, step.reasons, strict=True)
+        ]
+        if incident is not None:
+            # an alert may have been ended by the resolve of another start of it
+            rows += [_alert_row(alert, incident.id) for alert in set_apart(incident, before)]
+        if not rows:
+            return
         statement = self._database.insert(alerts)
-        values = {
-            "fingerprint": event.fingerprint,
-            "starts_at": event.starts_at,
-            "status": event.status,
-            "incident_id": incident,
-            "event_json": _encode(event).decode(),
-        }
         update_to = {"status": statement.excluded.status, "event_json": statement.excluded.event_json}
         await connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["fingerprint", "starts_at"], set_=update_to, where=alerts.c.status == "firing"
             ),
-            values,
+            rows,
         )
 
     # --- what people and Prometheus read
@@ -179,12 +233,14 @@ class Store:
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
         oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
+        watchdog = await self.signs.get("watchdog")
         async with self._database.read() as connection:
             return Figures(
                 incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
                 outbox={row[0]: row[1] for row in await connection.execute(by_state(outbox))},
                 oldest_planned_at=(await connection.execute(oldest)).scalar() or 0.0,
                 unprocessed=(await connection.execute(waiting)).scalar() or 0,
+                watchdog_seen_at=watchdog.at if watchdog is not None else 0.0,
             )
 
     async def incidents(self, limit: int) -> list[Incident]:
@@ -192,13 +248,13 @@ class Store:
         query = select(incidents.c.id).order_by(incidents.c.id.desc()).limit(limit)
         async with self._database.read() as connection:
             ids = (await connection.execute(query)).scalars().all()
-            found = [await _incident(connection, incidents.c.id == id_) for id_ in ids]
+            found = [await _incident(connection, id_) for id_ in ids]
         return [incident for incident in found if incident is not None]
 
     async def incident(self, id_: int) -> Incident | None:
         """One incident."""
         async with self._database.read() as connection:
-            return await _incident(connection, incidents.c.id == id_)
+            return await _incident(connection, id_)
 
     async def notices(self, incident: int) -> list[Mapping[str, Any]]:
         """An incident's outbox rows with their attempts, oldest first, as plain values for the API."""
@@ -217,12 +273,14 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), and events to process."""
+    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), events to process, and when the
+    Watchdog was last seen (0 for never)."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
     oldest_planned_at: float
     unprocessed: int
+    watchdog_seen_at: float
 
 
 def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEvent]:
@@ -231,34 +289,88 @@ def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEven
     return (alert for alert in incident.alerts if known.get(alert.occurrence) != alert.status)
 
 
-async def _incident(connection: AsyncConnection, condition: Any) -> Incident | None:
-    row = (await connection.execute(select(incidents).where(condition))).mappings().first()
+def _portions(found: Iterable[str]) -> Iterator[list[str]]:
+    """`found` in lists that a statement can name."""
+    ordered = sorted(found)
+    for start in range(0, len(ordered), MOST_NAMED):
+        yield ordered[start : start + MOST_NAMED]
+
+
+async def _by_fingerprint(connection: AsyncConnection, fingerprints: Iterable[str]) -> dict[str, int]:
+    query = (
+        select(alerts.c.fingerprint, alerts.c.incident_id)
+        .join(incidents, incidents.c.id == alerts.c.incident_id)
+        .where(incidents.c.resolved_at.is_(None))
+    )
+    found: dict[str, int] = {}
+    for some in _portions(fingerprints):
+        rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
+        found.update((fingerprint, incident) for fingerprint, incident in rows)
+    return found
+
+
+async def _by_key(
+    connection: AsyncConnection, keys: Iterable[str]
+) -> tuple[dict[str, int], dict[str, tuple[int, float]]]:
+    """The live incident of each key, and the one that ended last with its end. One that was merged is what it was
+    merged into."""
+    whole = incidents.alias()
+    query = (
+        select(incidents.c.key, whole.c.id, whole.c.resolved_at)
+        .join(whole, whole.c.id == func.coalesce(incidents.c.merged_into, incidents.c.id))
+        .order_by(incidents.c.id)
+    )
+    live: dict[str, int] = {}
+    ended: dict[str, tuple[int, float]] = {}
+    for some in _portions(keys):
+        newest = select(func.max(incidents.c.id)).where(incidents.c.key.in_(some)).group_by(incidents.c.key)
+        for key, id_, resolved_at in await connection.execute(query.where(incidents.c.id.in_(newest))):
+            if resolved_at is None:
+                live[key] = id_
+            else:
+                ended[key] = (id_, resolved_at)
+    return live, ended
+
+
+async def _neighbours(connection: AsyncConnection, found: Sequence[AlertEvent], rules: Rules) -> list[Neighbour]:
+    """Alerts of live incidents that began near one of `found` and are of a service that is related to its service."""
+    firing = [event for event in found if event.status == "firing" and event.service]
+    services = {one for event in firing for one in rules.graph.neighbours(event.service)}
+    if not services:
+        return []
+    first, last = (pick(event.starts_at for event in firing) for pick in (min, max))
+    query = (
+        select(alerts.c.incident_id, alerts.c.event_json)
+        .join(incidents, incidents.c.id == alerts.c.incident_id)
+        .where(incidents.c.resolved_at.is_(None), alerts.c.status == "firing")
+        .where(alerts.c.starts_at.between(first - rules.window, last + rules.window))
+    )
+    near: list[Neighbour] = []
+    for some in _portions(services):
+        for incident, text in await connection.execute(query.where(alerts.c.service.in_(some))):
+            event = _event.decode(text)
+            near.append(Neighbour(incident, event.service, event.labels.get("environment", ""), event.starts_at))
+    return near
+
+
+async def _incident(connection: AsyncConnection, id_: int) -> Incident | None:
+    row = (await connection.execute(select(incidents).where(incidents.c.id == id_))).mappings().first()
     if row is None:
         return None
-    query = select(alerts.c.event_json).where(alerts.c.incident_id == row["id"]).order_by(alerts.c.starts_at)
+    query = select(alerts.c.event_json).where(alerts.c.incident_id == id_).order_by(alerts.c.starts_at)
     latest: dict[str, AlertEvent] = {}
     for text in (await connection.execute(query)).scalars():
         event = _event.decode(text)
         latest[event.fingerprint] = event
-    known = {
-        column: row[column] for column in ("id", "key", "state", "severity", "opened_at", "resolved_at", "revision")
-    }
-    return Incident(**known, alerts=tuple(latest.values()))
+    return Incident(**row, alerts=tuple(latest.values()))
 
 
 async def _save_incident(
     connection: AsyncConnection, incident: Incident | None, before: Incident | None
 ) -> Incident | None:
-    if incident is None or incident == before:
+    if incident is None or (before is not None and incident.revision == before.revision):
         return incident
-    values = {
-        "key": incident.key,
-        "state": incident.state,
-        "severity": incident.severity,
-        "opened_at": incident.opened_at,
-        "resolved_at": incident.resolved_at,
-        "revision": incident.revision,
-    }
+    values = {column.name: getattr(incident, column.name) for column in incidents.c if column.name != "id"}
     if incident.id is None:
         result = await connection.execute(insert(incidents).values(values).returning(incidents.c.id))
         return replace(incident, id=result.scalar_one())
@@ -272,17 +384,78 @@ async def _save_incident(
     return incident
 
 
+async def _save_reasons(
+    connection: AsyncConnection, step: Step, incident: Incident | None, handled: Sequence[StoredEvent], now: float
+) -> None:
+    """Notes of each event what it did. Raises Changed when somebody else has processed one."""
+    by_reason: dict[str, list[int]] = {}
+    for stored, reason in zip(handled, step.reasons, strict=True):
+        by_reason.setdefault(reason, []).append(stored.id)
+    for said, ids in by_reason.items():
+        owner = incident.id if incident is not None and said != "never_fired_here" else None
+        for start in range(0, len(ids), MOST_NAMED):
+            some = ids[start : start + MOST_NAMED]
+            done = await connection.execute(
+                update(events)
+                .where(events.c.id.in_(some), events.c.processed_at.is_(None))
+                .values(processed_at=now, reason=said, incident_id=owner)
+            )
+            if done.rowcount != len(some):
+                raise Changed
+
+
+def _alert_row(event: AlertEvent, incident: int | None) -> dict[str, Any]:
+    return {
+        "fingerprint": event.fingerprint,
+        "starts_at": event.starts_at,
+        "status": event.status,
+        "incident_id": incident,
+        "event_json": _encode(event).decode(),
+        "service": event.service,
+    }
+
+
+def _decision_row(incident: Incident, decision: Decision, now: float) -> dict[str, Any]:
+    return {
+        "at": now,
+        "incident_id": incident.id,
+        "revision": incident.revision,
+        "what": decision.what,
+        "reason": decision.reason,
+        "detail": decision.detail,
+    }
+
+
+def _key(event: AlertEvent) -> tuple[str, float, str, float]:
+    """EVENT_KEY of an event."""
+    return event.fingerprint, event.starts_at, event.status, event.ends_at or 0.0
+
+
+def _event_row(event: AlertEvent, now: float) -> dict[str, Any]:
+    fingerprint, starts_at, status, ends_at = _key(event)
+    return {
+        "received_at": now,
+        "fingerprint": fingerprint,
+        "starts_at": starts_at,
+        "status": status,
+        "ends_at": ends_at,
+        "event_json": _encode(event).decode(),
+    }
+
+
 def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: float) -> dict[str, Any]:
     return {
         "incident_id": incident.id,
         "revision": incident.revision,
         "target": planned.target,
         "message_json": _encode(planned.message).decode(),
+        "status": planned.message.status,
         "route": planned.route,
-        "state": "planned",
+        "state": "shadow" if planned.shadow else "planned",
         "attempts": 0,
         "may_repeat": False,
         "received_at": received_at,
         "planned_at": now,
         "next_attempt_at": now,
+        "finished_at": now if planned.shadow else None,
     }

@@ -68,7 +68,9 @@ alerts = Table(
     Column("status", Text, nullable=False),
     Column("incident_id", Integer, ForeignKey("incidents.id")),  # NULL: its resolve came, its firing never did
     Column("event_json", Text, nullable=False),
+    Column("service", Text, nullable=False, server_default=""),
     Index("alerts_incident", "incident_id"),
+    _where("alerts_service", "status = 'firing'", "service", "starts_at"),
 )
 
 outbox = Table(

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import latency, probing, scrape, verdicts, year
+from tests.bench import alerta, latency, probing, receiving, scrape, storm, verdicts, year
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -22,6 +22,9 @@ BENCHES: tuple[Bench, ...] = (
     probing.BENCH,
     latency.WEBHOOK,
     latency.FLIPPED,
+    receiving.BENCH,
+    alerta.BENCH,
+    storm.BENCH,
 )
 
 

@@ -1,7 +1,8 @@
 """Both services built in this process, on a real database, with real HTTP around them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -17,15 +18,17 @@ from exporter.metrics import ExporterMetrics
 from exporter.providers.transport import Sessions
 from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
+from receiver.drill_web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
+from tests.support import postgres as postgresql
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
 from toolkit.service import Background
-from toolkit.storage import Database, migrate, sqlite_url
+from toolkit.storage import Database, migrate, storage_url
 
 TOKEN = "a-token-for-tests"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -38,6 +41,29 @@ StartReceiver = Callable[[str], Awaitable[tuple[Client, receiver_app.Receiver]]]
 def as_the_commands_do() -> None:
     """What `run` sets for the whole process."""
     disable_created_metrics()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgresql.Server]:
+    """A PostgreSQL server of this test worker's own."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server: postgresql.Server) -> Iterator[str]:
+    """The URL of a fresh database on PostgreSQL."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'x.db'}"
+    url: str = request.getfixturevalue("postgres")
+    return url
 
 
 @pytest.fixture
@@ -61,7 +87,7 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
     async def start(config: str) -> tuple[Client, exporter_app.Exporter]:
         file = folder / "exporter.yml"
         file.write_text(config)
-        url = sqlite_url(None, folder / "data", "exporter.db")
+        url = storage_url(None, folder / "data", "exporter.db")
         migrate(url, LEDGER)
         database = Database(url)
         exits.push_async_callback(database.close)
@@ -84,15 +110,31 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
     return start
 
 
+@dataclass
+class Clock:
+    """What a receiver under test takes for the time, in seconds since the epoch."""
+
+    at: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
 @pytest.fixture
-def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
+def clock() -> Clock:
+    """Stands still until a test moves it."""
+    return Clock()
+
+
+@pytest.fixture
+def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock) -> StartReceiver:
     """Starts a receiver with the given receiver.yml; its pipeline is driven by the test (`pipeline.process`)."""
     install_recorder()
 
     async def start(config: str) -> tuple[Client, receiver_app.Receiver]:
         file = folder / "receiver.yml"
         file.write_text(config)
-        url = sqlite_url(None, folder / "data", "receiver.db")
+        url = storage_url(None, folder / "data", "receiver.db")
         migrate(url, STORE)
         database = Database(url)
         exits.push_async_callback(database.close)
@@ -102,12 +144,13 @@ def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
         metrics = ReceiverMetrics(CollectorRegistry())
         options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://receiver", False, url, "info", "logfmt")
         receiver = receiver_app.Receiver(
-            options, Store(database), session, background.spawn, metrics, lambda: 1000.0, structlog.get_logger()
+            options, Store(database), session, background.spawn, metrics, clock, structlog.get_logger()
         )
         exits.push_async_callback(receiver.stop)
         await receiver.start()
         app = application(receiver.probes, metrics)
-        app.add_routes(Endpoints(receiver, metrics, lambda: 1000.0).routes())
+        app.add_routes(Endpoints(receiver, metrics, clock).routes())
+        app.add_routes(DrillEndpoints(receiver.driller).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start

@@ -32,9 +32,10 @@ from exporter.providers.prober import Found
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
+from receiver.audit import FINDINGS
 from receiver.config import ReceiverConfig
 from receiver.enrichers.absence import Reason
-from receiver.metrics import DECISIONS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
 from tests.conftest import ROOT
 from toolkit.cli import Command
 from toolkit.clock import parse_duration
@@ -215,8 +216,8 @@ def test_what_the_client_library_measures_is_named() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason)],
-    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment"],
+    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS],
+    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat"],
 )  # fmt: skip
 def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> None:
     assert not [value for value in values if f"`{value}`" not in METRICS]
@@ -349,7 +350,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 # --- examples --------------------------------------------------------------------------------------------------------
 
-SECRETS = {"platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
+SECRETS = {"heartbeat.url": "https://heartbeat.example.com/ping/4711", "platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
 """What a secret's file holds where it must be a target's URL; others hold any word."""
 
 

@@ -22,7 +22,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.contract.conftest import Client, StartExporter
 from tocsin_observe import Observer
-from toolkit import storage
+from toolkit.storage import sqlite
 
 JSON = {"Content-Type": "application/json"}
 
@@ -326,7 +326,7 @@ async def test_a_token_that_the_second_answer_repeats_is_not_kept(
 async def test_what_could_not_be_saved_is_saved_the_next_time(
     start_exporter: StartExporter, vendor: Vendor, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.05)
     client, exporter = await start_exporter(config(vendor))
     vendor.answers["/me"] = 402, '{"error": {"code": "invoice_unpaid"}}'
     await probe(client)

@@ -1,23 +1,55 @@
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, create_engine
+from sqlalchemy import Connection, MetaData, text
 
 from exporter.ledger import MIGRATIONS as LEDGER
 from exporter.ledger.tables import metadata as ledger
 from receiver.store import MIGRATIONS as STORE
 from receiver.store.tables import metadata as store
-from toolkit.storage import migrate, sqlite_url
+from toolkit.storage import Database, migrate, storage_url
+
+SCHEMAS = [("ledger", LEDGER, ledger), ("store", STORE, store)]
 
 
-@pytest.mark.parametrize(("scripts", "metadata"), [(LEDGER, ledger), (STORE, store)], ids=["ledger", "store"])
-def test_the_migrations_of_an_empty_database_end_in_the_declared_tables(
-    tmp_path: Path, scripts: Path, metadata: MetaData
+@pytest.mark.parametrize(("scripts", "metadata"), [row[1:] for row in SCHEMAS], ids=[row[0] for row in SCHEMAS])
+async def test_the_migrations_of_an_empty_database_end_in_the_declared_tables(
+    any_database: str, tmp_path: Path, scripts: Path, metadata: MetaData
 ) -> None:
-    url = sqlite_url(None, tmp_path, "x.db")
+    url = storage_url(any_database, tmp_path, "")
     migrate(url, scripts)
     migrate(url, scripts)
-    with create_engine(url).connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+    def differences(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    database = Database(url)
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+    await database.close()
+
+
+async def test_a_database_of_a_newer_version_is_refused_without_its_password(any_database: str, tmp_path: Path) -> None:
+    url = storage_url(any_database, tmp_path, "")
+    migrate(url, STORE)
+    database = Database(url)
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await database.close()
+    with pytest.raises(ValueError, match="was written by a newer version of Tocsin") as refused:
+        migrate(url, STORE)
+    assert url.password is None or url.password not in str(refused.value)
+
+
+async def test_processes_that_start_together_migrate_once(postgres: str) -> None:
+    program = f"""if True:
+        from pathlib import Path
+        from toolkit.storage import migrate, storage_url
+        migrate(storage_url({postgres!r}, Path(), ""), Path({str(STORE)!r}))
+    """
+    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", program) for _ in range(3)]
+    assert [await process.wait() for process in processes] == [0, 0, 0]

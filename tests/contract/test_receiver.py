@@ -18,7 +18,7 @@ from tests.contract.conftest import AUTH, Client, StartReceiver
 
 HOOK = "/webhook/alertmanager"
 NOW = 1000.0
-"""What the receiver under test takes for the time, all along."""
+"""What the receiver under test takes for the time, unless a test moves its clock."""
 NO_TARGET = "auth: {bearer_token_files: [token]}\n"
 
 
@@ -74,7 +74,7 @@ async def post(client: Client, *alerts: dict[str, Any]) -> int:
     return new
 
 
-async def settle(receiver: Receiver, sink: Sink, messages: int) -> None:
+async def settle(receiver: Receiver, sink: Sink, messages: int, now: float = NOW) -> None:
     """Works off what is stored, until every message due was tried and its outcome is on record."""
     await receiver.pipeline.process()
     quiet = 0
@@ -82,7 +82,7 @@ async def settle(receiver: Receiver, sink: Sink, messages: int) -> None:
         due = await receiver.store.outbox.next_due("inbox")
         sending = (await receiver.store.figures()).outbox.get("sending", 0)
         # seen twice, since a row may be claimed between the two questions
-        quiet = quiet + 1 if not sending and (due is None or due > NOW) else 0
+        quiet = quiet + 1 if not sending and (due is None or due > now) else 0
         if quiet == 2:
             break
         await asyncio.sleep(0.05)
@@ -135,26 +135,32 @@ async def test_alerts_of_one_problem_are_one_message_and_those_of_another_a_seco
     assert sum("Alerts: 50 firing in this incident" in message["message"] for message in sink.messages) == 1
 
 
-async def test_a_firing_and_its_resolve_that_wait_together_are_told_in_order(
-    start_receiver: StartReceiver, sink: Sink
-) -> None:
-    client, receiver = await start_receiver(config(sink))
-    await post(client, alert())
-    await post(client, alert(status="resolved"))
-    await settle(receiver, sink, 2)
-    assert [title.partition("]")[0] for title in sink.titles] == ["[WARNING FIRING", "[RESOLVED"]
-
-
-async def test_a_sink_that_fails_is_tried_again_and_the_resolve_waits_for_its_firing(
+async def test_an_end_whose_beginning_could_not_be_told_takes_its_place_and_says_so(
     start_receiver: StartReceiver, sink: Sink
 ) -> None:
     client, receiver = await start_receiver(config(sink))
     sink.status = 500
     await post(client, alert())
+    await settle(receiver, sink, 0)
+    sink.status = 200
     await post(client, alert(status="resolved"))
+    await settle(receiver, sink, 1)
+    assert [title.partition("]")[0] for title in sink.titles] == ["[RESOLVED"]
+    assert sink.messages[0]["message"].startswith("You may hear of this for the first time")
+    notices = (await (await client.get("/v1/incidents/1", headers=AUTH)).json())["notices"]
+    assert [(notice["state"], notice["superseded_by"]) for notice in notices] == [("superseded", 2), ("sent", None)]
+    assert await metric(client, 'tocsin_receiver_outbox{state="superseded"} 1.0')
+
+
+async def test_a_sink_that_fails_is_tried_again_and_every_attempt_is_on_record(
+    start_receiver: StartReceiver, sink: Sink
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    sink.status = 500
+    await post(client, alert())
     await settle(receiver, sink, 0)
     notices = (await (await client.get("/v1/incidents/1", headers=AUTH)).json())["notices"]
-    assert [(notice["state"], notice["attempts"]) for notice in notices] == [("failed", 1), ("planned", 0)]
+    assert [(notice["state"], notice["attempts"]) for notice in notices] == [("failed", 1)]
     assert notices[0]["deliveries"][0]["http_status"] == 500
 
 
@@ -356,3 +362,21 @@ async def test_a_runbook_is_a_page_and_html_in_it_is_text(start_receiver: StartR
 async def test_what_is_not_there_is_a_404(start_receiver: StartReceiver, path: str) -> None:
     client, _ = await start_receiver(NO_TARGET)
     assert (await client.get(path, headers=AUTH)).status == 404
+
+
+async def test_two_alertmanagers_that_post_at_once_are_one_truth(
+    start_receiver: StartReceiver, sink: Sink, folder: Path
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    pair = [[alert(pod=str(number)), alert(pod=str(number + 1))] for number in (0, 1, 0, 1)]
+    new = await asyncio.gather(*(post(client, *alerts) for alerts in [*pair, *(alerts[::-1] for alerts in pair)]))
+    assert sum(new) == 3
+    with sqlite3.connect(folder / "data" / "receiver.db") as database:
+        assert database.execute("select count(*) from events").fetchone() == (3,)
+    await settle(receiver, sink, 1)
+
+
+async def test_an_alert_that_stands_twice_in_one_body_is_new_once(start_receiver: StartReceiver) -> None:
+    client, _ = await start_receiver(NO_TARGET)
+    assert await post(client, alert(), alert(), alert(pod="2")) == 2
+    assert await metric(client, 'tocsin_receiver_alert_events_total{outcome="duplicate",status="firing"} 1.0')

@@ -1,4 +1,6 @@
-"""Finds Prometheus and Alertmanager, or fetches Debian's packages into a private folder. Standard library only.
+"""Finds Prometheus, Alertmanager and PostgreSQL, or fetches Debian's packages into a private folder.
+
+Standard library only.
 
     python3 tests/support/binaries.py [--suite bookworm|trixie] FOLDER
 
@@ -11,17 +13,20 @@ import argparse
 import contextlib
 import fcntl
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 SUITES = ("native", "bookworm", "trixie")
 BLACKBOX = "prometheus-blackbox-exporter"
 _RENAMED = {"prometheus-alertmanager": "alertmanager"}
+_POSTGRES_ADVICE = "Install PostgreSQL 14 or newer so that postgres and initdb are on PATH or below /usr/lib/postgresql, then try again."
 _ADVICE = (
     "Install Prometheus and Alertmanager so that prometheus, promtool, alertmanager and amtool are on PATH "
     "(on macOS: brew install prometheus alertmanager), then try again."
@@ -30,6 +35,14 @@ _ADVICE = (
 
 class Missing(Exception):
     """The programs can't be had; the message says what a person can do."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """PostgreSQL's server: the folder of `postgres` and `initdb`, and the private tree it was unpacked to, if it was."""
+
+    programs: Path
+    root: Path | None = None
 
 
 def find(folder: Path, suite: str = "native") -> Path:
@@ -59,6 +72,42 @@ def blackbox(folder: Path) -> Path:
             with _apt_of_our_own(state, "native") as options:
                 _unpack([BLACKBOX], options, state)
     return program
+
+
+def postgres(folder: Path) -> Postgres:
+    """PostgreSQL's server: from PATH or as Debian installs it, else fetched when need be. Raises Missing."""
+    on_path = shutil.which("initdb")
+    installed = [Path(on_path).resolve().parent] if on_path else []
+    installed += _newest_first(Path("/"))
+    for programs in installed:
+        if (programs / "postgres").exists():
+            return Postgres(programs)
+    state = folder / "postgres.apt"
+    root = state / "root"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _newest_first(root):
+            with _apt_of_our_own(state, "native", _POSTGRES_ADVICE) as options:
+                _unpack(_postgres_packages(options), options, state)
+    return Postgres(_newest_first(root)[0], root)
+
+
+def _newest_first(root: Path) -> list[Path]:
+    """The folders of the PostgreSQL servers below `root` where Debian puts them."""
+    found = (root / "usr/lib/postgresql").glob("*/bin")
+    return sorted(found, key=lambda programs: int(programs.parent.name), reverse=True)
+
+
+def _postgres_packages(options: list[str]) -> list[str]:
+    """The server's package and the libraries that this machine has not; not LLVM (25 MB), which only its JIT needs."""
+    command = ["apt-get", *options, "--simulate", "--no-install-recommends", "install", "postgresql"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    needed = re.findall(r"^Inst (\S+)", done.stdout, re.MULTILINE)
+    packages = [name for name in needed if re.match(r"postgresql-\d+$|lib(?!llvm|perl)", name)]
+    if not any(name.startswith("postgresql-") for name in packages):
+        raise Missing(f"apt would install no PostgreSQL server: {done.stderr.strip()[-500:]} {_POSTGRES_ADVICE}")
+    return packages
 
 
 def _fill(ready: Path, folder: Path, suite: str) -> None:
@@ -113,10 +162,10 @@ def _fetch(state: Path, suite: str) -> dict[str, Path]:
 
 
 @contextlib.contextmanager
-def _apt_of_our_own(state: Path, suite: str) -> Iterator[list[str]]:
+def _apt_of_our_own(state: Path, suite: str, advice: str = _ADVICE) -> Iterator[list[str]]:
     """An apt state below `state` that knows the packages of `suite`, as options for apt-get; gone afterwards."""
     if not _has_apt():
-        raise Missing(f"Prometheus is not on PATH, and this {platform.system()} machine has no apt. {_ADVICE}")
+        raise Missing(f"a program is not on PATH, and this {platform.system()} machine has no apt. {advice}")
     shutil.rmtree(state, ignore_errors=True)
     for part in ("lists/partial", "cache/archives/partial", "root"):
         (state / part).mkdir(parents=True)

@@ -1,29 +1,55 @@
 """Free ports on 127.0.0.1 for processes that tests are about to start."""
 
+import fcntl
 import itertools
 import os
+import random
 import socket
+import tempfile
+from pathlib import Path
 
-WORKER_PORTS = 1000
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20
-_candidates = itertools.cycle(range(10_000 + _worker * WORKER_PORTS, 10_000 + (_worker + 1) * WORKER_PORTS))
+FIRST, LAST = 10_000, 32_000
+_LOCKS = Path(tempfile.gettempdir()) / "tocsin-test-ports"
+_held: list[int] = []
+"""The locks of the ports that this process gave, open until it ends."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 for processes that are yet to start.
+    """Ports that nobody listens on and that no other test process is given while this one lives.
 
     A port that the kernel gives (bind to 0) may be given again, to any connection of anybody, before the process that is
     to listen there has started: with six workers at it, one stack met another's exporter. So these are below the kernel's
-    own range (32768 and up on Linux), each test worker has its own thousand, and none comes again before all have.
+    own range (32768 and up on Linux), and each is locked by a file of its own, across workers and test runs.
     """
+    _LOCKS.mkdir(mode=0o777, exist_ok=True)
+    start = random.randrange(FIRST, LAST)
     found: list[int] = []
-    for port in itertools.islice(_candidates, WORKER_PORTS):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError(f"only {len(found)} of {count} free ports found on 127.0.0.1 for test worker {_worker}")
+    for port in itertools.chain(range(start, LAST), range(FIRST, start)):
+        if _is_free(port) and _lock(port):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise RuntimeError(f"only {len(found)} of {count} free ports found on 127.0.0.1")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _lock(port: int) -> bool:
+    try:
+        lock = os.open(_LOCKS / str(port), os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return False  # another user's
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return False
+    _held.append(lock)
+    return True

@@ -108,6 +108,8 @@ RECEIVER = [
     ),
     ("a URL that Apprise can't use", "targets: [{name: s, ▶url: 'slack://'}]\n", "can't use this slack:// URL"),
     ("a runbook folder that is none", "▶runbooks: nowhere\n", "nowhere is not a folder"),
+    ("a heartbeat without a URL", "▶heartbeat: {interval: 1m}\n", "needs either url or url_file"),
+    ("a heartbeat to what is no web address", "heartbeat: {▶url_file: full}\n", "holds no http:// or https:// URL"),
     ("a Prometheus URL with a password", "prometheus: {▶url: 'http://me:pw@x/'}\n", "must not hold credentials"),
 ]
 

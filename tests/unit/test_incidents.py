@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver.alerts import AlertEvent, Occurrence, Status
-from receiver.incidents import Incident, advance
+from receiver.alerts import AlertEvent, Occurrence, Origin, Status
+from receiver.incidents import STORM_KEY, Incident, acknowledge, advance
+from receiver.services import ServiceGraph
 
 
 def fires(name: str = "a", at: float = 100, severity: str = "warning") -> AlertEvent:
@@ -19,25 +20,31 @@ def ends(name: str = "a", at: float = 100, end: float = 200) -> AlertEvent:
 
 
 class Log:
-    """What a store would remember between calls."""
+    """What a store would remember between calls. Within `window` seconds after its end an incident is reopened."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: float = -1) -> None:
+        self.window = window
         self.incident: Incident | None = None
+        self.ended: Incident | None = None
         self.past: dict[Occurrence, Status] = {}
         self.closed = 0
         self.reasons: list[str] = []
         self.notices: list[str] = []
 
     def feed(self, event: AlertEvent) -> None:
-        step = advance(self.incident, self.past, "key", [event], now=1000)
+        before = self.incident
+        if before is None and self.ended is not None and event.status == "firing":
+            assert self.ended.resolved_at is not None
+            before = self.ended if event.starts_at - self.ended.resolved_at <= self.window else None
+        step = advance(before, self.past, "key", [event], now=1000)
         self.reasons += step.reasons
         self.notices += [step.notice] if step.notice else []
         if self.past.get(event.occurrence) != "resolved":
             self.past[event.occurrence] = event.status
         self.incident = step.incident
-        if self.incident is not None and self.incident.state == "resolved":
-            self.closed += 1
-            self.incident = None
+        if self.incident is not None and not self.incident.live:
+            self.closed += step.notice is not None
+            self.ended, self.incident = self.incident, None
 
     @property
     def firing(self) -> set[Occurrence]:
@@ -63,6 +70,121 @@ TIMELINES = [
     ("of two Prometheus servers the later is heard first", [fires(at=115), fires(at=100), ends(at=100, end=400)], ["opened", "stale", "resolved"]),
     ("the resolve of a later occurrence ends the earlier", [fires(at=100), ends(at=300, end=400)], ["opened", "resolved"]),
 ]  # fmt: skip
+
+
+REOPENED = [
+    ("back within the window is the same incident", [fires(), ends(), fires(at=300)], ["opened", "resolved", "reopened"], "reopened"),
+    ("back after it is another", [fires(), ends(), fires(at=301)], ["opened", "resolved", "opened"], "open"),
+    ("another alert of it comes within the window", [fires(), ends(), fires("b", at=250)], ["opened", "resolved", "reopened"], "reopened"),
+    ("it ends for good", [fires(), ends(), fires(at=300), ends(at=300, end=400)], ["opened", "resolved", "reopened", "resolved"], None),
+    ("one that began before the end, heard late", [fires(), ends(), fires("b", at=150)], ["opened", "resolved", "reopened"], "reopened"),
+    ("a late repeat reopens nothing", [fires(), ends(), fires()], ["opened", "resolved", "stale"], None),
+    ("a stray resolve reopens nothing", [fires(), ends(), ends("b", end=210)], ["opened", "resolved", "never_fired_here"], None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("events", "reasons", "state"), [row[1:] for row in REOPENED], ids=[row[0] for row in REOPENED]
+)
+def test_what_comes_back_soon_is_the_same_incident(
+    events: list[AlertEvent], reasons: list[str], state: str | None
+) -> None:
+    log = Log(window=100)
+    for event in events:
+        log.feed(event)
+    assert log.reasons == reasons
+    assert (log.incident.state if log.incident else None) == state
+
+
+ENDS = [
+    ("a resolve that was lost", "reconciled", "vanished"),
+    ("a resolve while Prometheus is silent", "source_lost", "source_lost"),
+    ("a resolve like any other", "webhook", "resolved"),
+]
+
+
+@pytest.mark.parametrize(("origin", "state"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
+def test_an_incident_is_in_the_state_of_its_last_end(origin: Origin, state: str) -> None:
+    opened = advance(None, {}, "key", [fires("a"), fires("b")], now=1).incident
+    past: dict[Occurrence, Status] = {("a", 100): "firing", ("b", 100): "firing"}
+    step = advance(opened, past, "key", [ends("a", end=300), replace(ends("b"), origin=origin)], now=1)
+    assert step.incident is not None
+    assert (step.incident.state, step.notice) == (state, state)
+    assert step.incident.resolved_at == 300
+
+
+def test_an_acknowledgement_lasts_until_it_fires_anew() -> None:
+    opened = advance(None, {}, "key", [fires()], now=1).incident
+    assert opened is not None
+    taken = acknowledge(opened, "ada", 120)
+    assert (taken.state, taken.acknowledged_by, taken.revision) == ("acknowledged", "ada", 2)
+    assert acknowledge(taken, "bob", 130) == taken
+    worse = advance(taken, {}, "key", [fires("b", severity="critical")], now=1).incident
+    assert worse is not None
+    assert worse.state == "acknowledged"
+    ended = advance(taken, {("a", 100): "firing"}, "key", [ends()], now=1).incident
+    assert ended is not None
+    assert acknowledge(ended, "bob", 300) == ended
+    again = advance(ended, {("a", 100): "resolved"}, "key", [fires(at=300)], now=1).incident
+    assert again is not None
+    assert (again.state, again.acknowledged_by, again.reopened) == ("reopened", None, 1)
+
+
+GRAPH = ServiceGraph({"web": ("api",), "api": ("db", "cache"), "db": (), "cache": ()})
+
+
+def of(service: str, name: str = "", severity: str = "warning") -> AlertEvent:
+    event = fires(name or service, severity=severity)
+    return replace(event, labels={**event.labels, "service": service})
+
+
+CAUSES = [
+    ("the lower of two", [of("web"), of("api")], "api"),
+    ("the lowest of a chain, whatever the order", [of("db"), of("web"), of("api")], "db"),
+    ("the lowest, though another is more severe", [of("web", severity="critical"), of("db")], "db"),
+    ("two that nobody here needs more than the other", [of("db"), of("cache")], None),
+    ("two that stand side by side under a third", [of("db"), of("cache"), of("api")], None),
+    ("one service alone is no cause of others", [of("db"), of("db", "db2")], None),
+    ("a service that the graph does not know", [of("web"), of("mail")], None),
+]
+
+
+@pytest.mark.parametrize(("events", "cause"), [row[1:] for row in CAUSES], ids=[row[0] for row in CAUSES])
+def test_the_service_that_the_others_need_is_the_cause_and_speaks_for_them(
+    events: list[AlertEvent], cause: str | None
+) -> None:
+    incident = advance(None, {}, "key", events, now=1, graph=GRAPH).incident
+    assert incident is not None
+    assert incident.cause == cause
+    assert cause is None or incident.leading.fingerprint == cause
+
+
+def test_a_cause_that_is_found_later_is_told() -> None:
+    opened = advance(None, {}, "key", [of("web")], now=1, graph=GRAPH).incident
+    assert advance(opened, {}, "key", [of("db")], now=1, graph=GRAPH).notice == "cause_found"
+    assert advance(opened, {}, "key", [of("web", "web2")], now=1, graph=GRAPH).notice is None
+
+
+def test_incidents_that_have_a_cause_in_common_become_the_first_of_them() -> None:
+    web = advance(None, {}, "w", [of("web")], now=1).incident
+    api = advance(None, {}, "a", [of("api", severity="critical")], now=1).incident
+    assert web is not None
+    assert api is not None
+    step = advance(replace(web, id=1), {}, "w", [of("db")], 500, [replace(api, id=2)], GRAPH)
+    assert step.incident is not None
+    assert {alert.service for alert in step.incident.firing} == {"web", "api", "db"}
+    assert (step.incident.severity, step.incident.cause, step.notice) == ("critical", "db", "cause_found")
+    (merged,) = step.merged
+    assert (merged.state, merged.merged_into, merged.resolved_at, merged.alerts) == ("merged", 1, 500, ())
+
+
+def test_a_storm_is_told_again_each_time_it_has_doubled() -> None:
+    incident, told = None, list[int]()
+    for number in range(70):
+        step = advance(incident, {}, STORM_KEY, [fires(str(number))], now=1)
+        incident = step.incident
+        told += [number + 1] if step.notice else []
+    assert told == [1, 2, 4, 8, 16, 32, 64]
 
 
 @pytest.mark.parametrize(("events", "reasons"), [row[1:] for row in TIMELINES], ids=[row[0] for row in TIMELINES])
@@ -121,10 +243,11 @@ def histories() -> st.SearchStrategy[list[AlertEvent]]:
 def test_any_order_and_any_repetition_ends_with_the_same_alerts_firing(
     data: st.DataObject, events: list[AlertEvent]
 ) -> None:
-    straight = Log()
+    window = data.draw(st.sampled_from([-1, 3, 100]))
+    straight = Log(window)
     for event in events:
         straight.feed(event)
-    shuffled = Log()
+    shuffled = Log(window)
     repeats = data.draw(st.lists(st.sampled_from(events), max_size=6)) if events else []
     for event in data.draw(st.permutations(events + repeats)):
         shuffled.feed(event)

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from receiver.message import Message
-from receiver.outbox import GIVE_UP_AFTER_SECONDS, LONGEST_RETRY_SECONDS, Claimed, Receipt, after
+from receiver.outbox import FEWEST_TRIES, GIVE_UP_AFTER_SECONDS, LONGEST_RETRY_SECONDS, Claimed, Receipt, after
 
 MESSAGE = Message(
     incident=1, revision=1, status="firing", reason="opened", severity="critical", alert="A", summary="s", since=0
@@ -12,7 +12,7 @@ LATE = GIVE_UP_AFTER_SECONDS + 1
 
 
 def row(attempts: int = 1, planned_at: float = 0) -> Claimed:
-    return Claimed(1, 1, 1, "t", MESSAGE, attempts, False, 0, planned_at)
+    return Claimed(1, "me", 1, 1, "t", MESSAGE, attempts, False, 0, planned_at)
 
 
 ROWS = [
@@ -25,6 +25,8 @@ ROWS = [
     ("Retry-After is honoured", Receipt("failed", "", 429, retry_after=90), 1, 10, "failed", 100, 100),
     ("a short Retry-After doesn't hurry us", Receipt("failed", "", 429, retry_after=1), 4, 10, "failed", 22.8, 29.2),
     ("after a day it is dead", Receipt("failed", ""), 200, LATE, "dead", None, None),
+    ("not by a leap of the clock", Receipt("failed", ""), FEWEST_TRIES - 1, LATE, "failed", LATE + 400, LATE + 720),
+    ("after two days however often it was tried", Receipt("failed", ""), 1, 2 * LATE, "dead", None, None),
 ]
 
 

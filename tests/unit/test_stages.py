@@ -2,15 +2,15 @@
 
 import pytest
 
-from receiver.alerts import AlertEvent
+from receiver.alerts import AlertEvent, StoredEvent
 from receiver.config import Route
 from receiver.enrichers.promql import wording
 from receiver.incidents import advance
-from receiver.stages.correlate import correlate, key_of, runs
+from receiver.services import ServiceGraph
+from receiver.stages.correlate import Known, Rules, correlate, key_of, runs
 from receiver.stages.enrich import Enrichment
 from receiver.stages.plan import began, compose
 from receiver.stages.route import route
-from receiver.store.store import StoredEvent
 
 
 def stored(number: int, status: str = "firing", **labels: str) -> StoredEvent:
@@ -20,9 +20,10 @@ def stored(number: int, status: str = "firing", **labels: str) -> StoredEvent:
 def test_alerts_that_agree_in_the_correlated_labels_are_one_incident() -> None:
     found = correlate(
         [stored(1, alertname="A", pod="1"), stored(2, alertname="A", pod="2"), stored(3, alertname="B")],
-        ["alertname", "service"],
+        Known(),
+        Rules(["alertname", "service"], 600),
     )
-    assert [[event.id for event in events] for events in found.values()] == [[1, 2], [3]]
+    assert [[event.id for event in group.events] for group in found] == [[1, 2], [3]]
 
 
 def test_a_label_that_is_empty_is_not_one_that_is_missing() -> None:
@@ -98,5 +99,5 @@ def test_a_message_says_what_stops_and_who_pays_as_the_rule_words_it() -> None:
     annotations = {"impact": "sign-up; 120 EUR an hour", "pays": "finance, at https://x/"}
     incident = advance(None, {}, "key", [AlertEvent("f", "firing", 1000, None, {}, annotations, "")], now=1001).incident
     assert incident is not None
-    message = compose(incident, "opened", Enrichment(), "http://receiver")
+    message = compose(incident, "opened", Enrichment(), "http://receiver", ServiceGraph())
     assert (message.impact, message.pays) == ("sign-up; 120 EUR an hour", "finance, at https://x/")

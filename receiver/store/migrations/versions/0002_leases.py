@@ -28,6 +28,9 @@ def upgrade() -> None:
     _partial("incidents_one_live", "incidents", ["key"], "resolved_at IS NULL", unique=True)
     op.create_index("incidents_key", "incidents", ["key", "id"])
 
+    op.add_column("alerts", sa.Column("service", sa.Text, nullable=False, server_default=""))
+    _partial("alerts_service", "alerts", ["service", "starts_at"], "status = 'firing'")
+
     op.add_column("outbox", sa.Column("status", sa.Text, nullable=False, server_default="firing"))
     op.add_column("outbox", sa.Column("lease_until", sa.Float))
     op.add_column("outbox", sa.Column("leased_by", sa.Text))

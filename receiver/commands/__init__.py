@@ -1,0 +1,1 @@
+"""The commands that ask or tell a running receiver something."""

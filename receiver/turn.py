@@ -1,0 +1,114 @@
+"""Which message of one incident a target is told next: a newer one takes the place of those not yet sent. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from receiver.alerts import Status
+from receiver.outbox import FURTHEST_SECONDS, UNFINISHED, State
+
+PACE_SECONDS = 60.0
+"""Of an incident that grows all the time a target is told once in this time at most, but of its end, and of its coming
+back, at once. What began and ended within it unheard, after the target was told of an end, is not told at all."""
+
+Reason = Literal[
+    "due",  # it is to be sent now
+    "not_due",  # it was tried, and waits for its next attempt
+    "paced",  # the last that was sent, a moment ago, says that it fires as well
+    "in_flight",  # another message of the incident is being sent to the target
+    "newer_told",  # the target was told something newer meanwhile
+    "told_already",  # it ended, and the last that the target heard is that it has ended
+    "nothing",  # nothing waits
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the outbox, as far as it matters here. Times are seconds since the epoch."""
+
+    id: int
+    revision: int
+    status: Status
+    state: State
+    may_repeat: bool
+    planned_at: float
+    next_attempt_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What is to be done with the rows of one incident and target, and why.
+
+    `row` is the one that is sent, at `at`; None when none is. `replaced` are the ids of those that will not be sent,
+    because the row `by` says it in their place. `may_repeat` and `untold` are said in the message.
+    """
+
+    reason: Reason
+    row: Row | None = None
+    at: float = 0.0
+    replaced: tuple[int, ...] = ()
+    by: int | None = None
+    may_repeat: bool = False
+    untold: bool = False
+
+
+def choose(rows: Iterable[Row], now: float) -> Turn:
+    """Whose turn it is of all the rows that one incident has for one target, finished ones included.
+
+    The newest speaks for all, since it tells how things are. One that may have arrived is replaced like the others:
+    the newest is then marked as a possible repeat when both say the same. An end whose beginning was never told is
+    told all the same, marked `untold`, unless it was over within PACE_SECONDS and the last word was an end already.
+    """
+    ordered = sorted(rows, key=lambda row: row.revision)
+    waiting = [row for row in ordered if row.state in UNFINISHED]
+    if not waiting:
+        return Turn("nothing")
+    if any(row.state == "sending" for row in waiting):
+        return Turn("in_flight")
+    newest, heard = waiting[-1], _last_heard(ordered)
+    if heard is not None and heard.revision > newest.revision:
+        return Turn("newer_told", replaced=_ids(waiting), by=heard.id)
+    unheard = [row for row in ordered if row is not newest and (heard is None or row.revision > heard.revision)]
+    if heard is not None and _is_told_already(newest, heard, unheard):
+        return Turn("told_already", replaced=_ids(waiting), by=heard.id)
+    reason, at = _when(newest, ordered, now)
+    return Turn(
+        reason,
+        newest,
+        at,
+        replaced=_ids(waiting[:-1]),
+        by=newest.id,
+        may_repeat=newest.may_repeat or any(row.may_repeat and row.status == newest.status for row in unheard),
+        untold=newest.status == "resolved" and (heard is None or heard.status == "resolved"),
+    )
+
+
+def _ids(rows: Iterable[Row]) -> tuple[int, ...]:
+    return tuple(row.id for row in rows)
+
+
+def _last_heard(ordered: Sequence[Row]) -> Row | None:
+    """The newest row that was surely delivered."""
+    return next((row for row in reversed(ordered) if row.state == "sent"), None)
+
+
+def _is_told_already(newest: Row, heard: Row, unheard: Sequence[Row]) -> bool:
+    """Whether an end needs no telling: an end is the last that was heard, nothing since can have arrived, and what
+    began since was over at once."""
+    if newest.status != "resolved" or heard.status != "resolved":
+        return False
+    if newest.may_repeat or any(row.may_repeat for row in unheard):
+        return False
+    began = min((row.planned_at for row in unheard if row.status == "firing"), default=newest.planned_at)
+    return newest.planned_at - began < PACE_SECONDS
+
+
+def _when(newest: Row, ordered: Sequence[Row], now: float) -> tuple[Reason, float]:
+    if now < newest.next_attempt_at <= now + FURTHEST_SECONDS:
+        return "not_due", newest.next_attempt_at
+    heard = _last_heard(ordered)
+    told = heard.finished_at or 0.0 if heard is not None and heard.status == "firing" else 0.0
+    if newest.status == "firing" and told <= now < told + PACE_SECONDS:
+        return "paced", told + PACE_SECONDS
+    return "due", now

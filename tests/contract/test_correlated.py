@@ -1,0 +1,146 @@
+"""Incidents over HTTP and the database: reopened, merged, stormed, acknowledged, explained, and only shadowed."""
+
+import pytest
+
+from receiver.app import Receiver
+from tests.contract.conftest import AUTH, Client, Clock, StartReceiver
+from tests.contract.test_receiver import Sink, alert, config, post, settle, sink  # noqa: F401 - sink is a fixture
+
+SERVICES = "services: {web: {depends_on: [api]}, shop: {depends_on: [api]}, api: {depends_on: [db]}, db: {tier: 1}}\n"
+
+
+async def shown(client: Client, number: int) -> dict[str, object]:
+    found: dict[str, object] = await (await client.get(f"/v1/incidents/{number}", headers=AUTH)).json()
+    return found
+
+
+async def entries(client: Client, what: object) -> list[str]:
+    answer = await client.get(f"/v1/explain/{what}", headers=AUTH)
+    assert answer.status == 200, await answer.text()
+    return [entry["text"] for part in await answer.json() for entry in part["entries"]]
+
+
+async def fire(client: Client, receiver: Receiver, sink: Sink, told: int, *alerts: dict[str, object]) -> None:  # noqa: F811
+    await post(client, *alerts)
+    await settle(receiver, sink, told)
+
+
+async def test_what_comes_back_soon_is_the_same_incident_and_is_told(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    again = {**alert(), "startsAt": "2026-11-20T11:05:00Z"}
+    for told, one in enumerate([alert(), alert(status="resolved"), again], start=1):
+        await fire(client, receiver, sink, told, one)
+    found = await shown(client, 1)
+    assert (found["state"], found["reopened"], found["revision"]) == ("reopened", 1, 3)
+    assert "Reopened: 1 time" in sink.messages[-1]["message"]
+    later = {**again, "startsAt": "2026-11-20T12:00:00Z"}
+    await fire(client, receiver, sink, 4, {**again, "status": "resolved", "endsAt": "2026-11-20T11:10:00Z"})
+    await fire(client, receiver, sink, 5, later)
+    assert (await shown(client, 2))["state"] == "open"
+
+
+async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    clock: Clock,
+) -> None:
+    client, receiver = await start_receiver(config(sink, SERVICES))
+    await fire(client, receiver, sink, 1, alert(service="web"))
+    await fire(client, receiver, sink, 2, alert(service="shop"))
+    clock.at += 61
+    await fire(client, receiver, sink, 3, alert("Slow", service="db"))
+    message = sink.messages[-1]
+    assert message["title"].startswith("[WARNING FIRING] Slow it is")
+    assert "Probable cause: Slow of db, which shop, web need" in message["message"]
+    assert "Priority: P1" not in message["message"]
+    one, two = await shown(client, 1), await shown(client, 2)
+    assert (one["state"], len(one["alerts"]), two["state"], two["merged_into"]) == ("open", 3, "merged", 1)  # type: ignore[arg-type]
+    for service, name in (("web", "Down"), ("db", "Slow")):
+        await fire(client, receiver, sink, 3, alert(name, "resolved", service=service))
+    await fire(client, receiver, sink, 4, alert(status="resolved", service="shop"))
+    assert sink.titles[-1].startswith("[RESOLVED]")
+    assert any("incident 2 is part of this one" in entry for entry in await entries(client, 1))
+
+
+async def test_a_storm_is_one_incident_with_every_alert_in_it(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink, "storm: {incidents: 3}\n"))
+    alerts = [alert(f"A{number}", service=f"s{number % 4}") for number in range(60)]
+    await fire(client, receiver, sink, 4, *alerts)
+    (storm,) = (one for one in sink.messages if "Storm" in one["title"])
+    assert storm["title"].startswith("[WARNING FIRING] Storm: 57 alerts at once")
+    assert "57 alerts of 4 services" in storm["message"]
+    sizes = [len((await shown(client, number))["alerts"]) for number in range(1, 5)]  # type: ignore[arg-type]
+    assert sorted(sizes) == [1, 1, 1, 57]
+    ends = [alert(f"A{number}", "resolved", service=f"s{number % 4}") for number in range(60)]
+    await fire(client, receiver, sink, 8, *ends)
+    assert {(await shown(client, number))["state"] for number in range(1, 5)} == {"resolved"}
+
+
+async def test_an_acknowledgement_is_kept_once_and_refused_after_the_end(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert())
+    for by in ("ada", "bob"):
+        answer = await client.post("/v1/incidents/1/ack", json={"by": by}, headers=AUTH)
+        assert (answer.status, (await answer.json())["acknowledged_by"]) == (200, "ada")
+    assert (await shown(client, 1))["state"] == "acknowledged"
+    await fire(client, receiver, sink, 2, alert(status="resolved"))
+    answer = await client.post("/v1/incidents/1/ack", json={"by": "ada"}, headers=AUTH)
+    assert (answer.status, await answer.text()) == (409, "incident 1 has ended: it is resolved\n")
+    assert (await client.post("/v1/incidents/9/ack", json={"by": "ada"}, headers=AUTH)).status == 404
+    bodies: list[object] = [{}, {"by": " "}, {"by": "x" * 300}, []]
+    for body in bodies:
+        assert (await client.post("/v1/incidents/1/ack", json=body, headers=AUTH)).status == 400
+
+
+async def test_explain_tells_what_was_heard_decided_and_sent_and_why(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    more = "routes:\n  - {match: {team: search}, targets: []}\n  - {targets: [inbox]}\n"
+    client, receiver = await start_receiver(config(sink, more))
+    await fire(client, receiver, sink, 1, alert(pod="1"))
+    await fire(client, receiver, sink, 1, alert(pod="2"), alert("Quiet", team="search"))
+    told = await entries(client, 1)
+    for part in (
+        "Down firing (pod=1): opened, the first alert of the incident",
+        "told, since opened: the first alert of the incident. To inbox",
+        "firing, to inbox: planned, because routes[1] matches everything",
+        "attempt 1: sent, HTTP 200",
+        "nobody is told, since no_news",
+    ):
+        assert any(part in entry for entry in told), (part, told)
+    assert any("since routes_name_nobody" in entry for entry in await entries(client, "Quiet"))
+    assert any("Down firing (pod=2)" in entry for entry in await entries(client, alert(pod="2")["fingerprint"]))
+    answer = await client.get("/v1/explain/Doun", headers=AUTH)
+    assert (answer.status, await answer.text()) == (404, "nothing is on record of 'Doun'; did you mean 'Down'?\n")
+
+
+async def test_a_shadow_decides_everything_and_sends_nothing(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink, "shadow: true\n"))
+    await fire(client, receiver, sink, 0, *(alert(pod=str(number)) for number in range(9)))
+    await fire(client, receiver, sink, 0, *(alert(status="resolved", pod=str(number)) for number in range(9)))
+    found = await shown(client, 1)
+    assert [notice["state"] for notice in found["notices"]] == ["shadow", "shadow"]  # type: ignore[attr-defined]
+    report = (await (await client.get("/v1/report", headers=AUTH)).json())["lines"]
+    assert report[0].endswith("Alertmanager told of 18 alert events (9 firing, 9 resolved), repeats left out.")
+    assert report[1] == "2 messages about 1 incidents would have been sent (shadow mode): inbox 2."
+    assert report[2].endswith("would have had 18, not 2.")
+    assert any("would have been told, since opened" in entry for entry in await entries(client, 1))
+
+
+@pytest.mark.parametrize("seconds", ["-1", "x", "99999999999", "1.5"])
+async def test_a_report_of_no_time_is_refused(start_receiver: StartReceiver, sink: Sink, seconds: str) -> None:  # noqa: F811
+    client, _ = await start_receiver(config(sink))
+    assert (await client.get("/v1/report", params={"seconds": seconds}, headers=AUTH)).status == 400

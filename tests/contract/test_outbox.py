@@ -1,0 +1,326 @@
+"""The outbox on a real database: who sends what, what dead senders leave, what a newer message replaces."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+from sqlalchemy import insert, select, update
+
+from receiver.alerts import Status
+from receiver.config import Target
+from receiver.leases import LEASE_SECONDS
+from receiver.message import Message
+from receiver.metrics import ReceiverMetrics
+from receiver.notifiers.render import render
+from receiver.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
+from receiver.stages import deliver, lease
+from receiver.stages.deliver import Deliverer
+from receiver.store import MIGRATIONS, OutboxStore
+from receiver.store.tables import decisions, deliveries, incidents, outbox
+from receiver.turn import PACE_SECONDS
+from toolkit.service import Background
+from toolkit.storage import Database, migrate, storage_url
+
+NOW = 1_000_000.0
+SENT, AGAIN = Next("sent", None), Next("failed", NOW + 2)
+OK, NO = Receipt("sent", "", 200), Receipt("failed", "no", 500)
+
+
+class Box:
+    """A store with what the tests put into it and read from it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self.store = database, OutboxStore(database)
+
+    async def incident(self) -> int:
+        async with self.database.write() as connection:
+            values = {"key": "k", "state": "open", "severity": "critical", "opened_at": NOW, "revision": 1}
+            values |= {"resolved_at": NOW, "reopened": 0}  # so that many may share the key
+            result = await connection.execute(insert(incidents).values(values).returning(incidents.c.id))
+            return int(result.scalar_one())
+
+    async def plan(
+        self, incident: int, revision: int, status: Status, now: float = NOW, target: str = "inbox", **more: Any
+    ) -> int:
+        message = Message(
+            incident=incident, revision=revision, status=status, reason="", severity="", alert="A", summary="s", since=0
+        )
+        values = {
+            "incident_id": incident,
+            "revision": revision,
+            "target": target,
+            "status": status,
+            "message_json": msgspec.json.encode(message).decode(),
+            "route": "",
+            "state": "planned",
+            "attempts": 0,
+            "may_repeat": False,
+            "received_at": now,
+            "planned_at": now,
+            "next_attempt_at": now,
+        }
+        async with self.database.write() as connection:
+            result = await connection.execute(insert(outbox).values(values | more).returning(outbox.c.id))
+            return int(result.scalar_one())
+
+    async def claim(self, owner: str = "me", now: float = NOW) -> Claimed:
+        row = await self.store.claim("inbox", owner, now)
+        assert row is not None
+        return row
+
+    async def row(self, id_: int) -> dict[str, Any]:
+        async with self.database.read() as connection:
+            return dict((await connection.execute(select(outbox).where(outbox.c.id == id_))).mappings().one())
+
+    async def state(self, id_: int) -> str:
+        return str((await self.row(id_))["state"])
+
+    async def attempts(self) -> list[tuple[int, str]]:
+        query = select(deliveries.c.outbox_id, deliveries.c.result).order_by(deliveries.c.id)
+        async with self.database.read() as connection:
+            return [(id_, result) for id_, result in await connection.execute(query)]
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    url = storage_url(None, tmp_path, "receiver.db")
+    migrate(url, MIGRATIONS)
+    database = Database(url)
+    yield Box(database)
+    await database.close()
+
+
+async def test_many_senders_claim_each_row_once(box: Box) -> None:
+    planned = {await box.plan(await box.incident(), 1, "firing") for _ in range(20)}
+
+    async def work(owner: str) -> list[int]:
+        found = []
+        while (row := await box.store.claim("inbox", owner, NOW)) is not None:
+            found.append(row.id)
+            await box.store.finish(row, OK, SENT, NOW, NOW)
+        return found
+
+    claimed = [id_ for found in await asyncio.gather(*(work(f"worker {n}") for n in range(4))) for id_ in found]
+    assert sorted(claimed) == sorted(planned)
+    assert sorted(await box.attempts()) == [(id_, "sent") for id_ in sorted(planned)]
+
+
+async def test_one_message_of_an_incident_is_under_way_at_a_time(box: Box) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing")
+    first = await box.claim("a")
+    await box.plan(incident, 2, "resolved")
+    assert await box.store.claim("inbox", "b", NOW) is None
+    assert await box.store.next_due("inbox") is None
+    await box.store.finish(first, OK, SENT, NOW, NOW)
+    assert (await box.claim("b")).revision == 2
+
+
+async def test_another_target_and_another_incident_do_not_wait(box: Box) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing")
+    await box.claim()
+    other = await box.plan(await box.incident(), 1, "firing")
+    await box.plan(incident, 1, "firing", target="mail")
+    assert (await box.claim()).id == other
+    assert await box.store.claim("mail", "me", NOW) is not None
+
+
+async def test_what_died_while_it_was_sent_may_be_a_repeat(box: Box) -> None:
+    await box.plan(await box.incident(), 1, "firing")
+    await box.claim("dead")
+    assert await box.store.claim("inbox", "me", NOW + 3600) is None, "however late it is"
+    (held,) = await box.store.leases()
+    assert (held.owner, held.until) == ("dead", NOW + 30)
+    assert await box.store.expire(held, NOW + 31)
+    again = await box.claim("me", NOW + 31)
+    assert (again.attempts, again.may_repeat) == (2, True)
+
+
+async def test_a_lease_that_was_renewed_is_not_taken(box: Box) -> None:
+    await box.plan(await box.incident(), 1, "firing")
+    row = await box.claim("slow")
+    (held,) = await box.store.leases()
+    assert await box.store.renew(row, NOW + 10)
+    assert not await box.store.expire(held, NOW + 31)
+    assert await box.state(row.id) == "sending"
+
+
+async def test_at_the_start_of_the_only_process_everything_is_taken(box: Box) -> None:
+    await box.plan(await box.incident(), 1, "firing")
+    await box.claim("dead")
+    assert await box.store.recover(NOW) == 1
+    assert (await box.claim()).may_repeat
+
+
+COMEBACKS = [
+    ("it did arrive: the repeat is spared", "waits", OK, "sent"),
+    ("it failed: nothing is changed", "waits", NO, "unknown"),
+    ("it did arrive, but is sent again just now", "is sent", OK, "sending"),
+    ("it did arrive after it was sent again", "was sent", OK, "sent"),
+    ("it failed after it was sent again", "was sent", NO, "sent"),
+    ("it did arrive after a newer one took its place", "was replaced", OK, "superseded"),
+]
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "receipt", "state"), [row[1:] for row in COMEBACKS], ids=[row[0] for row in COMEBACKS]
+)
+async def test_a_sender_that_was_taken_for_dead_comes_back(
+    box: Box, meanwhile: str, receipt: Receipt, state: str
+) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing")
+    late = await box.claim("late")
+    (held,) = await box.store.leases()
+    await box.store.expire(held, NOW)
+    assert not await box.store.renew(late, NOW)
+    if meanwhile == "was replaced":
+        await box.plan(incident, 2, "resolved")
+    if meanwhile != "waits":
+        other = await box.claim("other")
+        if meanwhile == "was sent":
+            await box.store.finish(other, OK, SENT, NOW, NOW)
+    following = SENT if receipt is OK else AGAIN
+    assert not await box.store.finish(late, receipt, following, NOW, NOW)
+    assert await box.state(late.id) == state
+    assert (late.id, receipt.result) in await box.attempts(), "its attempt is on record"
+
+
+async def test_what_a_wrong_clock_put_off_is_hastened(box: Box) -> None:
+    far = await box.plan(await box.incident(), 1, "firing", next_attempt_at=NOW + 86400)
+    near = await box.plan(await box.incident(), 1, "firing", next_attempt_at=NOW + FURTHEST_SECONDS)
+    assert await box.store.hasten(NOW) == 1
+    assert [(await box.row(id_))["next_attempt_at"] for id_ in (far, near)] == [NOW, NOW + FURTHEST_SECONDS]
+
+
+async def test_a_newer_message_replaces_those_that_wait(box: Box) -> None:
+    incident = await box.incident()
+    first = await box.plan(incident, 1, "firing")
+    await box.store.finish(await box.claim(), NO, AGAIN, NOW, NOW)
+    second = await box.plan(incident, 2, "resolved")
+    sent = await box.claim()
+    assert (sent.id, sent.message.untold) == (second, True)
+    replaced = await box.row(first)
+    assert (replaced["state"], replaced["superseded_by"], replaced["finished_at"]) == ("superseded", second, NOW)
+    assert b'"untold":true' in (await box.row(second))["message_json"].encode(), "what was said is on record"
+
+
+async def test_a_firing_soon_after_another_waits_and_keeps_nobody_else_waiting(box: Box) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing")
+    await box.store.finish(await box.claim(), OK, SENT, NOW, NOW)
+    paced = await box.plan(incident, 2, "firing", NOW + 1)
+    other = await box.plan(await box.incident(), 1, "firing", NOW + 2)
+    assert (await box.claim(now=NOW + 5)).id == other
+    assert await box.store.claim("inbox", "me", NOW + 6) is None
+    assert await box.store.next_due("inbox") == NOW + PACE_SECONDS
+    assert (await box.claim(now=NOW + PACE_SECONDS)).id == paced
+
+
+async def test_a_flap_within_the_pace_is_left_out_and_the_reason_is_on_record(box: Box) -> None:
+    incident = await box.incident()
+    told = []
+    for revision, status in enumerate(("firing", "resolved"), start=1):
+        told.append(await box.plan(incident, revision, status))  # type: ignore[arg-type]  # the two statuses
+        await box.store.finish(await box.claim(), OK, SENT, NOW, NOW)
+    flap = [await box.plan(incident, 3, "firing", NOW + 5), await box.plan(incident, 4, "resolved", NOW + 9)]
+    assert await box.store.claim("inbox", "me", NOW + 10) is None
+    found = [await box.row(id_) for id_ in flap]
+    assert [(row["state"], row["superseded_by"]) for row in found] == [("superseded", told[1])] * 2
+    async with box.database.read() as connection:
+        reasons = (await connection.execute(select(decisions.c.revision, decisions.c.what, decisions.c.reason))).all()
+    assert [tuple(row) for row in reasons] == [(3, "not sent", "told_already"), (4, "not sent", "told_already")]
+
+
+async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
+    id_ = await box.plan(await box.incident(), 1, "firing")
+    async with box.database.write() as connection:
+        await connection.execute(update(outbox).values(state="sending"))
+    assert await box.store.recover(NOW) == 1
+    assert (await box.claim()).id == id_
+
+
+class SlowSink:
+    """A sink that takes as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def send(self, *_: object) -> Receipt:
+        self.begun.set()
+        await self.may_end.wait()
+        return OK
+
+
+@pytest.fixture
+async def deliverer(box: Box, exits: AsyncExitStack) -> Callable[[SlowSink], Awaitable[Deliverer]]:
+    async def start(sink: SlowSink) -> Deliverer:
+        background = Background()
+        exits.push_async_callback(background.close)
+        metrics = ReceiverMetrics(CollectorRegistry())
+        found = Deliverer(
+            box.store, lambda _: sink, render, background.spawn, metrics, lambda: NOW, structlog.get_logger()
+        )
+        await found.follow([Target(name="inbox", url="json://localhost/")])
+        return found
+
+    return start
+
+
+StartDeliverer = Callable[[SlowSink], Awaitable[Deliverer]]
+
+
+async def test_a_send_that_outlasts_the_stop_is_cut_off_and_may_be_a_repeat(
+    box: Box, deliverer: StartDeliverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliver, "STOP_SECONDS", 0.2)
+    id_ = await box.plan(await box.incident(), 1, "firing")
+    sink = SlowSink()
+    running = await deliverer(sink)
+    await sink.begun.wait()
+    await running.stop()
+    row = await box.row(id_)
+    assert (row["state"], row["may_repeat"], row["leased_by"]) == ("unknown", True, None)
+    assert await box.attempts() == [(id_, "unknown")]
+
+
+async def test_a_send_that_takes_long_keeps_its_lease(
+    box: Box, deliverer: StartDeliverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    id_ = await box.plan(await box.incident(), 1, "firing")
+    sink = SlowSink()
+    running = await deliverer(sink)
+    await sink.begun.wait()
+    async with box.database.write() as connection:
+        await connection.execute(update(outbox).values(lease_until=0))
+    for _ in range(500):
+        if (await box.row(id_))["lease_until"] == NOW + 30:
+            break
+        await asyncio.sleep(0.02)
+    assert (await box.row(id_))["lease_until"] == NOW + 30
+    sink.may_end.set()
+    await running.stop()
+    assert await box.state(id_) == "sent"
+
+
+async def test_what_dead_senders_left_is_found_by_whoever_looks_twice(box: Box) -> None:
+    woken: list[int] = []
+    steady = iter((0.0, LEASE_SECONDS))
+    metrics = ReceiverMetrics(CollectorRegistry())
+    keeper = lease.Keeper(
+        box.store, lambda: woken.append(1), metrics, lambda: NOW - 86400, lambda: next(steady), structlog.get_logger()
+    )
+    id_ = await box.plan(await box.incident(), 1, "firing")
+    await box.claim("dead")
+    await keeper.look()
+    assert (await box.state(id_), woken) == ("sending", [])
+    await keeper.look()
+    assert (await box.state(id_), woken) == ("unknown", [1])
