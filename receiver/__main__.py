@@ -5,8 +5,8 @@ from pathlib import Path
 
 from receiver import config
 from receiver.app import run
+from receiver.commands.drill import DRILL
 from receiver.commands.explain import EXPLAIN, REPORT
-from receiver.drill_command import DRILL
 from toolkit.cli import Command
 
 COMMAND = Command(

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from toolkit.clock import parse_duration
 from toolkit.redaction import printable
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
@@ -49,6 +50,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="a file with one of its bearer tokens, where it asks for one"
     )
+
+
+def duration(text: str) -> float:
+    """A flag's `5m` in seconds, or an error in words."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 
-from receiver.commands.client import Unanswered, add_flags, connected
+from receiver.commands.client import Unanswered, add_flags, connected, duration
 from toolkit.cli import Extra
-from toolkit.clock import format_utc, parse_duration
+from toolkit.clock import format_utc
 from toolkit.redaction import printable
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
@@ -83,16 +83,9 @@ def _explain_flags(parser: argparse.ArgumentParser) -> None:
 
 def _report_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--since", type=_duration, default=86400.0, metavar="DURATION", help="how far back (default: 1d)"
+        "--since", type=duration, default=86400.0, metavar="DURATION", help="how far back (default: 1d)"
     )
     add_flags(parser)
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 EXPLAIN = Extra(

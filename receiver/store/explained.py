@@ -3,6 +3,7 @@
 Every method raises StorageUnavailable when the database can't serve.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,21 +76,24 @@ class ExplainStore:
         heard = select(events.c.status, func.count()).where(events.c.received_at >= since).group_by(events.c.status)
         first = select(outbox.c.incident_id).where(outbox.c.planned_at >= since).distinct().subquery()
         told = (
-            select(outbox.c.target, outbox.c.state == "shadow", func.count())
+            select(outbox.c.target, outbox.c.state, func.count())
             .where(outbox.c.planned_at >= since)
-            .group_by(outbox.c.target, outbox.c.state == "shadow")
+            .group_by(outbox.c.target, outbox.c.state)
         )
         why = (
             select(decisions.c.reason, func.count())
             .where(decisions.c.at >= since, decisions.c.what == "not_told")
             .group_by(decisions.c.reason)
         )
+        messages: Counter[tuple[str, bool]] = Counter()
         async with self._database.read() as connection:
+            for target, state, count in await connection.execute(told):
+                messages[target, state == "shadow"] += count
             return Summary(
                 since=since,
                 events={status: count for status, count in await connection.execute(heard)},  # noqa: C416 - rows
                 incidents=(await connection.execute(select(func.count()).select_from(first))).scalar() or 0,
-                messages={(target, bool(shadow)): n for target, shadow, n in await connection.execute(told)},
+                messages=messages,
                 not_told={reason: count for reason, count in await connection.execute(why)},  # noqa: C416 - rows
             )
 

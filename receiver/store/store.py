@@ -64,11 +64,11 @@ class Store:
     @property
     def shared(self) -> bool:
         """Whether other processes may work on the same database."""
-        return False
+        return self._database.shared
 
     async def leads(self) -> bool:
-        """Whether this process is the one that works on events."""
-        return True
+        """Whether this process is, now, the one that works on events. Raises StorageUnavailable."""
+        return await self._database.lead("events")
 
     # --- intake
 

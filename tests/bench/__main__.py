@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, latency, probing, receiving, scrape, storm, verdicts, year
+from tests.bench import alerta, latency, probing, receiving, scrape, sinks, storm, verdicts, year
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -20,6 +20,7 @@ BENCHES: tuple[Bench, ...] = (
     year.BENCH,
     scrape.BENCH,
     probing.BENCH,
+    sinks.BENCH,
     latency.WEBHOOK,
     latency.FLIPPED,
     receiving.BENCH,

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -64,6 +65,17 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'x.db'}"
     url: str = request.getfixturevalue("postgres")
     return url
+
+
+async def sql(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """What a statement returns, run beside whoever uses the database."""
+    database = Database(storage_url(url, Path(), ""))
+    try:
+        async with database.write() as connection:
+            result = await connection.exec_driver_sql(statement)
+            return [tuple(row) for row in result] if result.returns_rows else []
+    finally:
+        await database.close()
 
 
 @pytest.fixture
@@ -127,14 +139,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock) -> StartReceiver:
-    """Starts a receiver with the given receiver.yml; its pipeline is driven by the test (`pipeline.process`)."""
+def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_database: str) -> StartReceiver:
+    """Starts a receiver with the given receiver.yml; its pipeline is driven by the test (`pipeline.process`).
+
+    Each test runs on SQLite and on PostgreSQL.
+    """
     install_recorder()
 
     async def start(config: str) -> tuple[Client, receiver_app.Receiver]:
         file = folder / "receiver.yml"
         file.write_text(config)
-        url = storage_url(None, folder / "data", "receiver.db")
+        url = storage_url(any_database, folder, "")
         migrate(url, STORE)
         database = Database(url)
         exits.push_async_callback(database.close)

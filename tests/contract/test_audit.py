@@ -1,6 +1,5 @@
 """The audit on a real database: what is well is left alone, and each thing that can stand still is found."""
 
-import sqlite3
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from receiver.app import Receiver
 from receiver.audit import Finding
 from receiver.auditor import Auditor
 from receiver.store import AuditStore
-from tests.contract.conftest import Client, StartReceiver
+from tests.contract.conftest import Client, StartReceiver, sql
 from tests.contract.test_receiver import NO_TARGET, NOW, Sink, alert, config, metric, post, settle, sink  # noqa: F401 - sink is a fixture
 from toolkit.storage import Database
 
@@ -30,8 +29,8 @@ class Clock:
 class Looking:
     """A receiver's auditor with a clock of ours."""
 
-    def __init__(self, receiver: Receiver, folder: Path) -> None:
-        self.clock, self.file = Clock(), folder / "data" / "receiver.db"
+    def __init__(self, receiver: Receiver, url: str) -> None:
+        self.clock, self.url = Clock(), url
         log = structlog.get_logger()
         self.auditor = Auditor(receiver.store.audit, lambda: ["inbox"], receiver.metrics, lambda: NOW, log, self.clock)
 
@@ -41,18 +40,17 @@ class Looking:
             self.clock.at += 60
         return dict(self.auditor.findings)
 
-    def change(self, statement: str) -> None:
-        with sqlite3.connect(self.file) as database:
-            assert database.execute(statement).rowcount > 0
+    async def change(self, statement: str) -> None:
+        assert await sql(self.url, f"{statement} returning 1"), "nothing was changed"
 
 
 @pytest.fixture
-async def told(start_receiver: StartReceiver, sink: Sink, folder: Path) -> tuple[Client, Looking]:  # noqa: F811 - the fixture
+async def told(start_receiver: StartReceiver, sink: Sink, any_database: str) -> tuple[Client, Looking]:  # noqa: F811 - the fixture
     """A receiver with an open incident that was told."""
     client, receiver = await start_receiver(config(sink))
     await post(client, alert())
     await settle(receiver, sink, 1)
-    return client, Looking(receiver, folder)
+    return client, Looking(receiver, any_database)
 
 
 async def test_an_incident_that_was_told_and_still_fires_is_well(told: tuple[Client, Looking]) -> None:
@@ -73,7 +71,7 @@ async def test_what_stands_still_is_found_and_shown(
     told: tuple[Client, Looking], change: str, found: dict[str, int]
 ) -> None:
     client, looking = told
-    looking.change(change)
+    await looking.change(change)
     assert await looking.for_minutes(5) == found
     for finding, count in found.items():
         assert await metric(client, f'tocsin_receiver_audit_findings{{finding="{finding}"}} {count:.1f}')
@@ -82,17 +80,17 @@ async def test_what_stands_still_is_found_and_shown(
 async def test_a_message_that_is_due_and_nobody_sends_is_found(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811 - the fixture
-    folder: Path,
+    any_database: str,
 ) -> None:
     client, receiver = await start_receiver(config(sink))
     await receiver.stop()  # no worker is left
     receiver.ready = True
     await post(client, alert())
     await receiver.pipeline.process()
-    looking = Looking(receiver, folder)
+    looking = Looking(receiver, any_database)
     assert await looking.for_minutes(9) == {}
     assert await looking.for_minutes(3) == {"rows_overdue": 1}
-    looking.change(f"update outbox set attempts = 1, next_attempt_at = {NOW + 300}")
+    await looking.change(f"update outbox set attempts = 1, next_attempt_at = {NOW + 300}")
     assert await looking.for_minutes(20) == {}
 
 
@@ -106,3 +104,17 @@ async def test_a_store_that_cannot_be_read_is_a_finding_at_once(
     await auditor.look()
     assert auditor.findings == {"store_unreadable": 1}
     assert await metric(client, 'tocsin_receiver_audit_findings{finding="store_unreadable"} 1.0')
+
+
+async def test_a_moment_without_the_store_forgets_nothing(
+    told: tuple[Client, Looking], folder: Path, exits: AsyncExitStack
+) -> None:
+    _, looking = told
+    await looking.change("update events set processed_at = null")
+    assert await looking.for_minutes(0) == {}
+    nowhere = Database(URL.create("sqlite", database=str(folder / "gone" / "receiver.db")))
+    exits.push_async_callback(nowhere.close)
+    readable, looking.auditor._store = looking.auditor._store, AuditStore(nowhere)
+    assert await looking.for_minutes(0) == {"store_unreadable": 1}
+    looking.auditor._store = readable
+    assert await looking.for_minutes(0) == {"events_unprocessed": 1}

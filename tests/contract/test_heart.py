@@ -17,6 +17,7 @@ from receiver.heart import Heart
 from receiver.metrics import ReceiverMetrics
 from tests.contract.conftest import AUTH, StartReceiver
 from tests.contract.test_receiver import NO_TARGET, alert, metric, post
+from toolkit.logs import configure
 from toolkit.secretfile import SecretFile
 
 PATH = "/ping/a-secret-uuid-4711"
@@ -115,3 +116,13 @@ async def test_a_receiver_with_a_heartbeat_beats_by_what_its_store_holds(
     assert outside.beats == 1
     assert await metric(client, 'tocsin_receiver_heartbeats_total{result="sent"} 1.0')
     assert (await client.get("/-/ready", headers=AUTH)).status == 200
+
+
+async def test_the_address_is_masked_wherever_it_would_be_logged(
+    start_receiver: StartReceiver, outside: Outside, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await start_receiver(f"{NO_TARGET}heartbeat: {{url: '{outside.url}'}}\n")
+    configure("info", "logfmt").info("somebody logs it", url=outside.url)
+    said = "".join(capsys.readouterr())
+    assert "somebody logs it" in said
+    assert "secret-uuid" not in said

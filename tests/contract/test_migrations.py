@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,15 @@ async def test_processes_that_start_together_migrate_once(postgres: str) -> None
     program = f"""if True:
         from pathlib import Path
         from toolkit.storage import migrate, storage_url
+        print("ready", flush=True)
+        input()
         migrate(storage_url({postgres!r}, Path(), ""), Path({str(STORE)!r}))
     """
-    processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", program) for _ in range(3)]
-    assert [await process.wait() for process in processes] == [0, 0, 0]
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdin=PIPE, stdout=PIPE) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+    await asyncio.gather(*(process.communicate(b"\n") for process in processes))
+    assert [process.returncode for process in processes] == [0, 0, 0, 0]

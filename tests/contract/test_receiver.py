@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from receiver.app import Receiver
 from receiver.store.store import REFUSED_KEPT
-from tests.contract.conftest import AUTH, Client, StartReceiver
+from tests.contract.conftest import AUTH, Client, StartReceiver, sql
 
 HOOK = "/webhook/alertmanager"
 NOW = 1000.0
@@ -234,16 +234,15 @@ async def test_a_partial_resolve_is_counted_as_what_it_is(start_receiver: StartR
 
 
 async def test_a_message_whose_outcome_was_lost_says_that_it_may_be_a_repeat(
-    start_receiver: StartReceiver, sink: Sink, folder: Path
+    start_receiver: StartReceiver, sink: Sink, any_database: str
 ) -> None:
     client, receiver = await start_receiver(config(sink))
     sink.status = 504
     await post(client, alert())
     await settle(receiver, sink, 0)
     sink.status = 200
-    with sqlite3.connect(folder / "data" / "receiver.db") as database:
-        assert database.execute("select state from outbox").fetchall() == [("unknown",)]
-        database.execute("update outbox set next_attempt_at = 0")
+    assert await sql(any_database, "select state from outbox") == [("unknown",)]
+    await sql(any_database, "update outbox set next_attempt_at = 0")
     await settle(receiver, sink, 1)
     assert sink.titles[0].endswith("(may be a repeat)")
 
@@ -256,31 +255,30 @@ async def test_the_watchdog_is_noted_and_tells_nobody(start_receiver: StartRecei
     assert await metric(client, "tocsin_receiver_watchdog_last_seen_timestamp_seconds 1000.0")
 
 
-async def test_a_body_that_is_none_is_kept_counted_and_refused(start_receiver: StartReceiver, folder: Path) -> None:
+async def test_a_body_that_is_none_is_kept_counted_and_refused(
+    start_receiver: StartReceiver, any_database: str
+) -> None:
     client, _ = await start_receiver(NO_TARGET)
     answer = await client.post(HOOK, data=b'{"version": "3"}', headers=AUTH)
     assert (answer.status, await answer.text()) == (400, "this is no webhook body of version 4: version is '3'\n")
-    with sqlite3.connect(folder / "data" / "receiver.db") as database:
-        assert database.execute("select reason, body from refused").fetchall() == [
-            ("wrong_version", b'{"version": "3"}')
-        ]
+    assert await sql(any_database, "select reason, body from refused") == [("wrong_version", b'{"version": "3"}')]
     assert await metric(client, 'tocsin_receiver_webhook_rejected_total{reason="wrong_version"} 1.0')
 
 
-async def test_refused_bodies_are_kept_within_bounds(start_receiver: StartReceiver, folder: Path) -> None:
+async def test_refused_bodies_are_kept_within_bounds(start_receiver: StartReceiver, any_database: str) -> None:
     client, _ = await start_receiver(NO_TARGET)
     for number in range(REFUSED_KEPT + 5):
         await client.post(HOOK, data=f"no {number}".encode(), headers=AUTH)
-    with sqlite3.connect(folder / "data" / "receiver.db") as database:
-        kept = [row[0] for row in database.execute("select body from refused order by id")]
+    kept = [row[0] for row in await sql(any_database, "select body from refused order by id")]
     assert (len(kept), kept[0], kept[-1]) == (REFUSED_KEPT, b"no 5", b"no 104")
 
 
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 async def test_a_locked_database_is_a_503_and_nothing_is_lost(
-    start_receiver: StartReceiver, folder: Path, sink: Sink
+    start_receiver: StartReceiver, any_database: str, sink: Sink
 ) -> None:
     client, receiver = await start_receiver(config(sink))
-    other = sqlite3.connect(folder / "data" / "receiver.db", isolation_level=None)
+    other = sqlite3.connect(any_database.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     answer = await client.post(HOOK, data=body(alert()), headers=AUTH)
     assert (answer.status, await answer.text()) == (503, "storage is unavailable: locked\n")
@@ -298,16 +296,16 @@ async def test_while_it_stops_alertmanager_is_asked_to_come_again(start_receiver
     assert (await client.get("/-/ready")).status == 503
 
 
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
 async def test_what_was_being_sent_when_the_process_died_is_told_again_and_marked(
-    start_receiver: StartReceiver, sink: Sink, folder: Path
+    start_receiver: StartReceiver, sink: Sink, any_database: str
 ) -> None:
     client, receiver = await start_receiver(config(sink))
     sink.status = 500
     await post(client, alert())
     await receiver.pipeline.process()
     await receiver.stop()
-    with sqlite3.connect(folder / "data" / "receiver.db") as database:
-        database.execute("update outbox set state = 'sending'")
+    await sql(any_database, "update outbox set state = 'sending'")
     sink.status = 200
     _, again = await start_receiver(config(sink))
     await settle(again, sink, 1)
@@ -365,14 +363,13 @@ async def test_what_is_not_there_is_a_404(start_receiver: StartReceiver, path: s
 
 
 async def test_two_alertmanagers_that_post_at_once_are_one_truth(
-    start_receiver: StartReceiver, sink: Sink, folder: Path
+    start_receiver: StartReceiver, sink: Sink, any_database: str
 ) -> None:
     client, receiver = await start_receiver(config(sink))
     pair = [[alert(pod=str(number)), alert(pod=str(number + 1))] for number in (0, 1, 0, 1)]
     new = await asyncio.gather(*(post(client, *alerts) for alerts in [*pair, *(alerts[::-1] for alerts in pair)]))
     assert sum(new) == 3
-    with sqlite3.connect(folder / "data" / "receiver.db") as database:
-        assert database.execute("select count(*) from events").fetchone() == (3,)
+    assert await sql(any_database, "select count(*) from events") == [(3,)]
     await settle(receiver, sink, 1)
 
 

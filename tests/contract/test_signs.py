@@ -1,17 +1,17 @@
-"""Signs on a real database."""
+"""Signs on real databases."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from receiver.store import MIGRATIONS, Sign, SignStore
-from toolkit.storage import Database, migrate, storage_url
+from toolkit.storage import Database, migrate
 
 
 @pytest.fixture
-async def signs(tmp_path: Path) -> AsyncIterator[SignStore]:
-    url = storage_url(None, tmp_path, "receiver.db")
+async def signs(any_database: str) -> AsyncIterator[SignStore]:
+    url = make_url(any_database)
     migrate(url, MIGRATIONS)
     database = Database(url)
     yield SignStore(database)

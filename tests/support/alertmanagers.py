@@ -26,6 +26,11 @@ class Alert:
     starts_at: float
     ends_at: float | None = None
 
+    @property
+    def status(self) -> str:
+        """`firing` or `resolved`."""
+        return "firing" if self.ends_at is None else "resolved"
+
     def posted(self) -> dict[str, Any]:
         """As an item of `POST /api/v2/alerts`."""
         return {
@@ -109,6 +114,12 @@ async def post_to_all(alertmanagers: Iterable[Alertmanager], alerts: Sequence[Al
             return
 
     await asyncio.gather(*(one(alertmanager) for alertmanager in alertmanagers))
+
+
+def webhook(alerts: Iterable[Alert]) -> bytes:
+    """The body that Alertmanager would post of these alerts together."""
+    items = [{**alert.posted(), "status": alert.status, "fingerprint": alert.name} for alert in alerts]
+    return json.dumps({"version": "4", "alerts": items}).encode()
 
 
 def _clustered(peers: Sequence[int]) -> list[str]:

@@ -59,6 +59,7 @@ class Row:
     target: str
     state: str
     may_repeat: bool
+    attempts: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Records:
 async def records(storage: str) -> Records:
     """Reads the database at the URL `storage`, which the receivers may be using."""
     database = Database(make_url(storage))
-    columns = (outbox.c.message_json, outbox.c.target, outbox.c.state, outbox.c.may_repeat)
+    columns = (outbox.c.message_json, outbox.c.target, outbox.c.state, outbox.c.may_repeat, outbox.c.attempts)
     waiting = select(func.count()).select_from(events).where(events.c.processed_at.is_(None))
     try:
         async with database.read() as connection:
@@ -88,6 +89,6 @@ async def records(storage: str) -> Records:
     return Records(tuple(_row(*row) for row in rows), unprocessed)
 
 
-def _row(message: str, target: str, state: str, may_repeat: bool) -> Row:
+def _row(message: str, target: str, state: str, may_repeat: bool, attempts: int) -> Row:
     told = json.loads(message)
-    return Row(told["summary"], told["status"], target, state, may_repeat)
+    return Row(told["summary"], told["status"], target, state, may_repeat, attempts)

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import alembic.command
 import alembic.config
@@ -22,6 +22,9 @@ Insert = sqlite.Insert | postgresql.Insert
 
 class Backend(Protocol):
     """What each kind of database does in its own way."""
+
+    shared: ClassVar[bool]
+    """See Database."""
 
     def insert(self, table: Table) -> Insert:
         """See Database."""
@@ -53,6 +56,11 @@ class Database:
 
     def __init__(self, url: URL) -> None:
         self._backend = _backend(url)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use it at the same time."""
+        return self._backend.shared
 
     def insert(self, table: Table) -> Insert:
         """An INSERT that can say `on_conflict_do_nothing` and `on_conflict_do_update`."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 from sqlalchemy import URL, Table, event
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -30,6 +30,7 @@ CONNECTIONS = 10
 Settings = Mapping[str, str]
 _ALIVE: Settings = {
     "application_name": "tocsin",
+    "synchronous_commit": "on",  # whatever the server's default: what was answered with 200 is on disk
     # a machine that vanished gives back its locks within half a minute
     "tcp_keepalives_idle": "15",
     "tcp_keepalives_interval": "5",
@@ -64,6 +65,8 @@ _REASONS: Mapping[str, Reason] = {
 
 class Postgres:
     """One PostgreSQL database, which other processes use too."""
+
+    shared: ClassVar[bool] = True
 
     def __init__(self, url: URL) -> None:
         self._dsn = url.render_as_string(hide_password=False)
@@ -151,6 +154,9 @@ def _replace_when_dead(connection: Any, _: object, __: object) -> None:
         connection.run_async(_ping)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise InvalidatePoolError from error
+    except asyncpg.InternalClientError as error:
+        # whoever had it last was cancelled in the middle of a statement: this one is of no use, the others are
+        raise DisconnectionError from error
 
 
 async def _ping(driver: Any) -> None:

@@ -5,7 +5,7 @@ import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import URL, Table, event
 from sqlalchemy.dialects.sqlite import Insert
@@ -38,6 +38,8 @@ def lock_database(url: URL) -> AbstractContextManager[object]:
 
 class Sqlite:
     """One SQLite file, which this process alone uses."""
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, url: URL) -> None:
         url = url.set(drivername="sqlite+aiosqlite")

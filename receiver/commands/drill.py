@@ -4,22 +4,19 @@ import argparse
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-import aiohttp
 import msgspec
 from rich.console import Console
 
 from receiver.alerts import Status
+from receiver.commands.client import Client, Unanswered, add_flags, connected, duration
 from receiver.drill import ADVICE, Hop, Report, verdict
 from toolkit.cli import Extra
-from toolkit.clock import format_duration, parse_duration
+from toolkit.clock import format_duration
 from toolkit.redaction import printable
-from toolkit.secretfile import SecretFile, SecretUnreadable
 
 POLL_SECONDS = 1.0
-ANSWER_SECONDS = 30.0
+CURRENT = "/v1/drills/current"
 _MARKS = {"done": "[green]ok[/]    ", "skipped": "[yellow]--[/]    ", "failed": "[red]failed[/]"}
 _WORDS = {
     "receiver": "the receiver answers",
@@ -35,40 +32,14 @@ _PHASES: dict[Status, dict[str, str]] = {
     "firing": {"verb": "fires", "holds": "holds", "state": "opened"},
     "resolved": {"verb": "no longer fires", "holds": "no longer holds", "state": "is resolved"},
 }
-_report = msgspec.json.Decoder(Report)
+_reports = msgspec.json.Decoder(Report)
 
 
-class Unanswered(Exception):
-    """The receiver gave no usable answer. The message is for people."""
-
-
-class _Client:
-    """The running receiver."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session, self._url = session, url.rstrip("/")
-
-    async def start(self, target: str) -> None:
-        await self._ask("POST", "/v1/drills", {"target": target})
-
-    async def report(self) -> Report:
-        try:
-            return _report.decode(await self._ask("GET", "/v1/drills/current"))
-        except msgspec.DecodeError as error:
-            raise Unanswered(f"{self._url} gave no report of a drill: {error}") from None
-
-    async def end(self) -> None:
-        await self._ask("DELETE", "/v1/drills/current")
-
-    async def _ask(self, method: str, path: str, body: Any = None) -> bytes:
-        try:
-            async with self._session.request(method, f"{self._url}{path}", json=body) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unanswered(f"{self._url} can't be reached ({type(error).__name__})") from None
-        if response.status >= 300:
-            raise Unanswered(f"{self._url}{path} answered {response.status}: {answer[:300].decode(errors='replace')}")
-        return answer
+async def _report(client: Client) -> Report:
+    try:
+        return _reports.decode(await client.ask("GET", CURRENT))
+    except msgspec.DecodeError as error:
+        raise Unanswered(f"the answer is no report of a drill: {error}") from None
 
 
 class _Teller:
@@ -103,12 +74,12 @@ def words(hop: Hop) -> str:
     return _WORDS[hop.name].format(target=hop.target, **_PHASES[hop.phase])
 
 
-async def _follow(client: _Client, phase: Status, teller: _Teller, patience: float, console: Console) -> Hop | None:
+async def _follow(client: Client, phase: Status, teller: _Teller, patience: float, console: Console) -> Hop | None:
     """Waits until nothing of a phase is waited for any more; returns the hop that it failed at, or None."""
     deadline = time.monotonic() + patience
     with console.status("") as status:
         while True:
-            found = [hop for hop in (await client.report()).hops if hop.phase == phase]
+            found = [hop for hop in (await _report(client)).hops if hop.phase == phase]
             for hop in found:
                 teller.tell(hop)
             waiting = next((hop for hop in found if hop.state == "waiting"), None)
@@ -119,20 +90,27 @@ async def _follow(client: _Client, phase: Status, teller: _Teller, patience: flo
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def _drill(client: _Client, arguments: argparse.Namespace, console: Console) -> int:
-    started = time.monotonic()
+async def _drill(client: Client, arguments: argparse.Namespace, teller: _Teller, console: Console) -> Hop | None:
+    """There and back; returns the hop that failed, or None."""
+    await client.ask("POST", "/v1/drills", {"target": arguments.target})
+    teller.tell(Hop("firing", "receiver", "done"))
+    try:
+        failed = await _follow(client, "firing", teller, arguments.timeout, console)
+    finally:
+        await client.ask("DELETE", CURRENT)
+    if failed is not None or arguments.no_resolve:
+        return failed
+    return await _follow(client, "resolved", teller, arguments.timeout, console)
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    console, started = Console(highlight=False), time.monotonic()
     teller = _Teller(console, lambda: time.monotonic() - started)
     try:
-        await client.start(arguments.target)
-        teller.tell(Hop("firing", "receiver", "done"))
-        try:
-            failed = await _follow(client, "firing", teller, arguments.timeout, console)
-        finally:
-            await client.end()
-        if failed is None and not arguments.no_resolve:
-            failed = await _follow(client, "resolved", teller, arguments.timeout, console)
+        async with connected(arguments) as client:
+            failed = await _drill(client, arguments, teller, console)
     except Unanswered as error:
-        failed = Hop("firing", "receiver", "failed", str(error).strip())
+        failed = Hop("firing", "receiver", "failed", str(error))
     if failed is not None:
         teller.failed(failed, arguments.timeout)
         return 1
@@ -140,50 +118,24 @@ async def _drill(client: _Client, arguments: argparse.Namespace, console: Consol
     return 0
 
 
-async def _run(arguments: argparse.Namespace) -> int:
-    headers = {"Authorization": f"Bearer {arguments.token_file.read()}"} if arguments.token_file else {}
-    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
-        return await _drill(_Client(session, arguments.url), arguments, Console(highlight=False))
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Runs the drill; 0 when every hop was passed, 1 when one failed. Raises ValueError for a missing token."""
+def _run_drill(arguments: argparse.Namespace) -> int:
     try:
         return asyncio.run(_run(arguments))
-    except SecretUnreadable as error:
-        raise ValueError(str(error)) from None
     except KeyboardInterrupt:
         return 130  # as shells say it; the drill has been ended
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declares the arguments."""
+def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="", metavar="NAME", help="whom to tell (default: every target)")
     parser.add_argument(
-        "--url", default="http://127.0.0.1:9971", metavar="URL", help="the running receiver (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--token-file",
-        type=lambda path: SecretFile(Path(path)),
-        metavar="FILE",
-        help="the token to show it; needed where it asks for one",
-    )
-    parser.add_argument(
         "--timeout",
-        type=_duration,
+        type=duration,
         default="3m",
         metavar="DURATION",
         help="how long the alert may take, and then its resolve (default: %(default)s)",
     )
     parser.add_argument("--no-resolve", action="store_true", help="do not wait for the resolve")
+    add_flags(parser)
 
 
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-DRILL = Extra("drill", "Sends a marked test the whole way to the channels, and waits for the receipt.", add, run)
+DRILL = Extra("drill", "send a marked test the whole way to the channels, and wait for the receipt", _flags, _run_drill)
