@@ -24,7 +24,7 @@ SILENT = [
 class World:
     """A server, and who looks after it."""
 
-    server: BaseTestServer[web.Request]
+    server: BaseTestServer
     dawdlers: Dawdlers
     clock: Clock
     arrived: asyncio.Event
