@@ -2,16 +2,28 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pydantic
 from pydantic import Field
 
 from receiver.notifiers.apprise import url_problem
+from receiver.pace import parse_rate
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
 from toolkit.secretfile import SecretFile
+
+
+def _rate(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a rate; write it like 1/s, 30/m or 100/h")
+    return parse_rate(value)
+
+
+Rate = Annotated[float, pydantic.BeforeValidator(_rate)]
+"""Messages per second, written as a number per `s`, `m` or `h`."""
 
 
 class Prometheus(Model):
@@ -56,6 +68,7 @@ class Target(Model):
     url: str | None = None
     url_file: Secret | None = None
     timeout: Duration = Field(default=15.0, gt=0)
+    rate: Rate = 1.0
 
     @pydantic.model_validator(mode="after")
     def _one_url(self) -> "Target":

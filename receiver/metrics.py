@@ -53,6 +53,12 @@ class ReceiverMetrics(ServiceMetrics):
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
             registry=registry,
         )
+        self.circuit_open = Gauge(
+            "tocsin_receiver_target_circuit_open",
+            "Whether a target failed so often in a row that it is left alone for a while.",
+            ["target"],
+            registry=registry,
+        )
         self.receipt_to_delivery = Histogram(
             "tocsin_receiver_receipt_to_delivery_seconds",
             "From the webhook's receipt to the message's delivery.",
@@ -128,6 +134,7 @@ class ReceiverMetrics(ServiceMetrics):
             for result in RESULTS:
                 self.deliveries.labels(name, result)
             self.delivery_seconds.labels(name)
+            self.circuit_open.labels(name)
 
     def audited(self, found: Mapping[Finding, int]) -> None:
         """Shows what the audit found, by finding."""

@@ -11,12 +11,16 @@ UNFINISHED: tuple[State, ...] = ("planned", "sending", "failed", "unknown")
 Result = Literal["sent", "failed", "unknown"]
 
 FIRST_RETRY_SECONDS = 2.0
+FIRST_RETRY_OF_A_REFUSAL_SECONDS = 60.0
 LONGEST_RETRY_SECONDS = 600.0
 GIVE_UP_AFTER_SECONDS = 24 * 3600.0
 FEWEST_TRIES = 10
 """A clock that leaps forward a day must not end what has hardly been tried; what is two days old is ended anyway."""
 FURTHEST_SECONDS = 3600.0
 """No row is put off for longer than this, so one that is due later was put off by a clock that has been set back."""
+
+REFUSALS = frozenset({400, 401, 403, 404, 410, 413, 422})
+"""HTTP statuses that trying again does not change; a person may, by mending the URL."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Receipt:
     http_status: int | None = None
     retry_after: float | None = None
 
+    @property
+    def refused(self) -> bool:
+        """Whether the sink said no, and will say so again."""
+        return self.result == "failed" and self.http_status in REFUSALS
+
 
 @dataclass(frozen=True)
 class Next:
@@ -73,14 +82,16 @@ def after(row: Claimed, receipt: Receipt, now: float, chance: random.Random) -> 
     """The row's next state: finished when sent; dead after GIVE_UP_AFTER_SECONDS and FEWEST_TRIES; else due again,
     later each time.
 
-    The pause doubles from FIRST_RETRY_SECONDS to LONGEST_RETRY_SECONDS, is never shorter than Retry-After, and is
-    spread by a fifth either way so that many rows don't return at once.
+    The pause doubles from FIRST_RETRY_SECONDS (after a refusal from FIRST_RETRY_OF_A_REFUSAL_SECONDS) to
+    LONGEST_RETRY_SECONDS, is never shorter than Retry-After, and is spread by a fifth either way so that many rows
+    don't return at once.
     """
     if receipt.result == "sent":
         return Next("sent", None)
     if _is_over(row, now):
         return Next("dead", None)
-    pause = min(FIRST_RETRY_SECONDS * 2 ** min(row.attempts - 1, 30), LONGEST_RETRY_SECONDS)
+    first = FIRST_RETRY_OF_A_REFUSAL_SECONDS if receipt.refused else FIRST_RETRY_SECONDS
+    pause = min(first * 2 ** min(row.attempts - 1, 30), LONGEST_RETRY_SECONDS)
     spread = pause * chance.uniform(0.8, 1.2)
     return Next(receipt.result, now + max(spread, receipt.retry_after or 0.0))
 

@@ -77,6 +77,8 @@ class OutboxStore:
                 if turn.row is not None and turn.reason == "due":
                     (row,) = [row for row in rows if row["id"] == turn.row.id]
                     return await _lease(connection, row, turn, owner, now)
+                if turn.reason == "in_flight":
+                    return None  # claimed between our two questions
                 if turn.row is not None:
                     later = update(outbox).where(outbox.c.id == turn.row.id).values(next_attempt_at=turn.at)
                     await connection.execute(later)

@@ -110,7 +110,7 @@ async def test_a_moment_without_the_store_forgets_nothing(
     told: tuple[Client, Looking], folder: Path, exits: AsyncExitStack
 ) -> None:
     _, looking = told
-    looking.change("update events set processed_at = null")
+    await looking.change("update events set processed_at = null")
     assert await looking.for_minutes(0) == {}
     nowhere = Database(URL.create("sqlite", database=str(folder / "gone" / "receiver.db")))
     exits.push_async_callback(nowhere.close)

@@ -36,6 +36,7 @@ from receiver.audit import FINDINGS
 from receiver.config import ReceiverConfig
 from receiver.enrichers.absence import Reason
 from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.pace import parse_rate
 from tests.conftest import ROOT
 from toolkit.cli import Command
 from toolkit.clock import parse_duration
@@ -134,7 +135,7 @@ def same(cell: str, default: Any) -> bool:
         return cell == ("required" if default is ... else "none")
     told = yaml.safe_load(cell)
     if isinstance(default, float) and isinstance(told, str):
-        told = parse_duration(told)
+        told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,9 @@ class Box:
         query = select(deliveries.c.outbox_id, deliveries.c.result).order_by(deliveries.c.id)
         async with self.database.read() as connection:
             return [(id_, result) for id_, result in await connection.execute(query)]
+
+    async def has_tried(self, times: int) -> bool:
+        return len(await self.attempts()) >= times
 
 
 @pytest.fixture
@@ -247,34 +251,75 @@ async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
     assert (await box.claim()).id == id_
 
 
-class SlowSink:
-    """A sink that takes as long as it is told to."""
+class Sink:
+    """Answers with the receipts it is given, the last one again and again; or as late as it is told to."""
 
-    def __init__(self) -> None:
-        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+    def __init__(self, *receipts: Receipt, may_end: bool = True) -> None:
+        self.receipts = list(receipts) or [OK]
+        self.begun, self.may_end, self.titles = asyncio.Event(), asyncio.Event(), list[str]()
+        if may_end:
+            self.may_end.set()
 
-    async def send(self, *_: object) -> Receipt:
+    async def send(self, title: str, *_: object) -> Receipt:
+        self.titles.append(title)
         self.begun.set()
         await self.may_end.wait()
-        return OK
+        return self.receipts.pop(0) if len(self.receipts) > 1 else self.receipts[0]
+
+
+@dataclass
+class Running:
+    """A deliverer, with the clocks it goes by."""
+
+    deliverer: Deliverer
+    metrics: ReceiverMetrics
+    steady: float = 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Lets `seconds` pass, and wakes everybody."""
+        self.steady += seconds
+        self.deliverer.wake()
+
+    def metric(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"tocsin_receiver_{name}", {"target": "inbox"})
+
+
+StartDeliverer = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-async def deliverer(box: Box, exits: AsyncExitStack) -> Callable[[SlowSink], Awaitable[Deliverer]]:
-    async def start(sink: SlowSink) -> Deliverer:
+async def deliverer(box: Box, exits: AsyncExitStack) -> StartDeliverer:
+    async def start(**sinks: Sink) -> Running:
         background = Background()
         exits.push_async_callback(background.close)
         metrics = ReceiverMetrics(CollectorRegistry())
+        log = structlog.get_logger()
+        running: Running
+
         found = Deliverer(
-            box.store, lambda _: sink, render, background.spawn, metrics, lambda: NOW, structlog.get_logger()
+            box.store,
+            lambda target: sinks[target.name],
+            render,
+            background.spawn,
+            metrics,
+            lambda: NOW,
+            log,
+            lambda: running.steady,
         )
-        await found.follow([Target(name="inbox", url="json://localhost/")])
-        return found
+        running = Running(found, metrics)
+        await found.follow(Target(name=name, url="json://localhost/") for name in sinks)
+        return running
 
     return start
 
 
-StartDeliverer = Callable[[SlowSink], Awaitable[Deliverer]]
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Waits for what has to come."""
+    for _ in range(1000):
+        if await condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came")
 
 
 async def test_a_send_that_outlasts_the_stop_is_cut_off_and_may_be_a_repeat(
@@ -282,10 +327,10 @@ async def test_a_send_that_outlasts_the_stop_is_cut_off_and_may_be_a_repeat(
 ) -> None:
     monkeypatch.setattr(deliver, "STOP_SECONDS", 0.2)
     id_ = await box.plan(await box.incident(), 1, "firing")
-    sink = SlowSink()
-    running = await deliverer(sink)
+    sink = Sink(may_end=False)
+    running = await deliverer(inbox=sink)
     await sink.begun.wait()
-    await running.stop()
+    await running.deliverer.stop()
     row = await box.row(id_)
     assert (row["state"], row["may_repeat"], row["leased_by"]) == ("unknown", True, None)
     assert await box.attempts() == [(id_, "unknown")]
@@ -296,18 +341,18 @@ async def test_a_send_that_takes_long_keeps_its_lease(
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
     id_ = await box.plan(await box.incident(), 1, "firing")
-    sink = SlowSink()
-    running = await deliverer(sink)
+    sink = Sink(may_end=False)
+    running = await deliverer(inbox=sink)
     await sink.begun.wait()
     async with box.database.write() as connection:
         await connection.execute(update(outbox).values(lease_until=0))
-    for _ in range(500):
-        if (await box.row(id_))["lease_until"] == NOW + 30:
-            break
-        await asyncio.sleep(0.02)
-    assert (await box.row(id_))["lease_until"] == NOW + 30
+
+    async def renewed() -> bool:
+        return bool((await box.row(id_))["lease_until"] == NOW + 30)
+
+    await until(renewed)
     sink.may_end.set()
-    await running.stop()
+    await running.deliverer.stop()
     assert await box.state(id_) == "sent"
 
 
@@ -324,3 +369,52 @@ async def test_what_dead_senders_left_is_found_by_whoever_looks_twice(box: Box) 
     assert (await box.state(id_), woken) == ("sending", [])
     await keeper.look()
     assert (await box.state(id_), woken) == ("unknown", [1])
+
+
+async def test_a_retry_after_is_meant_for_every_message_of_the_target(box: Box, deliverer: StartDeliverer) -> None:
+    for _ in range(2):
+        await box.plan(await box.incident(), 1, "firing")
+    sink = Sink(Receipt("failed", "", 429, retry_after=60.0), OK)
+    running = await deliverer(inbox=sink)
+
+    await until(lambda: box.has_tried(1))
+    running.wait(59)
+    await asyncio.sleep(0.3)  # time enough for what must not come
+    assert len(sink.titles) == 1
+    running.wait(1)
+    await until(lambda: box.has_tried(2))
+
+
+async def test_a_target_that_fails_and_fails_is_tried_with_one_message_at_a_time(
+    box: Box, deliverer: StartDeliverer
+) -> None:
+    for _ in range(20):
+        await box.plan(await box.incident(), 1, "firing")
+    lost = Receipt("unknown", "")
+    running = await deliverer(inbox=Sink(*[lost] * 6, OK))
+
+    await until(lambda: box.has_tried(5))
+    assert running.metric("target_circuit_open") == 1
+    running.wait(30)
+    await until(lambda: box.has_tried(6))
+    running.wait(59)
+    await asyncio.sleep(0.3)  # time enough for what must not come
+    assert len(await box.attempts()) == 6, "and the pause has doubled"
+    running.wait(1)
+    await until(lambda: box.has_tried(7))
+    running.wait(60)
+    await until(lambda: box.has_tried(12))
+    assert running.metric("target_circuit_open") == 0
+
+
+async def test_a_target_is_sent_to_no_faster_than_its_rate(box: Box, deliverer: StartDeliverer) -> None:
+    for _ in range(8):
+        await box.plan(await box.incident(), 1, "firing")
+    sink = Sink()
+    running = await deliverer(inbox=sink)
+
+    await until(lambda: box.has_tried(5))
+    await asyncio.sleep(0.3)  # time enough for what must not come
+    assert len(sink.titles) == 5
+    running.wait(2)
+    await until(lambda: box.has_tried(7))

@@ -24,6 +24,7 @@ ROWS = [
     ("a lost outcome is tried again", Receipt("unknown", ""), 1, 10, "unknown", 11.6, 12.4),
     ("Retry-After is honoured", Receipt("failed", "", 429, retry_after=90), 1, 10, "failed", 100, 100),
     ("a short Retry-After doesn't hurry us", Receipt("failed", "", 429, retry_after=1), 4, 10, "failed", 22.8, 29.2),
+    ("a refusal is tried again, but later", Receipt("failed", "", 404), 1, 10, "failed", 10 + 48, 10 + 72),
     ("after a day it is dead", Receipt("failed", ""), 200, LATE, "dead", None, None),
     ("not by a leap of the clock", Receipt("failed", ""), FEWEST_TRIES - 1, LATE, "failed", LATE + 400, LATE + 720),
     ("after two days however often it was tried", Receipt("failed", ""), 1, 2 * LATE, "dead", None, None),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import asyncpg
 from sqlalchemy import URL, Table, event
 from sqlalchemy.dialects.postgresql import Insert
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -154,6 +154,9 @@ def _replace_when_dead(connection: Any, _: object, __: object) -> None:
         connection.run_async(_ping)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise InvalidatePoolError from error
+    except asyncpg.InternalClientError as error:
+        # whoever had it last was cancelled in the middle of a statement: this one is of no use, the others are
+        raise DisconnectionError from error
 
 
 async def _ping(driver: Any) -> None:
