@@ -54,7 +54,7 @@ class Receiver:
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
         self._reloading = asyncio.Lock()
-        self._options, self._session, self._now, self._log = options, session, now, log
+        self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(
             store,
@@ -163,8 +163,10 @@ class Receiver:
         self.ready = True
 
     def drain(self) -> None:
-        """Answers webhooks with 503 from now on: Alertmanager comes again."""
+        """Answers webhooks with 503 from now on, for Alertmanager comes again, and begins no send: those under way end
+        while the last requests do."""
         self.ready = False
+        self._spawn(self._deliverer.stop(), "stop delivering")
 
     async def stop(self) -> None:
         """Lets sends under way end."""
