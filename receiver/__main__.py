@@ -1,11 +1,19 @@
 """The command `tocsin-receiver`."""
 
+import argparse
 import sys
 from pathlib import Path
 
-from receiver import config
+from receiver import config, replay
 from receiver.app import run
-from toolkit.cli import Command
+from toolkit.cli import Command, Extra
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    for line in replay.ask(arguments):
+        print(line)
+    return 0
+
 
 COMMAND = Command(
     name="tocsin-receiver",
@@ -13,6 +21,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path))),
+    extras=(Extra("replay", "Asks a running receiver to try again what it has given up.", replay.add, _replay),),
 )
 
 

@@ -22,6 +22,7 @@ from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
+from receiver.web_outbox import OutboxEndpoints
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
 from toolkit.service import Background
@@ -108,6 +109,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack) -> StartReceiver:
         await receiver.start()
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, lambda: 1000.0).routes())
+        app.add_routes(OutboxEndpoints(receiver, lambda: 1000.0).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start
