@@ -27,6 +27,7 @@ from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
 from receiver.web import Endpoints
+from receiver.web_outbox import OutboxEndpoints
 from toolkit.alertmanager import Alertmanager
 from toolkit.cli import Options
 from toolkit.clock import Now
@@ -173,6 +174,15 @@ class Receiver:
         self.ready = False
         await self._deliverer.stop()
 
+    def wake(self) -> None:
+        """Lets what is due be sent now."""
+        self._deliverer.wake()
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The names of the targets in force."""
+        return frozenset(target.name for target in self.pipeline.settings.config.targets)
+
     @property
     def runbooks(self) -> Path | None:
         """The folder of runbooks in force."""
@@ -235,4 +245,5 @@ async def _run(options: Options, log: Logger) -> None:
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
+        app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)
