@@ -20,6 +20,7 @@ from toolkit.storage import Database
 
 NO_STORM = 10_000
 """So many new incidents in a minute would be put together as one."""
+NO_LIMIT = "1000/s"
 
 
 def sqlite(folder: Path) -> str:
@@ -29,7 +30,7 @@ def sqlite(folder: Path) -> str:
 
 def configuration(channels: Iterable[Channel], **of_each: Any) -> dict[str, Any]:
     """A `receiver.yml` with every channel as a target; `of_each` has what all targets are given besides."""
-    targets = [{"name": channel.name, "url": channel.url, **of_each} for channel in channels]
+    targets = [{"name": channel.name, "url": channel.url, "rate": NO_LIMIT, **of_each} for channel in channels]
     return {"storm": {"incidents": NO_STORM}, "targets": targets}
 
 
