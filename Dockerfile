@@ -16,7 +16,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY exporter ./exporter
 COPY receiver ./receiver
 COPY toolkit ./toolkit
-RUN /opt/tocsin/bin/pip install --no-deps --no-build-isolation .
+# With what PostgreSQL needs, for receivers that share one; the lock has it too.
+RUN /opt/tocsin/bin/pip install --no-deps --no-build-isolation '.[postgres]'
 
 FROM python:3.12.13-slim
 # A fixed number, so that a volume keeps its owner from one image to the next.

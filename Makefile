@@ -15,7 +15,7 @@ PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --san
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run secrets test unit acceptance faults check format bench lock pictures clean
+.PHONY: help install run secrets replicas test unit acceptance faults check format bench lock pictures clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -27,6 +27,10 @@ run: .venv/.run $(TOOLS)/.native secrets ## start everything and tell the story;
 	  $(if $(EXPORTER_CONFIG),--exporter-config '$(EXPORTER_CONFIG)') $(if $(RECEIVER_CONFIG),--receiver-config '$(RECEIVER_CONFIG)')
 
 secrets: config/secrets/tocsin.token ## make the token that docker compose and config/*.yml expect
+
+replicas: .env ## let docker compose run several receivers on one PostgreSQL: writes .env
+	@grep -q '^TOCSIN_RECEIVER_STORAGE=postgresql:' .env || \
+	  { echo ".env is yours and does not say it: add what docs/operations.md names below \"Several receivers\"."; exit 1; }
 
 test: .venv/.dev $(TOOLS)/.$(SUITE) ## every test but the faults: unit, contract, rules, and the whole chain on real Prometheus and Alertmanager
 	@TOCSIN_BINARIES="$$(cat $(TOOLS)/.$(SUITE))" $(BIN)/pytest -n 4 --dist worksteal $(ARGS)
@@ -57,7 +61,7 @@ pictures: .venv/.dev $(TOOLS)/.native ## draw the pictures in docs/ with headles
 
 lock: ## resolve the dependencies anew into requirements*.lock (needs uv)
 	@uv lock --quiet
-	@uv export --quiet --no-emit-project --no-header --group local -o requirements.lock
+	@uv export --quiet --no-emit-project --no-header --extra postgres --group local -o requirements.lock
 	@uv export --quiet --no-emit-project --no-header --all-extras --all-groups -o requirements-dev.lock
 	@rm uv.lock
 
@@ -91,3 +95,12 @@ $(TOOLS)/.%: tests/support/binaries.py | .venv/bin/python
 config/secrets/tocsin.token:
 	@mkdir -p config/secrets && chmod 700 config/secrets
 	@$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $@ && chmod 644 $@
+
+.env:
+	@umask 077; printf '%s\n' \
+	  "# For docker compose, from make replicas. Without it there is one receiver, on SQLite." \
+	  COMPOSE_PROFILES=postgres \
+	  TOCSIN_RECEIVERS=3 \
+	  TOCSIN_RECEIVER_PORTS=9971-9990 \
+	  TOCSIN_RECEIVER_STORAGE=postgresql://tocsin@postgres/tocsin \
+	  "TOCSIN_POSTGRES_PASSWORD=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))')" > $@

@@ -2,24 +2,40 @@
 
 import fnmatch
 import re
+import shutil
 import subprocess
 import tomllib
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
 from exporter.__main__ import COMMAND as EXPORTER
 from receiver.__main__ import COMMAND as RECEIVER
+from receiver.stages.deliver import STOP_SECONDS
 from tests.conftest import ROOT
 from toolkit.cli import Command
 from toolkit.httpserver import Listen
+from toolkit.service import DRAIN_SECONDS
+from toolkit.storage import storage_url
 
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+VARIABLE = re.compile(r"\$\{(?P<name>\w+):-(?P<default>[^}]*)\}")
+
+
+def compose(variables: Mapping[str, str]) -> dict[str, Any]:
+    """docker-compose.yml as docker compose reads it, with these variables in .env."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    found = yaml.safe_load(VARIABLE.sub(lambda match: variables.get(match["name"]) or match["default"], text))
+    assert isinstance(found, dict)
+    return found
+
+
+COMPOSE = compose({})
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 OURS = {"exporter": EXPORTER, "receiver": RECEIVER}
@@ -59,6 +75,13 @@ def arguments(service: str) -> Namespace:
     return OURS[service]._parser().parse_args(rest)
 
 
+def storage_folder(service: str) -> str:
+    """Where a service keeps its file, in its container."""
+    given = vars(arguments(service))
+    url = storage_url(given["storage.url"], Path(), "") if given["storage.url"] else None
+    return str(Path(str(url.database)).parent) if url else str(given["storage.path"])
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_port_is_published_on_loopback_only(service: str) -> None:
     for port in SERVICES[service].get("ports", []):
@@ -87,7 +110,7 @@ def test_the_commands_are_ones_that_the_programs_take(service: str) -> None:
     given = vars(arguments(service))
     assert given["command"] == "run"
     assert on_this_machine(service, str(given["config_file"])).exists()
-    assert mounts(service)[given["storage.path"]] in COMPOSE["volumes"]
+    assert mounts(service)[storage_folder(service)] in COMPOSE["volumes"]
     assert not given["web.insecure"], "the token is asked for"
     assert Listen.parse(given["web.listen-address"]).port in ports(service)
 
@@ -129,12 +152,15 @@ def test_every_address_in_the_configuration_is_a_service_and_a_port_it_has(file:
 
 
 def test_every_job_has_its_targets() -> None:
-    jobs = {
-        job["job_name"]: job["file_sd_configs"][0]["files"] for job in read("config/prometheus.yml")["scrape_configs"]
-    }
-    for files in jobs.values():
-        assert all((ROOT / "config" / file).exists() for file in files)
+    jobs = {job["job_name"]: job for job in read("config/prometheus.yml")["scrape_configs"]}
     assert set(jobs) == {"prometheus", "alertmanager", "tocsin-exporter", "tocsin-receiver", "node"}
+    found_by_name = jobs.pop("tocsin-receiver")
+    for job in jobs.values():
+        assert all((ROOT / "config" / file).exists() for file in job["file_sd_configs"][0]["files"])
+    # one A record for each replica
+    (by_name,) = found_by_name["dns_sd_configs"]
+    assert (by_name["names"], by_name["type"]) == (["receiver"], "A")
+    assert by_name["port"] in ports("receiver")
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -204,9 +230,83 @@ def test_only_what_is_used_starts_unasked() -> None:
 
 
 @pytest.mark.parametrize("service", OURS)
-def test_a_send_under_way_is_waited_for(service: str) -> None:
-    # three quick tries of 15 s, the default timeout of a target
-    assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) > 3 * 15
+def test_what_is_under_way_is_waited_for(service: str) -> None:
+    assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) > DRAIN_SECONDS + STOP_SECONDS
+
+
+# --- several receivers on one PostgreSQL: `make replicas`, then `docker compose --profile postgres up --scale receiver=3`
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The .env that `make replicas` writes."""
+    folder = tmp_path_factory.mktemp("replicas")
+    shutil.copy(ROOT / "Makefile", folder)
+    subprocess.run(["make", "-s", "replicas"], cwd=folder, check=True)
+    return folder / ".env"
+
+
+@pytest.fixture(scope="module")
+def replicated(env: Path) -> dict[str, Any]:
+    """The services as docker compose reads them beside that file."""
+    services = compose(variables(env))["services"]
+    assert isinstance(services, dict)
+    return services
+
+
+def variables(env: Path) -> dict[str, str]:
+    lines = [line for line in env.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def test_replicas_are_given_every_variable_that_the_file_asks_for_and_no_other(env: Path) -> None:
+    asked = set(VARIABLE.findall((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
+    assert set(variables(env)) == {name for name, _ in asked} | {"COMPOSE_PROFILES"}
+    assert variables(env)["COMPOSE_PROFILES"] in SERVICES["postgres"]["profiles"], "later commands need not name it"
+
+
+def test_the_password_of_replicas_is_a_good_one_for_the_owner_alone(env: Path) -> None:
+    assert env.stat().st_mode & 0o077 == 0
+    assert len(variables(env)["TOCSIN_POSTGRES_PASSWORD"]) >= 32
+    assert subprocess.run(["git", "check-ignore", "-q", ".env"], cwd=ROOT, check=False).returncode == 0
+
+
+def test_make_replicas_leaves_a_file_of_yours_alone_and_says_so(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=mine\n")
+    done = subprocess.run(["make", "-s", "replicas"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "docs/operations.md" in done.stdout
+    assert (tmp_path / ".env").read_text() == "COMPOSE_PROJECT_NAME=mine\n"
+
+
+def test_replicas_use_the_postgresql_of_the_profile(replicated: dict[str, Any]) -> None:
+    (flag,) = [part for part in replicated["receiver"]["command"] if part.startswith("--storage.url=")]
+    url = make_url(flag.partition("=")[2])
+    assert storage_url(url.render_as_string(), Path(), "").drivername == "postgresql"
+    server = replicated[str(url.host)]
+    assert server["profiles"] == ["postgres"]
+    assert (url.username, url.database) == (
+        server["environment"]["POSTGRES_USER"],
+        server["environment"]["POSTGRES_DB"],
+    )
+    assert url.password is None, "it would stand in `docker compose ps`"
+    assert replicated["receiver"]["environment"]["PGPASSWORD"] == server["environment"]["POSTGRES_PASSWORD"]
+    assert replicated["receiver"]["depends_on"] == {"postgres": {"condition": "service_healthy", "required": False}}
+
+
+def test_no_two_replicas_want_one_port_and_the_first_has_the_one_that_links_lead_to(replicated: dict[str, Any]) -> None:
+    (port,) = replicated["receiver"]["ports"]
+    range_ = re.fullmatch(r"127\.0\.0\.1:(\d+)-(\d+):9971", port)
+    assert range_
+    first, last = range_.groups()
+    assert int(last) - int(first) + 1 > int(replicated["receiver"]["scale"]) > 1
+    assert f":{first}" in vars(arguments("receiver"))["web.external-url"]
+
+
+def test_without_that_file_there_is_one_receiver_and_no_postgresql_that_would_start() -> None:
+    assert SERVICES["receiver"]["scale"] == 1
+    assert not SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"], "its image refuses to start without one"
 
 
 def instructions(name: str) -> list[str]:
@@ -220,6 +320,13 @@ def test_the_image_is_built_on_an_exact_version_and_from_hashes() -> None:
     assert bases
     assert all(EXACT.fullmatch(base) for base in bases)
     assert any("--require-hashes -r requirements.lock" in line for line in instructions("RUN"))
+
+
+def test_the_image_can_speak_with_postgresql() -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (driver,) = [re.split(r"[<>=]", one)[0] for one in extra["postgres"]]
+    assert any("'.[postgres]'" in line for line in instructions("RUN"))
+    assert re.search(rf"^{driver}==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_the_image_does_not_run_as_root() -> None:

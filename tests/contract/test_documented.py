@@ -314,7 +314,8 @@ def test_every_flag_is_documented_with_its_default(command: Command, column: int
 
 
 OTHERS_FLAGS = {
-    *("--build", "--rm", "--profile"),  # docker compose
+    *("--build", "--rm", "--profile", "--scale"),  # docker compose
+    *("--from-file", "--from-literal"),  # kubectl
     *("--no-deps", "--require-hashes", "--no-build-isolation"),  # pip
     *("--system", "--home-dir", "--shell"),  # useradd
     "--now",  # systemctl

@@ -185,9 +185,17 @@ def local_prometheus(config: Mapping[str, Any], tokens: Tokens, pace: Pace) -> d
     local["global"]["evaluation_interval"] = pace.interval
     local["rule_files"] = [str(CONFIG / rule) for rule in config["rule_files"]]
     local["scrape_configs"] = [
-        _with_token(job, tokens.get(job["job_name"].removeprefix("tocsin-"))) for job in config["scrape_configs"]
+        _with_targets(_with_token(job, tokens.get(job["job_name"].removeprefix("tocsin-"))))
+        for job in config["scrape_configs"]
     ]
     return local
+
+
+def _with_targets(job: dict[str, Any]) -> dict[str, Any]:
+    """The job with the targets of a file: nobody here resolves the names of docker compose."""
+    if job.pop("dns_sd_configs", None):
+        job["file_sd_configs"] = [{"files": [f"targets/{job['job_name'].removeprefix('tocsin-')}.yml"]}]
+    return job
 
 
 def local_alertmanager(

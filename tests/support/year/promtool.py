@@ -70,17 +70,18 @@ def _series(year: Year, known: Mapping[str, Sequence[Run]], ticks: Sequence[floa
     away = [any(start <= tick < end for start, end in year.absences) for tick in ticks]
     for vendor in year.vendors:
         for name, labels, values in _of_a_vendor(seen[vendor.name]):
-            yield _labelled(name, {"provider": vendor.name, **labels}), _notation(values, away)
+            yield _scraped(name, {"provider": vendor.name, **labels}), _notation(values, away)
         for name, labels in (
             ("thirdparty_provider_info", {"owner": "team"}),
             *((("thirdparty_funded_by", {"card": vendor.card}),) if vendor.card else ()),
         ):
-            yield _labelled(name, {"provider": vendor.name, **labels}), _notation([1.0] * len(ticks), away)
+            yield _scraped(name, {"provider": vendor.name, **labels}), _notation([1.0] * len(ticks), away)
     for card in sorted({vendor.card for vendor in year.vendors} - {""}):
-        yield _labelled("thirdparty_card_info", {"card": card, "owner": "money"}), _notation([1.0] * len(ticks), away)
+        yield _scraped("thirdparty_card_info", {"card": card, "owner": "money"}), _notation([1.0] * len(ticks), away)
     pairs = [[(provider(name), states[at]) for name, states in seen.items()] for at in range(len(ticks))]
     told = [float(suspected([(one, state) for one, state in pair if state is not None])) for pair in pairs]
-    yield "thirdparty_egress_suspected", _notation(told, away)
+    yield _scraped("thirdparty_egress_suspected", {}), _notation(told, away)
+    yield _scraped("up", {}), _notation([float(not gone) for gone in away], [False] * len(away))
 
 
 def _state(runs: Sequence[Run], year: Year, tick: float) -> State | None:
@@ -119,6 +120,10 @@ def _notation(values: Sequence[float | None], away: Sequence[bool]) -> str:
         words += [] if not count else [f"_x{count}" if word == "_" else f"{word}x{count - 1}"]
         before = word != "_"
     return " ".join(words)
+
+
+def _scraped(name: str, labels: Mapping[str, str]) -> str:
+    return _labelled(name, {"job": "tocsin-exporter", **labels})
 
 
 def _labelled(name: str, labels: Mapping[str, str]) -> str:
