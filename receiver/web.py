@@ -108,6 +108,9 @@ class Endpoints:
         except web.HTTPRequestEntityTooLarge:
             self._metrics.rejected.labels("too_large").inc()
             raise
+        except web.HTTPBadRequest:
+            self._metrics.rejected.labels("malformed").inc()
+            raise
         except web.HTTPRequestTimeout:
             self._metrics.rejected.labels("timeout").inc()
             raise

@@ -15,6 +15,7 @@ from typing import Annotated
 import bcrypt
 import pydantic
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from toolkit.configfile import ConfigError, ExistingFile, Model, Problem, Secret
@@ -220,7 +221,8 @@ def _translated(metrics: ServiceMetrics) -> Middleware:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise.
+    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise,
+    and 400 to chunks that are none, or to a `Content-Encoding` that is another.
 
     A body that says it is larger is not waited for; others are counted while they come, and unzipped.
     """
@@ -229,6 +231,8 @@ async def read_body(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        raise web.HTTPBadRequest(text=f"the body can't be read: {error}\n") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body took longer than {BODY_TIMEOUT_SECONDS:g} s\n") from None
 
