@@ -260,6 +260,9 @@ class Sink:
         if may_end:
             self.may_end.set()
 
+    def folds(self) -> bool:
+        return False
+
     async def send(self, title: str, *_: object) -> Receipt:
         self.titles.append(title)
         self.begun.set()

@@ -45,10 +45,8 @@ async def come(sink: Sink, count: int) -> None:  # noqa: F811 - no fixture here
 
 async def test_they_are_listed_with_what_came_of_the_last_attempt(given_up: Client) -> None:
     found = await listed(given_up, "?state=dead")
-    assert [(row["id"], row["target"], row["message"]["summary"]) for row in found] == [
-        (2, "inbox", "Two it is"),
-        (1, "inbox", "One it is"),
-    ]
+    assert [(row["id"], row["target"]) for row in found] == [(2, "inbox"), (1, "inbox")]
+    assert {row["message"]["summary"] for row in found} == {"One it is", "Two it is"}
     assert found[0]["last_attempt"]["http_status"] == 500
     assert [row["id"] for row in await listed(given_up, "?limit=1&target=inbox")] == [2]
     assert await listed(given_up, "?state=sent") == []
