@@ -68,7 +68,7 @@ class Target(Model):
     url: str | None = None
     url_file: Secret | None = None
     timeout: Duration = Field(default=15.0, gt=0)
-    rate: Rate = 1.0
+    rate: Rate = 10.0
     fallback: str | None = None
     fallback_after: Duration = Field(default=300.0, gt=0)
 
