@@ -23,6 +23,7 @@ from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.reconciler import Reconciler
+from receiver.shadow import DailyReport
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
@@ -89,6 +90,9 @@ class Receiver:
             metrics,
             now,
             log,
+        )
+        self.daily = DailyReport(
+            store.explained.summary, lambda: self.pipeline.settings.config.shadow, store.leads, now, log
         )
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
@@ -242,6 +246,7 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.reconciler.fill(), "fill in")
         background.spawn(receiver.auditor.run(), "auditor")
         background.spawn(receiver.heart.run(), "heartbeat")
+        background.spawn(receiver.daily.run(), "daily report")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
