@@ -39,8 +39,8 @@ class AlertEvent:
 
     @property
     def service(self) -> str:
-        """The service it is about, or nothing."""
-        return self.labels.get("service", "")
+        """The service it is about, or nothing. A NUL, which PostgreSQL does not keep, is U+FFFD here."""
+        return self.labels.get("service", "").replace("\0", "\ufffd")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The receiver's own endpoints: the webhook, incidents as JSON, runbooks as pages, metrics."""
 
 import html
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ INCIDENTS_SHOWN = 100
 INCIDENTS_EXPLAINED = 3
 LONGEST_NAME = 200
 TRIES = 5
+_NUMBER = re.compile("[0-9]{1,9}")
+"""An incident's number fits PostgreSQL's integer, and `str.isdigit` holds for what `int` refuses."""
 _LANDING = """<!doctype html><title>Tocsin receiver</title><h1>Tocsin receiver</h1>
 <p><a href="v1/incidents">Incidents</a> · <a href="metrics">Metrics</a> · <a href="-/ready">Ready</a> ·
 <a href="-/healthy">Healthy</a></p>
@@ -71,8 +74,8 @@ class Endpoints:
             web.get("/metrics", self.scrape),
             web.post("/webhook/alertmanager", self.webhook),
             web.get("/v1/incidents", self.incidents),
-            web.get(r"/v1/incidents/{id:\d{1,9}}", self.incident),
-            web.post(r"/v1/incidents/{id:\d{1,9}}/ack", self.acknowledge),
+            web.get(r"/v1/incidents/{id:[0-9]{1,9}}", self.incident),
+            web.post(r"/v1/incidents/{id:[0-9]{1,9}}/ack", self.acknowledge),
             web.get("/v1/explain/{what}", self.explain),
             web.get("/v1/report", self.report),
             web.get("/runbooks/{name}", self.runbook),
@@ -133,12 +136,11 @@ class Endpoints:
         """Marks an incident as in somebody's hands: `{"by": "ada"}`. Done twice it is done once."""
         number = int(request.match_info["id"])
         try:
-            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by
-            by = printable(by).strip()
+            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by.strip()
         except (msgspec.DecodeError, UnicodeError) as error:
             raise web.HTTPBadRequest(text=f'{{"by": "NAME"}} is expected: {error}\n') from None
-        if not 0 < len(by) <= LONGEST_NAME:
-            raise web.HTTPBadRequest(text=f"by: 1 to {LONGEST_NAME} characters are expected\n")
+        if not 0 < len(by) <= LONGEST_NAME or not by.isprintable():
+            raise web.HTTPBadRequest(text=f"by: 1 to {LONGEST_NAME} printable characters are expected\n")
         for _ in range(TRIES):
             before = await self._receiver.store.incident(number)
             if before is None:
@@ -157,15 +159,11 @@ class Endpoints:
 
     async def explain(self, request: web.Request) -> web.Response:
         """Why an incident (by its number) or an alert (by its name or fingerprint) was told or not, as JSON."""
-        wanted, store = request.match_info["what"], self._receiver.store.explained
-        if (
-            wanted.isdecimal()
-            and wanted.isascii()
-            and len(wanted) < 10
-            and (facts := await store.facts(int(wanted))) is not None
-        ):
+        # PostgreSQL takes no NUL, and no stored text has one
+        wanted, store = request.match_info["what"].replace("\0", "\ufffd"), self._receiver.store.explained
+        if _NUMBER.fullmatch(wanted) and (facts := await store.facts(int(wanted))) is not None:
             return _json([_explained(facts)])
-        heard = await store.alert(wanted) if wanted.isprintable() else []
+        heard = await store.alert(wanted)
         if not heard:
             near = nearest(wanted, await store.names())
             raise web.HTTPNotFound(text=f"nothing is on record of '{printable(wanted)[:100]}'{near}\n")
@@ -178,7 +176,7 @@ class Endpoints:
     async def report(self, request: web.Request) -> web.Response:
         """How much came in and was told in the last `seconds` (a day unless told), in lines for people."""
         given = request.query.get("seconds", "86400")
-        if not given.isdigit() or len(given) > 10:
+        if not _NUMBER.fullmatch(given):
             raise web.HTTPBadRequest(text="seconds: a whole number of seconds is expected\n")
         now = self._now()
         return _json({"lines": report(await self._receiver.store.explained.summary(now - int(given)), now)})
