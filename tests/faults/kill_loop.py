@@ -27,7 +27,6 @@ from tests.support.processes import Process, running, until
 from tests.support.receivers import configuration, receivers, records, sqlite
 from tests.support.sink import Channel, listening, slow
 
-SINK_SECONDS = (0.03, 0.08)
 UNREADY_SHARE = 0.125
 """How many kills don't wait for the receiver to be ready: a start can be cut off as well."""
 SETTLE_SECONDS = 180.0
@@ -39,7 +38,8 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to happen. `pause`: for how long a receiver lives once it is ready, in seconds, on the average."""
+    """What is to happen. Times are in seconds; `pause`: for how long a receiver lives once it is ready, on the average;
+    `sink`: how long the sink takes for an answer, at least and at most."""
 
     binaries: Path
     folder: Path
@@ -49,6 +49,7 @@ class Plan:
     kills: int = 50
     seconds: float = 75.0
     pause: float = 0.4
+    sink: tuple[float, float] = (0.03, 0.08)
     seed: int = 1
 
 
@@ -137,7 +138,7 @@ class Run:
 
     async def outcome(self) -> Outcome:
         """Runs it and judges it."""
-        channel = Channel("inbox", slow(*SINK_SECONDS))
+        channel = Channel("inbox", slow(*self._plan.sink))
         async with aiohttp.ClientSession() as session, listening([channel]):
             plan, config = self._plan, configuration([channel])
             ours = receivers(plan.replicas, config, plan.storage, plan.folder, session)
@@ -197,6 +198,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="at least so many (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=75.0, help="at least so long (default: %(default)s)")
     parser.add_argument("--pause", type=float, default=0.4, help="a receiver's life after ready (default: %(default)s)")
+    parser.add_argument(
+        "--sink", type=float, nargs=2, default=(0.03, 0.08), help="its answers' times (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(1000), help="(default: by chance)")
     arguments = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as folder:
