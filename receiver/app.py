@@ -23,10 +23,12 @@ from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.reconciler import Reconciler
+from receiver.shadow import DailyReport
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
 from receiver.web import Endpoints
+from receiver.web_outbox import OutboxEndpoints
 from toolkit.alertmanager import Alertmanager
 from toolkit.cli import Options
 from toolkit.clock import Now
@@ -54,7 +56,7 @@ class Receiver:
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
         self._reloading = asyncio.Lock()
-        self._options, self._session, self._now, self._log = options, session, now, log
+        self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
         self.pipeline = Pipeline(
             store,
@@ -88,6 +90,9 @@ class Receiver:
             metrics,
             now,
             log,
+        )
+        self.daily = DailyReport(
+            store.explained.summary, lambda: self.pipeline.settings.config.shadow, store.leads, now, log
         )
         self._authenticator = Authenticator(options.web.basic_auth_users)
 
@@ -163,13 +168,24 @@ class Receiver:
         self.ready = True
 
     def drain(self) -> None:
-        """Answers webhooks with 503 from now on: Alertmanager comes again."""
+        """Answers webhooks with 503 from now on, for Alertmanager comes again, and begins no send: those under way end
+        while the last requests do."""
         self.ready = False
+        self._spawn(self._deliverer.stop(), "stop delivering")
 
     async def stop(self) -> None:
         """Lets sends under way end."""
         self.ready = False
         await self._deliverer.stop()
+
+    def wake(self) -> None:
+        """Lets what is due be sent now."""
+        self._deliverer.wake()
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The names of the targets in force."""
+        return frozenset(target.name for target in self.pipeline.settings.config.targets)
 
     @property
     def runbooks(self) -> Path | None:
@@ -230,7 +246,9 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.reconciler.fill(), "fill in")
         background.spawn(receiver.auditor.run(), "auditor")
         background.spawn(receiver.heart.run(), "heartbeat")
+        background.spawn(receiver.daily.run(), "daily report")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
+        app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

@@ -1,6 +1,6 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -68,7 +68,9 @@ class Target(Model):
     url: str | None = None
     url_file: Secret | None = None
     timeout: Duration = Field(default=15.0, gt=0)
-    rate: Rate = 1.0
+    rate: Rate = 10.0
+    fallback: str | None = None
+    fallback_after: Duration = Field(default=300.0, gt=0)
 
     @pydantic.model_validator(mode="after")
     def _one_url(self) -> "Target":
@@ -154,6 +156,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         problem = url_problem(target.read_url())
         if problem:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
+    yield from _fallbacks(config.targets)
     for index, route in enumerate(config.routes):
         for place, name in enumerate(route.targets):
             if name not in names:
@@ -178,6 +181,28 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                     ("services", name, "depends_on", place),
                     f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
                 )
+
+
+def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:
+    """Fallbacks that are none: a name that nobody has, or one that leads back to where it began."""
+    following = {target.name: target.fallback for target in targets}
+    for index, target in enumerate(targets):
+        place: Location = ("targets", index, "fallback")
+        if target.fallback is None:
+            continue
+        if target.fallback not in following:
+            yield place, f"no target is named '{target.fallback}'{nearest(target.fallback, following)}"
+        elif target.name in (way := _way(target.fallback, following)):
+            yield place, f"leads back to '{target.name}': {' -> '.join([target.name, *way])}"
+
+
+def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
+    """The fallbacks from `name` on, up to the first that was named before."""
+    way: list[str] = []
+    while name is not None and name not in way:
+        way.append(name)
+        name = following.get(name)
+    return way
 
 
 def summary(config: ReceiverConfig) -> str:

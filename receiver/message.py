@@ -1,5 +1,6 @@
 """What people are told, as one structured value that each channel renders within its limits."""
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -46,3 +47,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     incident_url: str = ""
     absent: tuple[str, ...] = ()
     untold: bool = False
+
+    @property
+    def key(self) -> str:
+        """The same for every message of an incident, and for no other incident of any Tocsin."""
+        return f"tocsin-{self.incident}-{hashlib.sha256(self.incident_url.encode()).hexdigest()[:16]}"

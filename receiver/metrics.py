@@ -53,6 +53,12 @@ class ReceiverMetrics(ServiceMetrics):
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
             registry=registry,
         )
+        self.fallbacks = Counter(
+            "tocsin_receiver_fallbacks_total",
+            "Messages that a target's fallback was told in its place.",
+            ["target"],
+            registry=registry,
+        )
         self.circuit_open = Gauge(
             "tocsin_receiver_target_circuit_open",
             "Whether a target failed so often in a row that it is left alone for a while.",
@@ -135,6 +141,7 @@ class ReceiverMetrics(ServiceMetrics):
                 self.deliveries.labels(name, result)
             self.delivery_seconds.labels(name)
             self.circuit_open.labels(name)
+            self.fallbacks.labels(name)
 
     def audited(self, found: Mapping[Finding, int]) -> None:
         """Shows what the audit found, by finding."""

@@ -37,7 +37,8 @@ class Planned:
 class Claimed:
     """A row that `owner` is sending.
 
-    `may_repeat`: an earlier attempt's outcome was lost, or that of an older message that said the same.
+    `may_repeat`: an earlier attempt's outcome was lost, or that of an older message that said the same. `trying_since`:
+    when it was planned, or asked for again after it was given up.
     """
 
     id: int
@@ -49,7 +50,7 @@ class Claimed:
     attempts: int
     may_repeat: bool
     received_at: float
-    planned_at: float
+    trying_since: float
 
 
 @dataclass(frozen=True)
@@ -97,5 +98,5 @@ def after(row: Claimed, receipt: Receipt, now: float, chance: random.Random) -> 
 
 
 def _is_over(row: Claimed, now: float) -> bool:
-    age = now - row.planned_at
+    age = now - row.trying_since
     return age >= 2 * GIVE_UP_AFTER_SECONDS or (age >= GIVE_UP_AFTER_SECONDS and row.attempts >= FEWEST_TRIES)

@@ -71,8 +71,8 @@ class Endpoints:
             web.get("/metrics", self.scrape),
             web.post("/webhook/alertmanager", self.webhook),
             web.get("/v1/incidents", self.incidents),
-            web.get(r"/v1/incidents/{id:\d{1,15}}", self.incident),
-            web.post(r"/v1/incidents/{id:\d{1,15}}/ack", self.acknowledge),
+            web.get(r"/v1/incidents/{id:\d{1,9}}", self.incident),
+            web.post(r"/v1/incidents/{id:\d{1,9}}/ack", self.acknowledge),
             web.get("/v1/explain/{what}", self.explain),
             web.get("/v1/report", self.report),
             web.get("/runbooks/{name}", self.runbook),
@@ -108,6 +108,9 @@ class Endpoints:
         except web.HTTPRequestEntityTooLarge:
             self._metrics.rejected.labels("too_large").inc()
             raise
+        except web.HTTPBadRequest:
+            self._metrics.rejected.labels("malformed").inc()
+            raise
         except web.HTTPRequestTimeout:
             self._metrics.rejected.labels("timeout").inc()
             raise
@@ -130,7 +133,8 @@ class Endpoints:
         """Marks an incident as in somebody's hands: `{"by": "ada"}`. Done twice it is done once."""
         number = int(request.match_info["id"])
         try:
-            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by.strip()
+            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by
+            by = printable(by).strip()
         except (msgspec.DecodeError, UnicodeError) as error:
             raise web.HTTPBadRequest(text=f'{{"by": "NAME"}} is expected: {error}\n') from None
         if not 0 < len(by) <= LONGEST_NAME:
@@ -154,9 +158,14 @@ class Endpoints:
     async def explain(self, request: web.Request) -> web.Response:
         """Why an incident (by its number) or an alert (by its name or fingerprint) was told or not, as JSON."""
         wanted, store = request.match_info["what"], self._receiver.store.explained
-        if wanted.isdigit() and len(wanted) < 16 and (facts := await store.facts(int(wanted))) is not None:
+        if (
+            wanted.isdecimal()
+            and wanted.isascii()
+            and len(wanted) < 10
+            and (facts := await store.facts(int(wanted))) is not None
+        ):
             return _json([_explained(facts)])
-        heard = await store.alert(wanted)
+        heard = await store.alert(wanted) if wanted.isprintable() else []
         if not heard:
             near = nearest(wanted, await store.names())
             raise web.HTTPNotFound(text=f"nothing is on record of '{printable(wanted)[:100]}'{near}\n")

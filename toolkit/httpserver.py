@@ -15,9 +15,11 @@ from typing import Annotated
 import bcrypt
 import pydantic
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from toolkit.configfile import ConfigError, ExistingFile, Model, Problem, Secret
+from toolkit.dawdlers import Dawdlers
 from toolkit.secretfile import SecretFile, SecretUnreadable
 from toolkit.selfmetrics import ServiceMetrics
 from toolkit.storage import StorageUnavailable
@@ -26,6 +28,8 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 BACKLOG = 2048
 """Alertmanager opens hundreds of connections at once when many groups fire together."""
+DAWDLERS = web.AppKey("DAWDLERS", Dawdlers)
+"""Whom `serve` sends away."""
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
 
 
@@ -147,10 +151,12 @@ class Probes:
 
 def application(probes: Probes, metrics: ServiceMetrics) -> web.Application:
     """An application with `/-/healthy`, `/-/ready` and `POST /-/reload`; add the service's own routes to it."""
+    dawdlers = Dawdlers()
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
-        middlewares=[_measured(metrics), _authenticated(probes), _translated(metrics)],
+        middlewares=[dawdlers.middleware(), _measured(metrics), _authenticated(probes), _translated(metrics)],
     )
+    app[DAWDLERS] = dawdlers
 
     async def healthy(_: web.Request) -> web.Response:
         return web.Response(text="Healthy.\n")
@@ -215,10 +221,18 @@ def _translated(metrics: ServiceMetrics) -> Middleware:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise."""
+    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise,
+    and 400 to chunks that are none, or to a `Content-Encoding` that is another.
+
+    A body that says it is larger is not waited for; others are counted while they come, and unzipped.
+    """
+    if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await request.read()
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        raise web.HTTPBadRequest(text=f"the body can't be read: {error}\n") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body took longer than {BODY_TIMEOUT_SECONDS:g} s\n") from None
 

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from toolkit.configfile import ConfigError
-from toolkit.httpserver import BACKLOG, Listen, Probes
+from toolkit.httpserver import BACKLOG, DAWDLERS, Listen, Probes
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
 
@@ -73,6 +73,8 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, lambda: background.spawn(_reload_quietly(probes.reload, log), "reload"))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
     await runner.setup()
+    server = runner.server
+    assert server is not None  # noqa: S101 - setup has made it
     try:
         site = web.TCPSite(runner, listen.host, listen.port, ssl_context=tls, backlog=BACKLOG)
         try:
@@ -83,6 +85,7 @@ async def serve(
                 "choose another with --web.listen-address"
             ) from error
         host, port = runner.addresses[0][:2]
+        background.spawn(app[DAWDLERS].run(lambda: server.connections), "dawdlers")
         log.info("listening", address=f"{host}:{port}", tls=tls is not None)
         stopped = asyncio.ensure_future(stop.wait())
         endings: set[asyncio.Future[Any]] = {stopped, background.failed}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from rich.console import Console
 
 from toolkit.clock import parse_duration
 from toolkit.redaction import printable
@@ -71,3 +72,8 @@ async def connected(arguments: argparse.Namespace) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
         yield Client(session, arguments.url)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Prints a line that holds words of others: nothing in it is markup, and no control character gets through."""
+    console.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)

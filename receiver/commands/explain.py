@@ -9,10 +9,9 @@ from urllib.parse import quote
 import msgspec
 from rich.console import Console
 
-from receiver.commands.client import Unanswered, add_flags, connected, duration
+from receiver.commands.client import Unanswered, add_flags, connected, duration, say
 from toolkit.cli import Extra
 from toolkit.clock import format_utc
-from toolkit.redaction import printable
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
 _KINDS = {"event": "heard", "decision": "decided", "message": "message", "attempt": "sent"}
@@ -33,20 +32,15 @@ class _Report(msgspec.Struct):
     lines: list[str]
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
-    """Words of others are no markup."""
-    console.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
-
-
 async def _explain(arguments: argparse.Namespace) -> int:
     console = Console()
     async with connected(arguments) as receiver:
         answer = await receiver.ask("GET", f"/v1/explain/{quote(arguments.what, safe='')}")
     for part in msgspec.json.decode(answer, type=list[_Explained]):
-        _say(console, part.title, style="bold")
+        say(console, part.title, style="bold")
         for entry in part.entries:
             when = format_utc(entry.at, "%Y-%m-%d %H:%M:%S")
-            _say(console, f"  {when}  {_KINDS.get(entry.kind, entry.kind):<8}  {entry.text}")
+            say(console, f"  {when}  {_KINDS.get(entry.kind, entry.kind):<8}  {entry.text}")
     return 0
 
 
@@ -55,7 +49,7 @@ async def _report(arguments: argparse.Namespace) -> int:
     async with connected(arguments) as receiver:
         answer = await receiver.ask("GET", "/v1/report", seconds=f"{arguments.since:g}")
     for line in msgspec.json.decode(answer, type=_Report).lines:
-        _say(console, line)
+        say(console, line)
     return 0
 
 

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import apprise
 import requests
 
+from receiver.notifiers import opsgenie
+from receiver.notifiers.folding import folds, with_key
 from receiver.outbox import Receipt, Result
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
@@ -30,10 +32,12 @@ _outcomes: contextvars.ContextVar[list[Outcome] | None] = contextvars.ContextVar
 
 
 def install_recorder() -> None:
-    """Wraps `requests.Session.send`, once a process, so that each send's HTTP answers can be read."""
+    """Prepares Apprise, once a process: wraps `requests.Session.send`, so that each send's HTTP answers can be read,
+    and puts our Opsgenie in the place of its own."""
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines hold URLs; receipts tell what happened
     if getattr(requests.Session.send, "_tocsin", False):
         return
+    opsgenie.install()
     original = requests.Session.send
 
     @functools.wraps(original)
@@ -74,13 +78,18 @@ class AppriseTarget:
         self._read_url, self._timeout = read_url, timeout
         self._hung = 0
 
-    async def send(self, title: str, body: str, kind: Literal["failure", "success"]) -> Receipt:
-        """One attempt. Raises SecretUnreadable; anything the sink does is in the receipt."""
+    def folds(self) -> bool:
+        """Whether the sink makes one of the messages that share a key. Raises SecretUnreadable."""
+        return folds(self._read_url())
+
+    async def send(self, title: str, body: str, kind: Literal["failure", "success"], key: str) -> Receipt:
+        """One attempt. `key` is the same for all messages of an incident. Raises SecretUnreadable; anything the sink
+        does is in the receipt."""
         if self._hung >= MOST_HUNG_SENDS:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
         url = self._read_url()
         self._hung += 1
-        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind, self._timeout)))
+        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind, key, self._timeout)))
         sending.add_done_callback(self._ended)
         done, _ = await asyncio.wait({sending}, timeout=self._timeout)
         if not done:
@@ -96,11 +105,11 @@ def _asset() -> apprise.AppriseAsset:
     return apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", service_timeout=0, async_mode=False)
 
 
-def _send(url: str, title: str, body: str, kind: Literal["failure", "success"], timeout: float) -> Receipt:
+def _send(url: str, title: str, body: str, kind: Literal["failure", "success"], key: str, timeout: float) -> Receipt:
     outcomes: list[Outcome] = []
     _outcomes.set(outcomes)
     sender = apprise.Apprise(asset=_asset())
-    if not sender.add(url):
+    if not sender.add(with_key(url, key)):
         return Receipt("failed", "Apprise can't use the URL")
     for service in sender:
         # Apprise gives up on a socket after 4 s of its own, and a slow sink would get the message again and again

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from receiver.alerts import AlertEvent, StoredEvent
+from receiver.drill import is_drill
 from receiver.incidents import STORM_KEY
 from receiver.services import ServiceGraph
 
@@ -145,8 +146,8 @@ def opens(group: Group) -> bool:
 
 def divert(groups: Sequence[Group], room: int, storm: int | None) -> list[Group]:
     """`groups` with those that would open an incident beyond `room` more put together as the storm's, whose live
-    incident is `storm`."""
-    openers = [group for group in groups if opens(group)]
+    incident is `storm`. A drill is left alone: it asks whether one message gets through."""
+    openers = [group for group in groups if opens(group) and not is_drill(group.events[0].event.labels)]
     swept = openers[max(room, 0) :]
     if not swept:
         return list(groups)

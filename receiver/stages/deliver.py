@@ -16,6 +16,7 @@ from receiver.outbox import Claimed, Next, Receipt, after
 from receiver.pace import Bucket
 from receiver.stages.lease import Keeper
 from receiver.stages.send import Render, Sink, attempt
+from receiver.stages.stand_in import StandIn
 from receiver.store import OutboxStore
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -56,6 +57,7 @@ class Deliverer:
         self._chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._owner = sender()
         self._keeper = Keeper(store, self.wake, metrics, now, steady, log)
+        self._stand_in = StandIn(store.stand_ins, metrics, now, log)
         self._keeping: asyncio.Task[None] | None = None
         self._workers: dict[str, _Worker] = {}
 
@@ -91,6 +93,8 @@ class Deliverer:
         """Delivers what is due for a target; returns for how many seconds there is nothing to do."""
         name = channel.target.name
         try:
+            if await self._stand_in.overdue(channel.target, channel.gate.is_failing()):
+                self.wake()
             while not channel.stopping:
                 shut = channel.gate.wait(self._steady())
                 if shut > 0:
@@ -125,6 +129,8 @@ class Deliverer:
             raise
         self._judge(channel, receipt)
         await self._record(row, receipt, started, channel)
+        if await self._stand_in.after(row, receipt, channel.target):
+            self.wake()
 
     def _judge(self, channel: "_Channel", receipt: Receipt) -> None:
         """What the outcome means for the target's next messages."""

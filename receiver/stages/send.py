@@ -18,8 +18,11 @@ minutes and hours. A send whose outcome is unknown is not tried again here."""
 class Sink(Protocol):
     """Where a target's messages go."""
 
-    def send(self, title: str, body: str, kind: Literal["failure", "success"]) -> Awaitable[Receipt]:
-        """One attempt. Raises SecretUnreadable."""
+    def folds(self) -> bool:
+        """Whether it makes one of the messages that share a key. Raises SecretUnreadable."""
+
+    def send(self, title: str, body: str, kind: Literal["failure", "success"], key: str) -> Awaitable[Receipt]:
+        """One attempt. `key` is the same for all messages of an incident. Raises SecretUnreadable."""
 
 
 Render = Callable[[Message, bool], tuple[str, str]]
@@ -35,12 +38,15 @@ async def attempt(row: Claimed, sink: Sink, render: Render, may_try_again: Calla
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     try:
-        title, body = render(row.message, row.may_repeat)
+        # a sink that folds a repeat into the first shows it to nobody
+        title, body = render(row.message, row.may_repeat and not sink.folds())
+    except SecretUnreadable as error:
+        return Receipt("failed", str(error))
     except Exception as error:  # a message that can't be written must not hold up the others
         log.exception("a message could not be written", id=row.id)
         return Receipt("failed", f"internal error: {type(error).__name__}")
     try:
-        receipt: Receipt = await tries(sink.send, title, body, kind)
+        receipt: Receipt = await tries(sink.send, title, body, kind, row.message.key)
     except SecretUnreadable as error:
         return Receipt("failed", str(error))
     except Exception as error:  # one message's defect must not hold up the others

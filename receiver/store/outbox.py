@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from receiver.leases import LEASE_SECONDS, Lease
 from receiver.message import Message
 from receiver.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
+from receiver.store.dead_letters import REPLAYED, DeadLetters
+from receiver.store.stand_ins import StandIns
 from receiver.store.tables import decisions, deliveries, incidents, outbox
 from receiver.turn import Row, Turn, choose
 from toolkit.storage import Database
@@ -28,6 +30,7 @@ class OutboxStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.stand_ins, self.dead_letters = StandIns(database), DeadLetters(database)
 
     # --- whose sender is dead
 
@@ -55,6 +58,9 @@ class OutboxStore:
     async def hasten(self, now: float) -> int:
         """Makes due what was put off by a clock that has been set back since; returns how many rows that were."""
         too_late = _waits() & (outbox.c.next_attempt_at > now + FURTHEST_SECONDS)
+        async with self._database.read() as connection:
+            if (await connection.execute(select(outbox.c.id).where(too_late).limit(1))).first() is None:
+                return 0
         async with self._database.write() as connection:
             return (await connection.execute(update(outbox).where(too_late).values(next_attempt_at=now))).rowcount
 
@@ -76,7 +82,8 @@ class OutboxStore:
                 await _replace(connection, turn, rows, now)
                 if turn.row is not None and turn.reason == "due":
                     (row,) = [row for row in rows if row["id"] == turn.row.id]
-                    return await _lease(connection, row, turn, owner, now)
+                    since = await _trying_since(connection, row)
+                    return await _lease(connection, row, turn, owner, since, now)
                 if turn.reason == "in_flight":
                     return None  # claimed between our two questions
                 if turn.row is not None:
@@ -217,7 +224,18 @@ async def _replace(connection: AsyncConnection, turn: Turn, rows: Iterable[RowMa
             await connection.execute(insert(decisions), {**decision, **why})
 
 
-async def _lease(connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, now: float) -> Claimed:
+async def _trying_since(connection: AsyncConnection, row: RowMapping) -> float:
+    """Since when a message is tried: when it was planned, or asked for again after it was given up."""
+    query = select(func.max(deliveries.c.started_at))
+    query = query.where(deliveries.c.outbox_id == row["id"], deliveries.c.result == REPLAYED)
+    replayed: float | None = (await connection.execute(query)).scalar()
+    planned: float = row["planned_at"]
+    return replayed if replayed is not None else planned
+
+
+async def _lease(
+    connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, since: float, now: float
+) -> Claimed:
     message = msgspec.structs.replace(_message.decode(row["message_json"]), untold=turn.untold)
     attempts = row["attempts"] + 1
     values = {
@@ -239,7 +257,7 @@ async def _lease(connection: AsyncConnection, row: RowMapping, turn: Turn, owner
         attempts=attempts,
         may_repeat=turn.may_repeat,
         received_at=row["received_at"],
-        planned_at=row["planned_at"],
+        trying_since=since,
     )
 
 

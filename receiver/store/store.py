@@ -20,6 +20,7 @@ from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
 from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
+from toolkit.redaction import printable
 from toolkit.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -90,7 +91,7 @@ class Store:
 
     async def keep_refused(self, body: bytes, reason: str, detail: str, now: float) -> None:
         """Keeps the beginning of a refused body for a person to look at; the oldest beyond REFUSED_KEPT go."""
-        body, detail = body[:REFUSED_BYTES], detail[:REFUSED_DETAIL]
+        body, detail = body[:REFUSED_BYTES], printable(detail[:REFUSED_DETAIL])
         async with self._database.write() as connection:
             await connection.execute(
                 insert(refused), {"received_at": now, "reason": reason, "detail": detail, "body": body}
@@ -411,7 +412,7 @@ def _alert_row(event: AlertEvent, incident: int | None) -> dict[str, Any]:
         "status": event.status,
         "incident_id": incident,
         "event_json": _encode(event).decode(),
-        "service": event.service,
+        "service": event.service.replace("\0", ""),  # PostgreSQL takes none
     }
 
 

@@ -25,6 +25,7 @@ from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
+from receiver.web_outbox import OutboxEndpoints
 from tests.support import postgres as postgresql
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
@@ -166,6 +167,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_databa
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, clock).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
+        app.add_routes(OutboxEndpoints(receiver, clock).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start

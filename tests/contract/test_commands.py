@@ -168,6 +168,38 @@ def test_what_cannot_run_is_refused_in_words(service: str, tmp_path: Path, flags
     assert "Traceback" not in done.stderr
 
 
+def test_the_exporter_keeps_to_sqlite(tmp_path: Path) -> None:
+    (tmp_path / "exporter.yml").touch()
+    arguments = ["--config.file=exporter.yml", "--storage.url=postgresql://u:hidden@127.0.0.1:1/d"]
+    done = run("exporter", "run", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the exporter keeps its ledger in SQLite only" in done.stderr
+    assert "hidden" not in done.stderr
+
+
+def test_a_postgresql_that_is_not_there_is_named_without_the_password(tmp_path: Path) -> None:
+    (tmp_path / "receiver.yml").touch()
+    arguments = ["--config.file=receiver.yml", "--storage.url=postgresql://u:hidden@127.0.0.1:1/d"]
+    done = run("receiver", "run", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tocsin-receiver: storage is unavailable: io: ")
+    assert "127.0.0.1" in done.stderr
+    assert "hidden" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_receivers_that_start_together_share_a_fresh_postgresql(tmp_path: Path, postgres: str) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+    flag = f"--storage.url={postgres}"
+    with started("receiver", folders[0], flag) as one, started("receiver", folders[1], flag) as other:
+        assert one.get("/webhook/alertmanager", body(alert())) == (200, '{"new": 1}')
+        assert other.get("/webhook/alertmanager", body(alert())) == (200, '{"new": 0}')
+    password = postgres.split(":")[2].partition("@")[0]
+    assert password not in one.log.read_text() + other.log.read_text()
+
+
 def test_a_taken_port_is_named(service: str, tmp_path: Path) -> None:
     (tmp_path / "good.yml").touch()
     with socket.socket() as one:

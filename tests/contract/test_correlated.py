@@ -1,6 +1,7 @@
 """Incidents over HTTP and the database: reopened, merged, stormed, acknowledged, explained, and only shadowed."""
 
 import pytest
+import structlog
 
 from receiver.app import Receiver
 from tests.contract.conftest import AUTH, Client, Clock, StartReceiver
@@ -138,6 +139,9 @@ async def test_a_shadow_decides_everything_and_sends_nothing(
     assert report[1] == "2 messages about 1 incidents would have been sent (shadow mode): inbox 2."
     assert report[2].endswith("would have had 18, not 2.")
     assert any("would have been told, since opened" in entry for entry in await entries(client, 1))
+    with structlog.testing.capture_logs() as logged:
+        await receiver.daily.tell()
+    assert [line["line"] for line in logged if line["event"] == "shadow report"] == report
 
 
 @pytest.mark.parametrize("seconds", ["-1", "x", "99999999999", "1.5"])

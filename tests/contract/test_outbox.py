@@ -260,6 +260,9 @@ class Sink:
         if may_end:
             self.may_end.set()
 
+    def folds(self) -> bool:
+        return False
+
     async def send(self, title: str, *_: object) -> Receipt:
         self.titles.append(title)
         self.begun.set()
@@ -418,3 +421,27 @@ async def test_a_target_is_sent_to_no_faster_than_its_rate(box: Box, deliverer: 
     assert len(sink.titles) == 5
     running.wait(2)
     await until(lambda: box.has_tried(7))
+
+
+async def test_what_an_open_circuit_holds_back_is_unheard_as_well(box: Box) -> None:
+    stand_ins = box.store.stand_ins
+    tried = await box.plan(await box.incident(), 1, "firing", attempts=1)
+    untried = await box.plan(await box.incident(), 1, "firing")
+    await box.plan(await box.incident(), 1, "firing", NOW + 1, attempts=1)
+    await box.plan(await box.incident(), 1, "resolved", attempts=1)
+    assert [one.id for one in await stand_ins.unheard("inbox", "mail", NOW, untried=False)] == [tried]
+    assert [one.id for one in await stand_ins.unheard("inbox", "mail", NOW, untried=True)] == [tried, untried]
+    assert await stand_ins.plan(tried, "mail", "", NOW)
+    assert not await stand_ins.plan(tried, "mail", "", NOW)
+    assert await stand_ins.unheard("inbox", "mail", NOW, untried=False) == []
+
+
+async def test_a_target_waits_since_the_first_message_after_the_last_that_it_heard(box: Box) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing", NOW - 900, state="superseded", finished_at=NOW)
+    await box.plan(incident, 2, "firing", NOW - 800, state="sent", finished_at=NOW)
+    await box.plan(incident, 3, "firing", NOW - 400, state="superseded", finished_at=NOW)
+    await box.plan(incident, 4, "resolved", NOW - 390, state="superseded", finished_at=NOW)
+    newest = await box.plan(incident, 5, "firing", NOW - 10, attempts=1)
+    (found,) = await box.store.stand_ins.unheard("inbox", "mail", NOW - 300, untried=False)
+    assert (found.id, found.since) == (newest, NOW - 400)

@@ -1,6 +1,7 @@
 """What the toolkit's storage promises: first on both databases alike, then what PostgreSQL adds."""
 
 import asyncio
+import itertools
 import signal
 import sqlite3
 import sys
@@ -370,6 +371,40 @@ async def test_a_session_that_an_operator_ends_is_out_of_reach_and_the_next_is_n
 async def end(operator: Database, pid: int | None) -> None:
     async with operator.write() as connection:
         await connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": pid})
+
+
+async def test_sessions_that_end_at_any_moment_lose_nothing_that_was_acknowledged(postgres: str) -> None:
+    over, acknowledged = asyncio.Event(), set[str]()
+    async with opened(postgres) as database, opened(postgres) as operator:
+        async with database.write() as connection:
+            await connection.run_sync(things.metadata.create_all)
+
+        async def write(writer: int) -> None:
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                with suppress(StorageUnavailable):
+                    await put(database, f"{writer}-{number}")
+                    acknowledged.add(f"{writer}-{number}")
+                with suppress(StorageUnavailable):
+                    await database.lead("work")
+
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as writers:
+            for writer in range(postgresql.CONNECTIONS):
+                writers.create_task(write(writer))
+            for _ in range(20):
+                async with operator.read() as connection:
+                    await connection.execute(text(END_OTHERS))
+                known = len(acknowledged)
+                while len(acknowledged) <= known:
+                    await asyncio.sleep(0.01)
+            over.set()
+        assert acknowledged <= set(await seen(operator))
+
+
+END_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tocsin' AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -18,6 +18,10 @@ from tests.support.processes import Process
 from tests.support.sink import Channel
 from toolkit.storage import Database
 
+NO_STORM = 10_000
+"""So many new incidents in a minute would be put together as one."""
+NO_LIMIT = "1000/s"
+
 
 def sqlite(folder: Path) -> str:
     """The URL of a database file in `folder`."""
@@ -26,7 +30,8 @@ def sqlite(folder: Path) -> str:
 
 def configuration(channels: Iterable[Channel], **of_each: Any) -> dict[str, Any]:
     """A `receiver.yml` with every channel as a target; `of_each` has what all targets are given besides."""
-    return {"targets": [{"name": channel.name, "url": channel.url, **of_each} for channel in channels]}
+    targets = [{"name": channel.name, "url": channel.url, "rate": NO_LIMIT, **of_each} for channel in channels]
+    return {"storm": {"incidents": NO_STORM}, "targets": targets}
 
 
 def receivers(

@@ -3,11 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Literal
 
+import apprise
+import msgspec
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
+from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
+from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 
+from receiver.message import Message
 from receiver.notifiers.apprise import MOST_HUNG_SENDS, AppriseTarget, install_recorder, url_problem
+from receiver.notifiers.folding import PARAMETERS, folds, with_key
 from receiver.outbox import Receipt
 
 CANARY = "canary-4711-secret"
@@ -90,13 +98,13 @@ async def test_a_sinks_answer_becomes_a_receipt(
 ) -> None:
     async with sink(behave) as port:
         receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
-            "t", "b", "failure"
+            "t", "b", "failure", "key"
         )
     assert (receipt.result, receipt.http_status, receipt.retry_after) == (result, status, retry_after)
 
 
 async def test_a_sink_that_is_not_there_was_surely_not_told() -> None:
-    receipt = await AppriseTarget(lambda: f"json://127.0.0.1:1/{CANARY}", timeout=1.0).send("t", "b", "failure")
+    receipt = await AppriseTarget(lambda: f"json://127.0.0.1:1/{CANARY}", timeout=1.0).send("t", "b", "failure", "key")
     assert receipt.result == "failed"
     assert CANARY not in receipt.detail
 
@@ -104,7 +112,7 @@ async def test_a_sink_that_is_not_there_was_surely_not_told() -> None:
 async def test_what_the_sink_says_is_kept_without_our_secret() -> None:
     async with sink(answer(400, body=f"no such hook: {CANARY}\nsecond line\x1b[2J")) as port:
         receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
-            "t", "b", "failure"
+            "t", "b", "failure", "key"
         )
     assert receipt.detail == "no such hook: ***\nsecond line\\x1b[2J"
 
@@ -124,7 +132,9 @@ async def test_each_of_many_sends_at_once_gets_its_own_receipt() -> None:
     statuses = [200, 429, 500, 404, 201, 503] * 5
 
     async def one(status: int) -> Receipt:
-        return await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{status}", timeout=5.0).send("t", "b", "failure")
+        return await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{status}", timeout=5.0).send(
+            "t", "b", "failure", "key"
+        )
 
     receipts = await asyncio.gather(*(one(status) for status in statuses))
     await runner.cleanup()
@@ -135,11 +145,11 @@ async def test_sends_that_hang_are_left_alone_but_not_without_end() -> None:
     # a drip outlasts any timeout of a socket: only the thread's own end frees its place
     async with sink(drip) as port:
         target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=0.4)
-        receipts = [await target.send("t", "b", "failure") for _ in range(MOST_HUNG_SENDS + 1)]
+        receipts = [await target.send("t", "b", "failure", "key") for _ in range(MOST_HUNG_SENDS + 1)]
         assert [receipt.result for receipt in receipts] == ["unknown"] * MOST_HUNG_SENDS + ["failed"]
         assert "still hang" in receipts[-1].detail
         await asyncio.sleep(HANGS + 1)
-        assert (await target.send("t", "b", "failure")).result == "unknown"
+        assert (await target.send("t", "b", "failure", "key")).result == "unknown"
         await asyncio.sleep(HANGS + 1)
 
 
@@ -160,5 +170,105 @@ def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
 
 async def test_a_slow_sink_is_waited_for_as_long_as_its_timeout_says() -> None:
     async with sink(slow) as port:
-        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=15.0).send("t", "b", "failure")
+        receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=15.0).send(
+            "t", "b", "failure", "key"
+        )
     assert (receipt.result, receipt.http_status) == ("sent", 200)
+
+
+FOLDING: list[tuple[str, str, str]] = [
+    ("PagerDuty", "pagerduty://integration@apikey", "dedup=k&action=map"),
+    ("Opsgenie", "opsgenie://apikey/#team", "alias=k"),
+    ("GoAlert", "goalert://localhost/token", "dedup=k&action=map"),
+    ("GoAlert by TLS", "goalerts://localhost/token", "dedup=k&action=map"),
+    ("ilert", "ilert://apikey12345678", "dedup=k&action=map"),
+    ("incident.io", "incidentio://source/token", "dedup=k&action=map"),
+    ("FireHydrant", "firehydrant://token", "dedup=k&action=map"),
+    ("Squadcast", "squadcast://token", "dedup=k&action=map"),
+]
+
+
+@pytest.mark.parametrize(("url", "added"), [row[1:] for row in FOLDING], ids=[row[0] for row in FOLDING])
+def test_a_sink_that_folds_is_given_the_key(url: str, added: str) -> None:
+    assert folds(url)
+    made = apprise.Apprise.instantiate(with_key(url, "k"))
+    assert made is not None
+    found = vars(made)
+    assert (found.get("dedup") or found.get("alias"), found["action"]) == ("k", "map")
+    assert with_key(url, "k") == f"{url}?{added}"
+    assert with_key(f"{url}?verify=no", "k") == f"{url}?verify=no&{added}"
+    assert with_key(f"{url}?", "k") == f"{url}?{added}"
+
+
+def test_what_the_operator_has_set_stays() -> None:
+    assert {scheme for scheme, _, _ in (row[1].partition("://") for row in FOLDING)} == set(PARAMETERS)
+    assert with_key("pagerduty://a@b?dedup=mine&ACTION=trigger", "k") == "pagerduty://a@b?dedup=mine&ACTION=trigger"
+    assert with_key("pagerduty://a@b?action=trigger", "k") == "pagerduty://a@b?action=trigger&dedup=k"
+    assert with_key("json://localhost/x", "k") == "json://localhost/x"
+    assert not folds("json://localhost/x")
+
+
+class Pager:
+    """PagerDuty's and Opsgenie's APIs, as far as a message goes."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, object]]] = []
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.asked.append((request.path, request.query_string, await request.json()))
+        return web.json_response({"status": "success", "requestId": "no-alert's-id"}, status=202)
+
+
+@pytest.fixture
+async def pager(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pager]:
+    found = Pager()
+    app = web.Application()
+    app.add_routes([web.post("/{any:.*}", found.take)])
+    async with TestServer(app) as server:
+        monkeypatch.setitem(PAGERDUTY_API_LOOKUP, "us", str(server.make_url("/v2/enqueue")))
+        monkeypatch.setitem(OPSGENIE_API_LOOKUP, "us", str(server.make_url("/v2/alerts")))
+        yield found
+
+
+async def told(url: str) -> list[str]:
+    """Sends a firing, its repeat and its resolve, each from a target made anew; returns the results."""
+    kinds: tuple[Literal["failure", "success"], ...] = ("failure", "failure", "success")
+    receipts = [
+        await AppriseTarget(lambda: url, timeout=10.0).send(f"[{kind}]", "words", kind, "key-1") for kind in kinds
+    ]
+    return [receipt.result for receipt in receipts]
+
+
+async def test_pagerduty_makes_one_of_a_firing_its_repeat_and_its_resolve(pager: Pager) -> None:
+    assert await told("pagerduty://integration@apikey") == ["sent"] * 3
+    assert [(body["event_action"], body["dedup_key"]) for _, _, body in pager.asked] == [
+        ("trigger", "key-1"),
+        ("trigger", "key-1"),
+        ("resolve", "key-1"),
+    ]
+
+
+async def test_opsgenie_closes_by_the_alias_though_nothing_was_kept(pager: Pager) -> None:
+    assert await told("opsgenie://apikey/#team") == ["sent"] * 3
+    assert [(path, query, body.get("alias")) for path, query, body in pager.asked] == [
+        ("/v2/alerts", "", "key-1"),
+        ("/v2/alerts", "", "key-1"),
+        ("/v2/alerts/key-1/close", "identifierType=alias", None),
+    ]
+    assert "words" in str(pager.asked[-1][2]["note"])
+
+
+async def test_opsgenie_may_be_told_otherwise(pager: Pager) -> None:
+    assert await told("opsgenie://apikey/#team?action=new&alias=mine") == ["sent"] * 3
+    assert [(path, body["alias"]) for path, _, body in pager.asked] == [("/v2/alerts", "mine")] * 3
+
+
+def test_a_key_is_an_incidents_own() -> None:
+    message = Message(
+        incident=7, revision=1, status="firing", reason="", severity="", alert="", summary="", since=0, incident_url="a"
+    )
+    later = msgspec.structs.replace(message, revision=9, status="resolved")
+    others = [msgspec.structs.replace(message, incident=8), msgspec.structs.replace(message, incident_url="b")]
+    assert later.key == message.key
+    assert len({message.key, *(other.key for other in others)}) == 3
+    assert len(message.key) <= 255

@@ -99,6 +99,22 @@ RECEIVER = [
         SLACK + "routes: [{▶match: {a: b}, targets: [slack]}]\n",
         "match everything",
     ),
+    (
+        "an unknown fallback",
+        "targets: [{name: slack, url: 'json://x', ▶fallback: pagr}, {name: pager, url: 'json://x'}]\n",
+        "no target is named 'pagr'; did you mean 'pager'?",
+    ),
+    (
+        "a target that stands in for itself",
+        "targets: [{name: slack, url: 'json://x', ▶fallback: slack}]\n",
+        "leads back to 'slack': slack -> slack",
+    ),
+    (
+        "fallbacks in a circle",
+        "targets: [{name: a, url: 'json://x', ▶fallback: b}, {name: b, url: 'json://x', fallback: a}]\n",
+        "leads back to 'a': a -> b -> a",
+    ),
+    ("a rate that is none", "targets: [{name: a, url: 'json://x', ▶rate: fast}]\n", "write it like 1/s, 30/m or 100/h"),
     ("a target without a URL", "targets: [▶{name: s}]\n", "needs either url or url_file"),
     ("a target with two URLs", "targets: [▶{name: s, url: 'json://x', url_file: full}]\n", "either url or url_file"),
     (

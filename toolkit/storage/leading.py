@@ -10,6 +10,8 @@ import asyncpg
 from toolkit.storage.unavailable import StorageUnavailable
 
 ANSWER_SECONDS = 5.0
+DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises; the last when a connection ends in a state that it did not expect."""
 
 
 def lock_key(name: str) -> int:
@@ -37,7 +39,7 @@ class Leading:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     held = await self._held(name)
                 certain = True
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DRIVER_ERRORS as error:
                 raise StorageUnavailable("io", "the connection that holds the lead was lost") from error
             finally:
                 if not certain:

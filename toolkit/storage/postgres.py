@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from toolkit.storage.leading import Leading, lock_key
+from toolkit.storage.leading import DRIVER_ERRORS, Leading, lock_key
 from toolkit.storage.unavailable import Reason, StorageUnavailable
 
 CONNECT_SECONDS = 5.0
@@ -124,7 +124,7 @@ class Postgres:
             )
         except TimeoutError as error:
             raise StorageUnavailable("io", f"no connection within {CONNECT_SECONDS:g} s") from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DRIVER_ERRORS as error:
             reason = _reason(getattr(error, "sqlstate", None)) or "io"
             raise StorageUnavailable(reason, _first_line(error)) from error
 
@@ -142,17 +142,21 @@ async def _connection(engine: AsyncEngine, seconds: float) -> AsyncIterator[Asyn
     except PoolExhausted as error:
         raise StorageUnavailable("locked", "all of this process's connections are in use") from error
     except DBAPIError as error:
-        reason = "io" if error.connection_invalidated else _reason(getattr(error.orig, "sqlstate", None))
+        lost = error.connection_invalidated or isinstance(_cause(error), asyncpg.InternalClientError)
+        reason = "io" if lost else _reason(getattr(error.orig, "sqlstate", None))
         if reason is None:
             raise
-        raise StorageUnavailable(reason, _first_line(error.orig)) from error
+        raise StorageUnavailable(reason, _first_line(_cause(error))) from error
 
 
-def _replace_when_dead(connection: Any, _: object, __: object) -> None:
+def _replace_when_dead(connection: Any, record: Any, _: object) -> None:
     """Lets the pool open new connections where one doesn't answer: the server was restarted, or a router forgot it."""
+    if not record.info.get("used"):
+        record.info["used"] = True  # the pool clears `info` for each new connection, and that one has just answered
+        return
     try:
         connection.run_async(_ping)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         raise InvalidatePoolError from error
     except asyncpg.InternalClientError as error:
         # whoever had it last was cancelled in the middle of a statement: this one is of no use, the others are
@@ -173,7 +177,11 @@ def _reason(sqlstate: str | None) -> Reason | None:
     return next((_REASONS[beginning] for beginning in beginnings if beginning in _REASONS), None)
 
 
-def _first_line(error: BaseException | None) -> str:
+def _cause(error: DBAPIError) -> BaseException:
+    """The driver's own error below SQLAlchemy's two."""
+    return (error.orig and error.orig.__cause__) or error
+
+
+def _first_line(error: BaseException) -> str:
     """What went wrong in the server's words; its second line, DETAIL, may hold stored values."""
-    cause = error.__cause__ if error is not None and error.__cause__ is not None else error
-    return str(cause).partition("\n")[0]
+    return str(error).partition("\n")[0]
