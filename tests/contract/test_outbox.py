@@ -310,7 +310,9 @@ async def deliverer(box: Box, exits: AsyncExitStack) -> StartDeliverer:
             lambda: running.steady,
         )
         running = Running(found, metrics)
-        await found.follow(Target(name=name, url="json://localhost/") for name in sinks)
+        await found.follow(
+            Target.model_validate({"name": name, "rate": "1/s", "url": "json://localhost/"}) for name in sinks
+        )
         return running
 
     return start
