@@ -1,6 +1,6 @@
 """Reads and writes the store. Every method raises StorageUnavailable when the database can't serve."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
 from receiver.incidents import STORM_KEY, Incident, Step
 from receiver.outbox import Planned
 from receiver.reconcile import Held
-from receiver.stages.correlate import Known, Neighbour, Rules, key_of
+from receiver.stages.correlate import Known, Rules, key_of
+from receiver.store import correlation
 from receiver.store.audit import AuditStore
 from receiver.store.drills import DrillStore
 from receiver.store.explained import ExplainStore
@@ -24,8 +25,6 @@ from toolkit.redaction import printable
 from toolkit.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-MOST_NAMED = 500
-"""How many values one statement names: SQLite takes some thousands of parameters."""
 REFUSED_KEPT = 100
 REFUSED_BYTES = 1024 * 1024
 REFUSED_DETAIL = 500
@@ -112,15 +111,17 @@ class Store:
     async def known(self, found: Sequence[AlertEvent], rules: Rules) -> Known:
         """What correlation asks about `found`."""
         async with self._database.read() as connection:
-            by_fingerprint = await _by_fingerprint(connection, {event.fingerprint for event in found})
-            by_key, ended = await _by_key(connection, {key_of(event.labels, rules.labels) for event in found})
-            near = await _neighbours(connection, found, rules) if rules.graph.depends_on else []
+            by_fingerprint = await correlation.by_fingerprint(connection, {event.fingerprint for event in found})
+            by_key, ended = await correlation.by_key(
+                connection, {key_of(event.labels, rules.labels) for event in found}
+            )
+            near = await correlation.neighbours(connection, found, rules) if rules.graph.depends_on else []
         return Known(by_fingerprint, by_key, ended, near)
 
     async def storm(self) -> int | None:
         """The live incident that takes in a storm, if there is one."""
         async with self._database.read() as connection:
-            by_key, _ = await _by_key(connection, {STORM_KEY})
+            by_key, _ = await correlation.by_key(connection, {STORM_KEY})
         return by_key.get(STORM_KEY)
 
     async def past(self, occurrences: Iterable[Occurrence]) -> dict[Occurrence, Status]:
@@ -128,7 +129,7 @@ class Store:
         query = select(alerts.c.fingerprint, alerts.c.starts_at, alerts.c.status)
         found: dict[Occurrence, Status] = {}
         async with self._database.read() as connection:
-            for some in _portions({fingerprint for fingerprint, _ in occurrences}):
+            for some in correlation.portions({fingerprint for fingerprint, _ in occurrences}):
                 rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
                 found.update(((fingerprint, starts_at), status) for fingerprint, starts_at, status in rows)
         return found
@@ -290,70 +291,6 @@ def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEven
     return (alert for alert in incident.alerts if known.get(alert.occurrence) != alert.status)
 
 
-def _portions(found: Iterable[str]) -> Iterator[list[str]]:
-    """`found` in lists that a statement can name."""
-    ordered = sorted(found)
-    for start in range(0, len(ordered), MOST_NAMED):
-        yield ordered[start : start + MOST_NAMED]
-
-
-async def _by_fingerprint(connection: AsyncConnection, fingerprints: Iterable[str]) -> dict[str, int]:
-    query = (
-        select(alerts.c.fingerprint, alerts.c.incident_id)
-        .join(incidents, incidents.c.id == alerts.c.incident_id)
-        .where(incidents.c.resolved_at.is_(None))
-    )
-    found: dict[str, int] = {}
-    for some in _portions(fingerprints):
-        rows = await connection.execute(query.where(alerts.c.fingerprint.in_(some)))
-        found.update((fingerprint, incident) for fingerprint, incident in rows)
-    return found
-
-
-async def _by_key(
-    connection: AsyncConnection, keys: Iterable[str]
-) -> tuple[dict[str, int], dict[str, tuple[int, float]]]:
-    """The live incident of each key, and the one that ended last with its end. One that was merged is what it was
-    merged into."""
-    whole = incidents.alias()
-    query = (
-        select(incidents.c.key, whole.c.id, whole.c.resolved_at)
-        .join(whole, whole.c.id == func.coalesce(incidents.c.merged_into, incidents.c.id))
-        .order_by(incidents.c.id)
-    )
-    live: dict[str, int] = {}
-    ended: dict[str, tuple[int, float]] = {}
-    for some in _portions(keys):
-        newest = select(func.max(incidents.c.id)).where(incidents.c.key.in_(some)).group_by(incidents.c.key)
-        for key, id_, resolved_at in await connection.execute(query.where(incidents.c.id.in_(newest))):
-            if resolved_at is None:
-                live[key] = id_
-            else:
-                ended[key] = (id_, resolved_at)
-    return live, ended
-
-
-async def _neighbours(connection: AsyncConnection, found: Sequence[AlertEvent], rules: Rules) -> list[Neighbour]:
-    """Alerts of live incidents that began near one of `found` and are of a service that is related to its service."""
-    firing = [event for event in found if event.status == "firing" and event.service]
-    services = {one for event in firing for one in rules.graph.neighbours(event.service)}
-    if not services:
-        return []
-    first, last = (pick(event.starts_at for event in firing) for pick in (min, max))
-    query = (
-        select(alerts.c.incident_id, alerts.c.event_json)
-        .join(incidents, incidents.c.id == alerts.c.incident_id)
-        .where(incidents.c.resolved_at.is_(None), alerts.c.status == "firing")
-        .where(alerts.c.starts_at.between(first - rules.window, last + rules.window))
-    )
-    near: list[Neighbour] = []
-    for some in _portions(services):
-        for incident, text in await connection.execute(query.where(alerts.c.service.in_(some))):
-            event = _event.decode(text)
-            near.append(Neighbour(incident, event.service, event.labels.get("environment", ""), event.starts_at))
-    return near
-
-
 async def _incident(connection: AsyncConnection, id_: int) -> Incident | None:
     row = (await connection.execute(select(incidents).where(incidents.c.id == id_))).mappings().first()
     if row is None:
@@ -394,8 +331,8 @@ async def _save_reasons(
         by_reason.setdefault(reason, []).append(stored.id)
     for said, ids in by_reason.items():
         owner = incident.id if incident is not None and said != "never_fired_here" else None
-        for start in range(0, len(ids), MOST_NAMED):
-            some = ids[start : start + MOST_NAMED]
+        for start in range(0, len(ids), correlation.MOST_NAMED):
+            some = ids[start : start + correlation.MOST_NAMED]
             done = await connection.execute(
                 update(events)
                 .where(events.c.id.in_(some), events.c.processed_at.is_(None))
