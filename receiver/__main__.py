@@ -7,6 +7,7 @@ from receiver import config
 from receiver.app import run
 from receiver.commands.drill import DRILL
 from receiver.commands.explain import EXPLAIN, REPORT
+from receiver.commands.incidents import INCIDENTS
 from receiver.commands.replay import REPLAY
 from toolkit.cli import Command
 
@@ -16,7 +17,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path))),
-    extras=(EXPLAIN, REPORT, DRILL, REPLAY),
+    extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY),
 )
 
 

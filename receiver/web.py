@@ -19,6 +19,8 @@ from receiver.incidents import Incident, acknowledge
 from receiver.metrics import ReceiverMetrics
 from receiver.payload import PayloadError
 from receiver.pipeline import Pipeline
+from receiver.rank import rank
+from receiver.services import ServiceGraph
 from receiver.store import Decision, Store
 from receiver.store.store import Changed
 from toolkit.clock import Now
@@ -121,7 +123,8 @@ class Endpoints:
     async def incidents(self, _: web.Request) -> web.Response:
         """The newest incidents, as JSON."""
         found = await self._receiver.store.incidents(INCIDENTS_SHOWN)
-        return _json({"incidents": [_shown(incident) for incident in found]})
+        graph = self._receiver.pipeline.settings.rules.graph
+        return _json({"incidents": [_shown(incident, graph) for incident in found]})
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with its notices and every attempt to deliver them, as JSON."""
@@ -130,7 +133,12 @@ class Endpoints:
         if found is None:
             raise web.HTTPNotFound(text=f"there is no incident {number}\n")
         notices = await self._receiver.store.notices(number)
-        return _json({**_shown(found), "notices": [_notice(row) for row in notices]})
+        return _json(
+            {
+                **_shown(found, self._receiver.pipeline.settings.rules.graph),
+                "notices": [_notice(row) for row in notices],
+            }
+        )
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Marks an incident as in somebody's hands: `{"by": "ada"}`. Done twice it is done once."""
@@ -154,7 +162,7 @@ class Endpoints:
                 )
             except Changed:
                 continue
-            return _json(_shown(done))
+            return _json(_shown(done, self._receiver.pipeline.settings.rules.graph))
         raise web.HTTPServiceUnavailable(text="the incident changes too fast, try again\n")
 
     async def explain(self, request: web.Request) -> web.Response:
@@ -205,11 +213,17 @@ def _json(value: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json")
 
 
-def _shown(incident: Incident) -> dict[str, Any]:
+def _shown(incident: Incident, graph: ServiceGraph) -> dict[str, Any]:
+    ranked = rank(incident, graph) if incident.alerts else None
+    lead = incident.leading if incident.alerts else None
     return {
         "id": incident.id,
         "state": incident.state,
         "severity": incident.severity,
+        "priority": ranked.priority if ranked else "",
+        "rank": ranked.reason if ranked else "",
+        "summary": (lead.annotations.get("summary") or lead.name) if lead else "",
+        "firing": len(incident.firing),
         "opened_at": incident.opened_at,
         "resolved_at": incident.resolved_at,
         "revision": incident.revision,
