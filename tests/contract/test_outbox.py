@@ -254,14 +254,14 @@ async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
 class Sink:
     """Answers with the receipts it is given, the last one again and again; or as late as it is told to."""
 
-    def __init__(self, *receipts: Receipt, may_end: bool = True) -> None:
-        self.receipts = list(receipts) or [OK]
+    def __init__(self, *receipts: Receipt, may_end: bool = True, folding: bool = False) -> None:
+        self.receipts, self.folding = list(receipts) or [OK], folding
         self.begun, self.may_end, self.titles = asyncio.Event(), asyncio.Event(), list[str]()
         if may_end:
             self.may_end.set()
 
     def folds(self) -> bool:
-        return False
+        return self.folding
 
     async def send(self, title: str, *_: object) -> Receipt:
         self.titles.append(title)
@@ -447,3 +447,56 @@ async def test_a_target_waits_since_the_first_message_after_the_last_that_it_hea
     newest = await box.plan(incident, 5, "firing", NOW - 10, attempts=1)
     (found,) = await box.store.stand_ins.unheard("inbox", "mail", NOW - 300, untried=False)
     assert (found.id, found.since) == (newest, NOW - 400)
+
+
+async def test_however_many_send_an_incident_has_one_message_under_way_and_the_newest_is_the_last(box: Box) -> None:
+    incidents = [await box.incident() for _ in range(3)]
+    flying: set[int] = set()
+    told: dict[int, list[int]] = {incident: [] for incident in incidents}
+    planning = True
+
+    async def plan(incident: int) -> None:
+        for revision in range(1, 16):
+            await box.plan(incident, revision, "firing" if revision % 2 else "resolved")
+            await asyncio.sleep(0.002)
+
+    async def work(owner: str) -> None:
+        while planning or any(told[incident][-1:] != [15] for incident in incidents):
+            # a minute later each time, so that the pace holds nothing back
+            row = await box.store.claim("inbox", owner, NOW + 61 * sum(map(len, told.values())))
+            if row is None:
+                await asyncio.sleep(0.001)
+                continue
+            assert row.incident not in flying
+            flying.add(row.incident)
+            await asyncio.sleep(0.003)
+            told[row.incident].append(row.revision)
+            flying.remove(row.incident)
+            ended = NOW + 61 * sum(map(len, told.values()))
+            assert await box.store.finish(row, OK, SENT, ended, ended)
+
+    working = [asyncio.create_task(work(f"sender {number}")) for number in range(6)]
+    await asyncio.gather(*map(plan, incidents))
+    planning = False
+    async with asyncio.timeout(60):
+        await asyncio.gather(*working)
+    assert all(revisions == sorted(set(revisions)) for revisions in told.values())
+
+
+async def test_what_a_newer_message_is_about_to_replace_is_told_to_nobody(box: Box) -> None:
+    incident = await box.incident()
+    begun = await box.plan(incident, 1, "firing", attempts=1)
+    await box.plan(incident, 2, "resolved")
+    assert await box.store.stand_ins.unheard("inbox", "mail", NOW, untried=True) == []
+    assert not await box.store.stand_ins.plan(begun, "mail", "", NOW)
+
+
+@pytest.mark.parametrize("folding", [False, True])
+async def test_a_repeat_is_marked_unless_the_sink_folds_it_into_the_first(
+    box: Box, deliverer: StartDeliverer, folding: bool
+) -> None:
+    await box.plan(await box.incident(), 1, "firing", may_repeat=True, state="unknown")
+    sink = Sink(folding=folding)
+    await deliverer(inbox=sink)
+    await until(lambda: box.has_tried(1))
+    assert [title.endswith("(may be a repeat)") for title in sink.titles] == [not folding]
