@@ -58,6 +58,11 @@ async def _write(writer: asyncio.StreamWriter, status: int, body: bytes = b"told
     await writer.drain()
 
 
+async def answer_ok(writer: asyncio.StreamWriter) -> None:
+    """200."""
+    await _write(writer, 200)
+
+
 async def _never(_: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
@@ -83,7 +88,7 @@ async def _half_an_answer(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
-OK = Behaviour("ok", True, functools.partial(_write, status=200))
+OK = Behaviour("ok", True, answer_ok)
 ERROR = Behaviour("500", False, functools.partial(_write, status=500))
 BUSY = Behaviour("429 with Retry-After", False, functools.partial(_write, status=429, headers=b"Retry-After: 2\r\n"))
 HANG = Behaviour("hang", True, _never)
