@@ -6,7 +6,7 @@ from typing import Literal
 
 from receiver.message import Message
 
-State = Literal["planned", "sending", "sent", "failed", "unknown", "dead", "superseded"]
+State = Literal["planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow"]
 UNFINISHED: tuple[State, ...] = ("planned", "sending", "failed", "unknown")
 Result = Literal["sent", "failed", "unknown"]
 

@@ -17,14 +17,15 @@ from typing import Any, Literal
 import apprise
 import requests
 
-from receiver.notifiers import opsgenie
+from receiver.notifiers import connections, opsgenie
+from receiver.notifiers.connections import Connections
 from receiver.notifiers.folding import folds, with_key
 from receiver.outbox import Receipt, Result
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
 
 MOST_HUNG_SENDS = 4
-"""A send that outlasts its timeout can't be stopped, only left alone; past this many, no new one is begun."""
+"""A send that outlasts its timeout has its connections cut; past this many that still don't end, none is begun."""
 _DETAIL_LIMIT = 300
 
 Outcome = requests.Response | requests.RequestException
@@ -38,6 +39,7 @@ def install_recorder() -> None:
     if getattr(requests.Session.send, "_tocsin", False):
         return
     opsgenie.install()
+    connections.install()
     original = requests.Session.send
 
     @functools.wraps(original)
@@ -89,14 +91,22 @@ class AppriseTarget:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
         url = self._read_url()
         self._hung += 1
-        sending = asyncio.ensure_future(_in_thread(lambda: _send(url, title, body, kind, key, self._timeout)))
-        sending.add_done_callback(self._ended)
+        opened = Connections()
+
+        def work() -> Receipt:
+            connections.follow(opened)
+            return _send(url, title, body, kind, key, self._timeout)
+
+        sending = asyncio.ensure_future(_in_thread(work))
+        sending.add_done_callback(functools.partial(self._ended, opened))
         done, _ = await asyncio.wait({sending}, timeout=self._timeout)
         if not done:
+            opened.cut()
             return Receipt("unknown", f"no end after {self._timeout:g} s; it may have arrived")
         return sending.result()
 
-    def _ended(self, _: object) -> None:
+    def _ended(self, opened: Connections, _: object) -> None:
+        opened.close()
         self._hung -= 1
 
 
@@ -144,7 +154,7 @@ def _may_have_arrived(error: Outcome) -> bool:
 def _retry_after(response: requests.Response) -> float | None:
     """Seconds, where the sink named them; a date is rare enough to be left to our own pause."""
     value = response.headers.get("Retry-After", "")
-    return min(float(value), 3600.0) if value.isdigit() else None
+    return min(float(value), 3600.0) if value.isascii() and value.isdecimal() else None
 
 
 async def _in_thread(work: Callable[[], Receipt]) -> Receipt:

@@ -78,9 +78,6 @@ async def test_a_sink_that_fails_is_told_everything_once_it_heals(tmp_path: Path
         assert len(at.well.told) == 2 * ALERTS
 
 
-@pytest.mark.xfail(
-    reason="a send that drips holds its thread for ever, and with four of them no other is begun", strict=True
-)
 async def test_answers_that_never_end_do_not_hold_a_target_for_ever(tmp_path: Path) -> None:
     async with chain(tmp_path) as at:
         await at.faulty.behave(DRIP)

@@ -1,6 +1,7 @@
 """What comes of a send, found out from real HTTP servers that answer as sinks do."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -58,6 +59,14 @@ def answer(status: int, headers: str = "", body: str = "") -> Behave:
 
 async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it never came")
 
 
 async def hang(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
@@ -141,16 +150,29 @@ async def test_each_of_many_sends_at_once_gets_its_own_receipt() -> None:
     assert [receipt.http_status for receipt in receipts] == statuses
 
 
-async def test_sends_that_hang_are_left_alone_but_not_without_end() -> None:
-    # a drip outlasts any timeout of a socket: only the thread's own end frees its place
+async def test_a_send_that_drips_is_cut_when_its_time_is_over() -> None:
+    # a drip outlasts any timeout of a socket
     async with sink(drip) as port:
-        target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=0.4)
-        receipts = [await target.send("t", "b", "failure", "key") for _ in range(MOST_HUNG_SENDS + 1)]
-        assert [receipt.result for receipt in receipts] == ["unknown"] * MOST_HUNG_SENDS + ["failed"]
-        assert "still hang" in receipts[-1].detail
-        await asyncio.sleep(HANGS + 1)
-        assert (await target.send("t", "b", "failure", "key")).result == "unknown"
-        await asyncio.sleep(HANGS + 1)
+        target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/x", 0.2)
+        for _ in range(MOST_HUNG_SENDS + 2):
+            assert (await target.send("t", "b", "failure", "key")).result == "unknown"
+            await until(lambda: not [one for one in threading.enumerate() if one.name == "apprise"])
+
+
+async def test_sends_that_can_not_be_cut_are_left_alone_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def stuck(*_: object) -> Receipt:
+        over.wait(60)  # in the resolver, say: there is no connection yet
+        return Receipt("failed", "")
+
+    monkeypatch.setattr("receiver.notifiers.apprise._send", stuck)
+    target = AppriseTarget(lambda: "json://127.0.0.1/x", 0.05)
+    receipts = [await target.send("t", "b", "failure", "key") for _ in range(MOST_HUNG_SENDS + 1)]
+    assert [receipt.result for receipt in receipts] == ["unknown"] * MOST_HUNG_SENDS + ["failed"]
+    assert "still hang" in receipts[-1].detail
+    over.set()
+    await until(lambda: not [one for one in threading.enumerate() if one.name == "apprise"])
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def upgrade() -> None:
     _partial("alerts_service", "alerts", ["service", "starts_at"], "status = 'firing'")
 
     op.add_column("outbox", sa.Column("status", sa.Text, nullable=False, server_default="firing"))
+    op.execute("UPDATE outbox SET status = 'resolved' WHERE message_json LIKE '%\"status\":\"resolved\"%'")
     op.add_column("outbox", sa.Column("lease_until", sa.Float))
     op.add_column("outbox", sa.Column("leased_by", sa.Text))
     op.add_column("outbox", sa.Column("fallback_of", sa.Integer))
