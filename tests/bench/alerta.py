@@ -1,9 +1,9 @@
 """How many one-alert webhooks are acknowledged in a second, against Alerta, by turns in the same run.
 
 Alerta is PyPI's `alerta-server` under gunicorn with two workers. Both keep their alerts on the same real PostgreSQL,
-fsync on, each in a database of its own; both take the same Alertmanager bodies, each a group of its own, and neither asks who posts. Alerta answers when it has worked on the alert,
-we when it is stored: so it is also told how many a second we have
-worked into incidents; so many at once are a storm, and most of them go into its one incident.
+fsync on, each in a database of its own. Both take the same Alertmanager bodies, each a group of its own, and neither
+asks who posts. Alerta answers when it has worked on the alert, we when it is stored: so it is also told how many a
+second we have worked into incidents. So many at once are a storm, and most of them go into its one incident.
 """
 
 import asyncio
