@@ -1,8 +1,9 @@
 """How many one-alert webhooks are acknowledged in a second, against Alerta, by turns in the same run.
 
 Alerta is PyPI's `alerta-server` under gunicorn with two workers. Both keep their alerts on the same real PostgreSQL,
-fsync on, each in a database of its own; both take the same Alertmanager bodies, each a group of its own, and neither asks who posts. Alerta answers when it has worked on the alert,
-we when it is stored: so ours is also told with the incidents that were made of it.
+fsync on, each in a database of its own. Both take the same Alertmanager bodies, each a group of its own, and neither
+asks who posts. Alerta answers when it has worked on the alert, we when it is stored: so it is also told how many a
+second we have worked into incidents. So many at once are a storm, and most of them go into its one incident.
 """
 
 import asyncio
@@ -96,8 +97,8 @@ async def _compared(theirs: Served, ours: Served, number: int, at_once: int) -> 
     ratio = statistics.median(one.ours / one.theirs for one in rounds)
     worked = statistics.median(one.worked / one.theirs for one in rounds)
     text = (
-        f"{_median(one.ours for one in rounds)}/s, Alerta {_median(one.theirs for one in rounds)}/s; incidents made of "
-        f"them {_median(one.worked for one in rounds)}/s ({worked:.1f} times); bar {BAR:g}"
+        f"{_median(one.ours for one in rounds)}/s, Alerta {_median(one.theirs for one in rounds)}/s; worked into incidents "
+        f"{_median(one.worked for one in rounds)}/s ({worked:.1f} times); bar {BAR:g}"
     )
     return Figure(f"acknowledged alerts, {at_once} connections", ratio, "Alerta", text, ratio < BAR)
 
