@@ -11,24 +11,24 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from receiver import config as configuration
 from receiver.alerts import Notification
-from receiver.auditor import Auditor
 from receiver.config import ReceiverConfig, Target
-from receiver.drill_web import DrillEndpoints
-from receiver.driller import Driller
+from receiver.delivery.web import OutboxEndpoints
+from receiver.drills.driller import Driller
+from receiver.drills.web import DrillEndpoints
 from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
-from receiver.heart import Heart
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.render import render
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
-from receiver.reconciler import Reconciler
-from receiver.shadow import DailyReport
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
+from receiver.upkeep.auditor import Auditor
+from receiver.upkeep.heart import Heart
+from receiver.upkeep.reconciler import Reconciler
+from receiver.upkeep.shadow import DailyReport
 from receiver.web import Endpoints
-from receiver.web_outbox import OutboxEndpoints
 from toolkit.alertmanager import Alertmanager
 from toolkit.cli import Options
 from toolkit.clock import Now

@@ -7,8 +7,8 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
-from receiver.pace import parse_rate
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest

@@ -5,12 +5,12 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from receiver.audit import FINDINGS, Finding
 from receiver.enrichers.absence import Reason
-from receiver.heartbeat import Silence
 from receiver.incidents import Reason as Decision
 from receiver.incidents import State
 from receiver.store.store import Figures
+from receiver.upkeep.audit import FINDINGS, Finding
+from receiver.upkeep.heartbeat import Silence
 from toolkit.selfmetrics import ServiceMetrics
 
 REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "overloaded", "shutting_down")

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 
 from receiver.alerts import AlertEvent, Notification, StoredEvent
 from receiver.config import ReceiverConfig, graph
-from receiver.drill import is_drill
+from receiver.delivery.outbox import Planned
+from receiver.drills.drill import is_drill
 from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
-from receiver.outbox import Planned
 from receiver.payload import parse
-from receiver.source import is_silent
 from receiver.stages.correlate import Group, Rules, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
@@ -27,6 +26,7 @@ from receiver.stages.plan import plan
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Decision, Store
+from receiver.upkeep.source import is_silent
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.service import Spawn

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from markdown_it import MarkdownIt
 from prometheus_client.exposition import choose_encoder
 
-from receiver.driller import Driller
+from receiver.drills.driller import Driller
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import read
 from receiver.explain import Facts, explained, report, told_of

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from receiver.alerts import Status
 from receiver.commands.client import Client, Unanswered, add_flags, connected, duration
-from receiver.drill import ADVICE, Hop, Report, verdict
+from receiver.drills.drill import ADVICE, Hop, Report, verdict
 from toolkit.cli import Extra
 from toolkit.clock import format_duration
 from toolkit.redaction import printable

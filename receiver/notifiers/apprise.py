@@ -17,10 +17,10 @@ from typing import Any, Literal
 import apprise
 import requests
 
+from receiver.delivery.outbox import Receipt, Result
 from receiver.notifiers import connections, opsgenie
 from receiver.notifiers.connections import Connections
 from receiver.notifiers.folding import folds, with_key
-from receiver.outbox import Receipt, Result
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
 

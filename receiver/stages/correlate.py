@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from receiver.alerts import AlertEvent, StoredEvent
-from receiver.drill import is_drill
+from receiver.drills.drill import is_drill
 from receiver.incidents import STORM_KEY
 from receiver.services import ServiceGraph
 

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from receiver.config import Target
-from receiver.gate import Gate
+from receiver.delivery.gate import Gate
+from receiver.delivery.outbox import Claimed, Next, Receipt, after
+from receiver.delivery.pace import Bucket
 from receiver.metrics import ReceiverMetrics
-from receiver.outbox import Claimed, Next, Receipt, after
-from receiver.pace import Bucket
 from receiver.stages.lease import Keeper
 from receiver.stages.send import Render, Sink, attempt
 from receiver.stages.stand_in import StandIn

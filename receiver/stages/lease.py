@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-from receiver.leases import LOOK_SECONDS, RENEW_SECONDS, Lease, observe
+from receiver.delivery.leases import LOOK_SECONDS, RENEW_SECONDS, Lease, observe
+from receiver.delivery.outbox import Claimed
 from receiver.metrics import ReceiverMetrics
-from receiver.outbox import Claimed
 from receiver.store import OutboxStore
 from toolkit.clock import Now
 from toolkit.logs import Logger

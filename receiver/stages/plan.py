@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from receiver.delivery.outbox import Planned
 from receiver.incidents import STORM_KEY, TOLD, Incident, Reason
 from receiver.message import Message
-from receiver.outbox import Planned
 from receiver.rank import rank
 from receiver.services import ServiceGraph
 from receiver.stages.enrich import Enrichment

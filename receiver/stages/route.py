@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig, Route
-from receiver.drill import Drill, drill_targets
+from receiver.drills.drill import Drill, drill_targets
 from receiver.incidents import TOLD, Reason, Step
 
 

@@ -5,8 +5,8 @@ from typing import Literal, Protocol
 
 import tenacity
 
+from receiver.delivery.outbox import Claimed, Receipt
 from receiver.message import Message
-from receiver.outbox import Claimed, Receipt
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable
 

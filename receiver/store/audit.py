@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from sqlalchemy import case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from receiver.audit import Mark, Queue, of_queues
 from receiver.incidents import LIVE
 from receiver.store.tables import alerts, decisions, events, incidents, outbox
+from receiver.upkeep.audit import Mark, Queue, of_queues
 from toolkit.storage import Database
 
 MOST_LOOKED_AT = 1000

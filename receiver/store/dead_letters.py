@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from receiver.outbox import State
+from receiver.delivery.outbox import State
 from receiver.store.tables import deliveries, outbox
 from toolkit.storage import Database
 
@@ -18,7 +18,7 @@ REPLAYED = "replayed"
 
 
 class DeadLetters:
-    """What `receiver.web_outbox` needs of the database."""
+    """What `receiver.delivery.web` needs of the database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent
-from receiver.drill import Drill, Heard, Record, Told, is_drill
+from receiver.drills.drill import Drill, Heard, Record, Told, is_drill
 from receiver.message import Message
 from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, deliveries, events, incidents, outbox

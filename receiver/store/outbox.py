@@ -11,13 +11,13 @@ import msgspec
 from sqlalchemy import ColumnElement, RowMapping, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from receiver.leases import LEASE_SECONDS, Lease
+from receiver.delivery.leases import LEASE_SECONDS, Lease
+from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
+from receiver.delivery.turn import Row, Turn, choose
 from receiver.message import Message
-from receiver.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
 from receiver.store.dead_letters import REPLAYED, DeadLetters
 from receiver.store.stand_ins import StandIns
 from receiver.store.tables import decisions, deliveries, incidents, outbox
-from receiver.turn import Row, Turn, choose
 from toolkit.storage import Database
 
 _message = msgspec.json.Decoder(Message)

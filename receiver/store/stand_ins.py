@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from receiver.fallback import Unheard
+from receiver.delivery.fallback import Unheard
 from receiver.store.dead_letters import last_attempt
 from receiver.store.tables import outbox
 from toolkit.storage import Database

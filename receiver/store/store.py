@@ -10,9 +10,8 @@ from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
+from receiver.delivery.outbox import Planned
 from receiver.incidents import STORM_KEY, Incident, Step
-from receiver.outbox import Planned
-from receiver.reconcile import Held
 from receiver.stages.correlate import Known, Rules, key_of
 from receiver.store import correlation
 from receiver.store.audit import AuditStore
@@ -21,6 +20,7 @@ from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
 from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
+from receiver.upkeep.reconcile import Held
 from toolkit.redaction import printable
 from toolkit.storage import Database
 

@@ -19,13 +19,13 @@ from exporter.metrics import ExporterMetrics
 from exporter.providers.transport import Sessions
 from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
-from receiver.drill_web import DrillEndpoints
+from receiver.delivery.web import OutboxEndpoints
+from receiver.drills.web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
-from receiver.web_outbox import OutboxEndpoints
 from tests.support import postgres as postgresql
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application

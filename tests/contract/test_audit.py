@@ -8,9 +8,9 @@ import structlog
 from sqlalchemy import URL
 
 from receiver.app import Receiver
-from receiver.audit import Finding
-from receiver.auditor import Auditor
 from receiver.store import AuditStore
+from receiver.upkeep.audit import Finding
+from receiver.upkeep.auditor import Auditor
 from tests.contract.conftest import Client, StartReceiver, sql
 from tests.contract.test_receiver import NO_TARGET, NOW, Sink, alert, config, metric, post, settle, sink  # noqa: F401 - sink is a fixture
 from toolkit.storage import Database

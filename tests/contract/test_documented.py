@@ -32,11 +32,11 @@ from exporter.providers.prober import Found
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
-from receiver.audit import FINDINGS
 from receiver.config import ReceiverConfig
+from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
 from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
-from receiver.pace import parse_rate
+from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command
 from toolkit.clock import parse_duration

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from receiver.fallback import Unheard, failed_for, refused
+from receiver.delivery.fallback import Unheard, failed_for, refused
 from tests.contract.conftest import AUTH, Client, StartReceiver, sql
 from tests.contract.test_receiver import NO_TARGET, Sink, alert, metric, post
 

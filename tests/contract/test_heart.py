@@ -12,10 +12,10 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from receiver.app import secret_urls
-from receiver.audit import Finding
 from receiver.config import Heartbeat
-from receiver.heart import Heart
 from receiver.metrics import ReceiverMetrics
+from receiver.upkeep.audit import Finding
+from receiver.upkeep.heart import Heart
 from tests.contract.conftest import AUTH, StartReceiver
 from tests.contract.test_receiver import NO_TARGET, alert, metric, post
 from toolkit.secretfile import SecretFile

@@ -15,16 +15,16 @@ from sqlalchemy import insert, select, update
 
 from receiver.alerts import Status
 from receiver.config import Target
-from receiver.leases import LEASE_SECONDS
+from receiver.delivery.leases import LEASE_SECONDS
+from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
+from receiver.delivery.turn import PACE_SECONDS
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.render import render
-from receiver.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
 from receiver.stages import deliver, lease
 from receiver.stages.deliver import Deliverer
 from receiver.store import MIGRATIONS, OutboxStore
 from receiver.store.tables import decisions, deliveries, incidents, outbox
-from receiver.turn import PACE_SECONDS
 from toolkit.service import Background
 from toolkit.storage import Database, migrate, storage_url
 

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from receiver.reconciler import Reconciler
+from receiver.upkeep.reconciler import Reconciler
 from tests.contract.conftest import AUTH, TOKEN, StartReceiver
 from tests.contract.test_receiver import Sink, alert, config, metric, post, settle, sink  # noqa: F401 - sink is a fixture
 from tests.support.ports import free_ports

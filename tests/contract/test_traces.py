@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Table, insert, make_url, update
 
 from receiver.alerts import AlertEvent, Origin, Status
-from receiver.audit import Mark
-from receiver.drill import ALERT, Drill, Heard, Record, Told
+from receiver.drills.drill import ALERT, Drill, Heard, Record, Told
 from receiver.message import Message
 from receiver.store import MIGRATIONS, Store
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox
+from receiver.upkeep.audit import Mark
 from toolkit.storage import Database, migrate
 
 NOW = 1000.0

@@ -11,7 +11,7 @@ import aiohttp
 from sqlalchemy import func, select
 from sqlalchemy.engine import make_url
 
-from receiver.outbox import UNFINISHED
+from receiver.delivery.outbox import UNFINISHED
 from receiver.store.tables import events, outbox
 from tests.support.ports import free_ports
 from tests.support.processes import Process

@@ -14,10 +14,10 @@ from aiohttp.test_utils import TestServer
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
 
+from receiver.delivery.outbox import Receipt
 from receiver.message import Message
 from receiver.notifiers.apprise import MOST_HUNG_SENDS, AppriseTarget, install_recorder, url_problem
 from receiver.notifiers.folding import PARAMETERS, folds, with_key
-from receiver.outbox import Receipt
 
 CANARY = "canary-4711-secret"
 TIMEOUT, HANGS = 2.0, 3.0

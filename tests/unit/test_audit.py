@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.audit import MAY_STAND_SECONDS, Mark, Queue, Seen, audit, of_queues
+from receiver.upkeep.audit import MAY_STAND_SECONDS, Mark, Queue, Seen, audit, of_queues
 
 EVENT = Mark("events_unprocessed", "1")
 OTHER = Mark("events_unprocessed", "2")

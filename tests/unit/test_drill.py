@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.drill import (
+from receiver.drills.drill import (
     ALERT,
     Drill,
     Finding,

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.circuit import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Circuit
-from receiver.gate import Gate
-from receiver.outbox import REFUSALS, Receipt
-from receiver.pace import BURST, Bucket, parse_rate
+from receiver.delivery.circuit import FAILURES, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Circuit
+from receiver.delivery.gate import Gate
+from receiver.delivery.outbox import REFUSALS, Receipt
+from receiver.delivery.pace import BURST, Bucket, parse_rate
 
 
 @pytest.mark.parametrize(("text", "rate"), [("1/s", 1.0), ("30/m", 0.5), ("1000/s", 1000.0), ("36/h", 0.01)])

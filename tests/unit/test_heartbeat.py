@@ -2,8 +2,8 @@
 
 import pytest
 
-from receiver.audit import Finding
-from receiver.heartbeat import beat
+from receiver.upkeep.audit import Finding
+from receiver.upkeep.heartbeat import beat
 
 NOW = 10_000.0
 LONG_AGO = NOW - 5_000.0

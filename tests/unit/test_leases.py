@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.leases import LEASE_SECONDS, Lease, observe
+from receiver.delivery.leases import LEASE_SECONDS, Lease, observe
 
 A, B = Lease(1, "a", 1030.0), Lease(1, "a", 1040.0)
 OTHER = Lease(2, "b", -86400.0)

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
+from receiver.delivery.outbox import FEWEST_TRIES, GIVE_UP_AFTER_SECONDS, LONGEST_RETRY_SECONDS, Claimed, Receipt, after
 from receiver.message import Message
-from receiver.outbox import FEWEST_TRIES, GIVE_UP_AFTER_SECONDS, LONGEST_RETRY_SECONDS, Claimed, Receipt, after
 
 MESSAGE = Message(
     incident=1, revision=1, status="firing", reason="opened", severity="critical", alert="A", summary="s", since=0

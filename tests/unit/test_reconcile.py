@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.alerts import AlertEvent
-from receiver.reconcile import Held, Missing, vanished
+from receiver.upkeep.reconcile import Held, Missing, vanished
 from toolkit.alertmanager import HeldAlert, Holdings
 
 

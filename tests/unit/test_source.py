@@ -3,8 +3,8 @@
 import pytest
 
 from receiver.alerts import Notification
-from receiver.reconcile import last_heard, left_out
-from receiver.source import is_silent
+from receiver.upkeep.reconcile import last_heard, left_out
+from receiver.upkeep.source import is_silent
 from toolkit.alertmanager import HeldAlert, Holdings
 
 NOW = 10_000.0

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from receiver.alerts import Status
+from receiver.delivery.outbox import FURTHEST_SECONDS, UNFINISHED, Claimed, Receipt, Result, State, after
+from receiver.delivery.turn import PACE_SECONDS, Row, Turn, choose
 from receiver.message import Message
-from receiver.outbox import FURTHEST_SECONDS, UNFINISHED, Claimed, Receipt, Result, State, after
-from receiver.turn import PACE_SECONDS, Row, Turn, choose
 
 NOW = 1000.0
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from receiver.driller import Driller, Refused, UnknownTarget
+from receiver.drills.driller import Driller, Refused, UnknownTarget
 from toolkit.httpserver import read_body
 
 

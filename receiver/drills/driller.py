@@ -7,7 +7,7 @@ import aiohttp
 
 from receiver.alerts import Status
 from receiver.config import ReceiverConfig
-from receiver.drill import ALERT, METRIC, Drill, Finding, HopName, Record, Report, ended, hops, refusal, shown
+from receiver.drills.drill import ALERT, METRIC, Drill, Finding, HopName, Record, Report, ended, hops, refusal, shown
 from receiver.store import DrillStore
 from toolkit.alertmanager import Alertmanager, Unreachable
 from toolkit.clock import Now

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from receiver.circuit import CLOSED, Circuit
-from receiver.outbox import Receipt
-from receiver.pace import Bucket
+from receiver.delivery.circuit import CLOSED, Circuit
+from receiver.delivery.outbox import Receipt
+from receiver.delivery.pace import Bucket
 
 
 @dataclass(frozen=True)

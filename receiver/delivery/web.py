@@ -6,7 +6,7 @@ from typing import Any, Protocol, get_args
 import msgspec
 from aiohttp import web
 
-from receiver.outbox import State
+from receiver.delivery.outbox import State
 from receiver.store import Store
 from toolkit.clock import Now
 from toolkit.httpserver import read_body

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
-from receiver.audit import Finding
 from receiver.config import Heartbeat
-from receiver.heartbeat import beat
 from receiver.metrics import ReceiverMetrics
+from receiver.upkeep.audit import Finding
+from receiver.upkeep.heartbeat import beat
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable

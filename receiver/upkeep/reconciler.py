@@ -8,7 +8,7 @@ from typing import Protocol
 
 from receiver.alerts import AlertEvent, Notification
 from receiver.metrics import ReceiverMetrics
-from receiver.reconcile import POLL_SECONDS, Held, Missing, last_heard, left_out, vanished
+from receiver.upkeep.reconcile import POLL_SECONDS, Held, Missing, last_heard, left_out, vanished
 from toolkit.alertmanager import Holdings, Unreachable
 from toolkit.clock import Now
 from toolkit.logs import Logger

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from receiver.audit import Finding
+from receiver.upkeep.audit import Finding
 
 Beat = Literal["beat"]
 Silence = Literal["watchdog_missing", "audit_failed"]

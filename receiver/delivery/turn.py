@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from receiver.alerts import Status
-from receiver.outbox import FURTHEST_SECONDS, UNFINISHED, State
+from receiver.delivery.outbox import FURTHEST_SECONDS, UNFINISHED, State
 
 PACE_SECONDS = 60.0
 """Of an incident that grows all the time a target is told once in this time at most, but of its end, and of its coming

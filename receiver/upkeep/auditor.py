@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from receiver.audit import Finding, Mark, Seen, audit
 from receiver.metrics import ReceiverMetrics
 from receiver.store import AuditStore
+from receiver.upkeep.audit import Finding, Mark, Seen, audit
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable

@@ -1,0 +1,1 @@
+"""A marked test through the whole chain."""
