@@ -62,7 +62,7 @@ class Receiver:
             store,
             self._deliverer,
             self._settings(ReceiverConfig()),
-            lambda: self.reconciler.watchdog_heard_at,
+            lambda: self.reconciler.watchdog,
             self._left_out,
             spawn,
             metrics,

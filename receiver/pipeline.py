@@ -26,7 +26,7 @@ from receiver.stages.plan import plan
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Decision, Store
-from receiver.upkeep.source import is_silent
+from receiver.upkeep.source import Heard, is_silent
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.service import Spawn
@@ -60,7 +60,7 @@ class Settings:
 class Pipeline:
     """Takes webhooks in and turns them into outbox rows.
 
-    `held` tells when an Alertmanager last heard of the Watchdog, None when none can say. `truncated` is given a
+    `held` tells what an Alertmanager last heard of the Watchdog, None when none can say. `truncated` is given a
     notification that left alerts out.
     """
 
@@ -69,7 +69,7 @@ class Pipeline:
         store: Store,
         deliverer: Deliverer,
         settings: Settings,
-        held: Callable[[], float | None],
+        held: Callable[[], Heard | None],
         truncated: Callable[[Notification], None],
         spawn: Spawn,
         metrics: ReceiverMetrics,
@@ -179,10 +179,10 @@ class Pipeline:
 
     async def _try(self, group: Group) -> bool:
         try:
-            incidents = group.incidents
+            before, incidents = None, group.incidents
             for run in runs(group.events):
-                incident = await self.advance(group.key, incidents, run)
-                incidents = (incident.id,) if incident is not None and incident.id is not None and incident.live else ()
+                incident = await self.advance(group.key, self._goes_on(before, run) or incidents, run)
+                before, incidents = incident, ()
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
             self._log.error("incident not stored, will try again", key=group.key, reason=error.reason)
@@ -191,6 +191,13 @@ class Pipeline:
         else:
             return True
         return False
+
+    def _goes_on(self, before: Incident | None, run: Sequence[StoredEvent]) -> tuple[int, ...]:
+        """The incident of the run before, when it lives or ended so short a time ago that `run` reopens it."""
+        if before is None or before.id is None:
+            return ()
+        ended = before.resolved_at if before.resolved_at is not None else run[0].event.starts_at
+        return (before.id,) if run[0].event.starts_at - ended <= self.settings.rules.window else ()
 
     async def advance(self, key: str, incidents: Sequence[int], stored: list[StoredEvent]) -> Incident | None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction.

@@ -21,8 +21,8 @@ class Unreachable(Exception):
 class HeldAlert:
     """An alert as Alertmanager holds it, silenced and inhibited ones included (then it is not `active`).
 
-    Times are seconds since the epoch; `updated_at` is when Prometheus last said that it fires. `receivers` are whom its
-    routes lead to.
+    Times are seconds since the epoch; `updated_at` is when Prometheus last said that it fires, `ends_at` when
+    Alertmanager takes it for resolved unless it is said again. `receivers` are whom its routes lead to.
     """
 
     fingerprint: str
@@ -31,6 +31,7 @@ class HeldAlert:
     annotations: Mapping[str, str] = field(default_factory=dict)
     generator_url: str = ""
     updated_at: float = 0.0
+    ends_at: float = 0.0
     active: bool = True
     receivers: tuple[str, ...] = ()
 
@@ -56,6 +57,7 @@ class _Alert(msgspec.Struct):
     labels: dict[str, str]
     starts_at: str = msgspec.field(name="startsAt")
     updated_at: str = msgspec.field(name="updatedAt", default="")
+    ends_at: str = msgspec.field(name="endsAt", default="")
     annotations: dict[str, str] = {}
     generator_url: str = msgspec.field(name="generatorURL", default="")
     status: _AlertStatus = msgspec.field(default_factory=_AlertStatus)
@@ -78,6 +80,7 @@ def _held(alert: _Alert) -> HeldAlert:
         annotations=alert.annotations,
         generator_url=alert.generator_url,
         updated_at=parse_rfc3339(alert.updated_at) if alert.updated_at else 0.0,
+        ends_at=parse_rfc3339(alert.ends_at) if alert.ends_at else 0.0,
         active=alert.status.state == "active",
         receivers=tuple(one.name for one in alert.receivers),
     )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from receiver.alerts import AlertEvent, Notification
+from receiver.upkeep.source import Heard
 from toolkit.alertmanager import Holdings
 
 POLL_SECONDS = 60.0
@@ -79,9 +80,9 @@ def left_out(notification: Notification, polled: Sequence[Holdings | None]) -> l
 def last_heard(
     polled: Sequence[Holdings | None],
     is_watchdog: Callable[[Mapping[str, str]], bool],
-    before: float | None,
+    before: Heard | None,
     now: float,
-) -> float | None:
+) -> Heard | None:
     """When an Alertmanager last heard of the Watchdog, seconds since the epoch; `before` is what the last poll gave.
 
     None when none of them can say: not reached, or not up for long enough to have heard everything again.
@@ -89,5 +90,10 @@ def last_heard(
     settled = [one for one in polled if one is not None and now - one.up_since >= SETTLED_SECONDS]
     if not settled:
         return None
-    heard = [alert.updated_at for one in settled for alert in one.alerts if is_watchdog(alert.labels)]
-    return max([*heard, *([before] if before is not None else [])], default=None)
+    heard = [
+        Heard(alert.updated_at, max(alert.ends_at - alert.updated_at, 0.0))
+        for one in settled
+        for alert in one.alerts
+        if is_watchdog(alert.labels)
+    ]
+    return max([*heard, *([before] if before is not None else [])], key=lambda one: one.at, default=None)

@@ -9,6 +9,7 @@ from typing import Protocol
 from receiver.alerts import AlertEvent, Notification
 from receiver.metrics import ReceiverMetrics
 from receiver.upkeep.reconcile import POLL_SECONDS, Held, Missing, last_heard, left_out, vanished
+from receiver.upkeep.source import Heard
 from toolkit.alertmanager import Holdings, Unreachable
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -45,8 +46,8 @@ class Reconciler:
         self._metrics, self._now, self._log = metrics, now, log
         self._missing = Missing()
         self._truncated: asyncio.Queue[Notification] = asyncio.Queue(MOST_TRUNCATED)
-        self.watchdog_heard_at: float | None = None
-        """When an Alertmanager last heard of the Watchdog, as far as the last poll tells."""
+        self.watchdog: Heard | None = None
+        """What an Alertmanager last heard of the Watchdog, as far as the last poll tells."""
 
     def truncated(self, notification: Notification) -> None:
         """Notes that a webhook left alerts out. Of very many at once some are left to Alertmanager's next repeat."""
@@ -85,7 +86,7 @@ class Reconciler:
         # what we hold first: an alert that arrives while they are asked is not missed in their answers
         held = await self._held()
         polled = await asyncio.gather(*(self._ask(server) for server in servers))
-        self.watchdog_heard_at = last_heard(polled, self._is_watchdog, self.watchdog_heard_at, self._now())
+        self.watchdog = last_heard(polled, self._is_watchdog, self.watchdog, self._now())
         gone, self._missing = vanished(held, polled, self._missing, self._now())
         self._metrics.reconciliations.labels("unreachable" if None in polled else "ok").inc()
         if gone:

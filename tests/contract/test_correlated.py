@@ -43,6 +43,20 @@ async def test_what_comes_back_soon_is_the_same_incident_and_is_told(
     assert (await shown(client, 2))["state"] == "open"
 
 
+async def test_what_comes_back_in_the_same_breath_is_the_same_incident(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    again = {**alert(), "startsAt": "2026-11-20T11:05:00Z"}
+    for one in (alert(), alert(status="resolved"), again):
+        await post(client, one)
+    await receiver.pipeline.process()
+    found = await shown(client, 1)
+    assert (found["state"], found["reopened"]) == ("reopened", 1)
+    assert (await client.get("/v1/incidents/2", headers=AUTH)).status == 404
+
+
 async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811

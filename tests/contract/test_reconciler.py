@@ -121,7 +121,7 @@ async def test_a_resolve_while_prometheus_is_silent_is_told_as_one_in_doubt(
     await settle(receiver, sink, 3)
     assert sink.titles[2].startswith("[RESOLVED]")
     alertmanager.watchdog_at = "1970-01-01T00:12:00Z"
-    receiver.reconciler.watchdog_heard_at = None
+    receiver.reconciler.watchdog = None
     await receiver.reconciler.poll()
     await post(client, alert("Other", "resolved"))
     await settle(receiver, sink, 4)
