@@ -14,6 +14,9 @@ from toolkit.cli import Extra
 from toolkit.clock import format_duration, format_utc
 from toolkit.redaction import printable
 
+PIPED_WIDTH = 250
+"""What reads a pipe has no edge, and looks for a line for each incident."""
+
 
 class _Incident(msgspec.Struct):
     id: int
@@ -37,6 +40,8 @@ async def _incidents(arguments: argparse.Namespace) -> int:
     found = msgspec.json.decode(answer, type=_Answer).incidents
     shown = [one for one in found if arguments.all or one.resolved_at is None]
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     if not shown:
         console.print("Nothing is going on." if not arguments.all else "There was no incident yet.")
         return 0
