@@ -20,11 +20,12 @@ _LEAST: tuple[tuple[Priority, float], ...] = (("P1", 0.6), ("P2", 0.35), ("P3", 
 
 @dataclass(frozen=True)
 class Rank:
-    """`score` is between 0 and 1; `reason` tells the three factors."""
+    """`score` is between 0 and 1; `reason` tells the three factors, and `words` what is known of them, without figures."""
 
     priority: Priority
     score: float
     reason: str
+    words: str
 
 
 def rank(incident: Incident, graph: ServiceGraph) -> Rank:
@@ -41,4 +42,5 @@ def rank(incident: Incident, graph: ServiceGraph) -> Rank:
     where = f"{tiers[tier]} is tier {tier}" if tiers else "no tier is given"
     known = f"certainty {certainty}" if certainty in RELIABILITY else "a rule's word"
     reason = f"{where} ({impact:g}) x {incident.severity} ({urgency:g}) x {known} ({reliability:g})"
-    return Rank(next((name for name, least in _LEAST if score >= least), "P4"), score, reason)
+    words = [incident.severity, *([where] if tiers else []), *([known] if certainty in RELIABILITY else [])]
+    return Rank(next((name for name, least in _LEAST if score >= least), "P4"), score, reason, ", ".join(words))

@@ -89,7 +89,7 @@ def compose(
         until=incident.resolved_at,
         firing_count=len(incident.firing),
         priority=ranked.priority,
-        rank=ranked.reason,
+        rank=ranked.words,
         cause=cause(incident),
         spread=spread(incident),
         reopened=incident.reopened,

@@ -34,3 +34,11 @@ def test_impact_urgency_and_reliability_make_the_priority(
     found = rank(incident, GRAPH)
     assert (found.priority, found.reason) == (priority, reason)
     assert 0 < found.score <= 1
+
+
+def test_a_message_says_what_is_known_and_no_figures() -> None:
+    labels = {"alertname": "A", "service": "shop", "severity": "warning", "certainty": "history"}
+    incident = advance(None, {}, "key", [AlertEvent("f", "firing", 1, None, labels, {}, "")], now=1).incident
+    assert incident is not None
+    assert rank(incident, GRAPH).words == "warning, shop is tier 1, certainty history"
+    assert rank(incident, ServiceGraph()).words == "warning, certainty history"
