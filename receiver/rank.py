@@ -20,7 +20,7 @@ _LEAST: tuple[tuple[Priority, float], ...] = (("P1", 0.6), ("P2", 0.35), ("P3", 
 
 @dataclass(frozen=True)
 class Rank:
-    """`score` is between 0 and 1; `reason` tells the three factors, and `words` what is known of them, without figures."""
+    """`score` is between 0 and 1; `reason` tells the three factors, `words` what is known of them."""
 
     priority: Priority
     score: float
