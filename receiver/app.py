@@ -147,6 +147,8 @@ class Receiver:
 
     async def _settle(self, config: ReceiverConfig) -> None:
         self._log.info("configuration loaded", file=self._options.config_file, targets=len(config.targets))
+        if config.shadow:
+            self._log.warning("shadow is on: everything is decided and nothing is sent")
         if not config.targets:
             self._log.warning("there is no target: incidents are recorded, and nobody is told")
         for name, rows in (

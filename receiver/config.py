@@ -208,4 +208,5 @@ def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
 def summary(config: ReceiverConfig) -> str:
     """One line for `tocsin-receiver check`."""
     warning = "" if config.targets else "; there is no target, so nobody is told"
+    warning += "; shadow is on, so nothing is sent" if config.shadow else ""
     return f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from toolkit.clock import format_utc
+from toolkit.clock import format_duration, format_utc
 
 REASONS: Mapping[str, str] = {
     "opened": "the first alert of the incident",
@@ -105,7 +105,7 @@ class Summary:
     not_told: Mapping[str, int]
 
 
-Kind = Literal["event", "decision", "message", "attempt"]
+Kind = Literal["event", "decision", "message", "attempt", "next"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _message(notice: Notice) -> Iterator[Entry]:
         yield Entry(attempt.ended_at, "attempt", line)
     if notice.finished_at is None and notice.next_attempt_at is not None:
         due = format_utc(notice.next_attempt_at)
-        yield Entry(notice.next_attempt_at, "message", f"{title}: {notice.state}, due again at {due}")
+        yield Entry(notice.next_attempt_at, "next", f"{title}: {notice.state}, due again at {due}")
     elif notice.state not in ("sent", "shadow") and notice.finished_at is not None:
         by = f" by message {notice.superseded_by}" if notice.superseded_by is not None else ""
         yield Entry(notice.finished_at, "message", f"{title}: {notice.state}{by}")
@@ -171,12 +171,11 @@ def _message(notice: Notice) -> Iterator[Entry]:
 
 def report(summary: Summary, now: float) -> list[str]:
     """A summary in lines for people."""
-    hours = (now - summary.since) / 3600
     events = sum(summary.events.values())
     shadow = {target: count for (target, is_shadow), count in summary.messages.items() if is_shadow}
     sent = {target: count for (target, is_shadow), count in summary.messages.items() if not is_shadow}
     lines = [
-        f"The last {hours:.0f} hours: Alertmanager told of {events} alert events "
+        f"The last {format_duration(now - summary.since)}: Alertmanager told of {events} alert events "
         f"({summary.events.get('firing', 0)} firing, {summary.events.get('resolved', 0)} resolved), repeats left out.",
     ]
     for found, words in ((sent, "were planned"), (shadow, "would have been sent (shadow mode)")):
@@ -186,7 +185,9 @@ def report(summary: Summary, now: float) -> list[str]:
             lines.append(f"{total} messages about {summary.incidents} incidents {words}: {by_target}.")
             most = max(found.values())
             if events > most:
-                lines.append(f"With one message an event each of these channels would have had {events}, not {most}.")
+                lines.append(
+                    f"With one message an event a channel that hears of everything would have had {events}, not {most}."
+                )
     if not summary.messages:
         lines.append("Nobody was told anything.")
     for reason, count in sorted(summary.not_told.items()):

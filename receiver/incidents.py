@@ -147,7 +147,9 @@ def advance(
     notice = next((reason for reason in reversed(reasons) if reason in TOLD), None)
     if after is not None and after.live and graph is not None and graph.depends_on:
         after = replace(after, cause=cause_of(after, graph))
-        found = after.cause is not None and incident is not None and after.cause != cause_of(incident, graph)
+        # an end may leave one service as the lowest: that is no news worth a page
+        fires = any(reason in ("joined", "severity_rose") for reason in reasons)
+        found = fires and after.cause is not None and incident is not None and after.cause != cause_of(incident, graph)
         notice = "cause_found" if found and notice is None else notice
     if after is not None and incident is not None and after.key == STORM_KEY and notice is None:
         notice = "storm_grew" if len(after.alerts).bit_length() > len(incident.alerts).bit_length() else None

@@ -13,8 +13,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     `impact` is what stops and what that costs, `pays` who pays and where, both as the rule words them.
     `priority` is P1 to P4 and `rank` why. `cause` tells which alert probably causes the others, `spread` how many
     alerts of which services a large incident holds, `reopened` how often it came back. `absent` names what could not be
-    found out, so that silence is not read as "nothing there". `untold`: this tells that it
-    ended, and the message that it began was never delivered for sure.
+    found out, so that silence is not read as "nothing there". `stands_in`: why this target is told in another's place.
+    `untold`: this tells that it ended, and the message that it began was never delivered for sure.
     """
 
     incident: int
@@ -46,6 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     query_url: str = ""
     incident_url: str = ""
     absent: tuple[str, ...] = ()
+    stands_in: str = ""
     untold: bool = False
 
     @property

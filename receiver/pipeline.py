@@ -25,7 +25,7 @@ from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
-from receiver.store import Decision, Store
+from receiver.store import Changed, Decision, Store
 from receiver.upkeep.source import Heard, is_silent
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -172,10 +172,10 @@ class Pipeline:
             return []
         rules, storm, now = self.settings.rules, self.settings.config.storm, self._now()
         groups = correlate(stored, await self._store.known([one.event for one in stored], rules), rules)
-        opening = sum(map(opens, groups))
-        room = self._openings.room(storm.incidents, storm.per, now)
+        opening = [group.key for group in groups if opens(group)]
+        room = self._openings.room(set(opening), storm.incidents, storm.per, now)
         self._openings.note(opening, storm.incidents, now)
-        return divert(groups, room, await self._store.storm()) if opening > room else groups
+        return divert(groups, room, await self._store.storm()) if len(opening) > room else groups
 
     async def _try(self, group: Group) -> bool:
         try:
@@ -186,6 +186,8 @@ class Pipeline:
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
             self._log.error("incident not stored, will try again", key=group.key, reason=error.reason)
+        except Changed:
+            self._log.info("incident changed meanwhile, once more", key=group.key)
         except Exception:  # noqa: BLE001 - one incident's defect must not hold up the others; its events stay stored
             self._log.exception("incident not processed, will try again", key=group.key)
         else:
@@ -209,7 +211,9 @@ class Pipeline:
         async with self._storing:
             loaded = await self._store.load(incidents)
             past = await self._store.past(event.occurrence for event in events)
-            told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
+            told = await self._store.outbox.told(
+                [one.id for one in loaded if one.id is not None], self.settings.config.shadow
+            )
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)

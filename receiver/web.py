@@ -21,8 +21,7 @@ from receiver.payload import PayloadError
 from receiver.pipeline import Pipeline
 from receiver.rank import rank
 from receiver.services import ServiceGraph
-from receiver.store import Decision, Store
-from receiver.store.store import Changed
+from receiver.store import Changed, Decision, Store
 from toolkit.clock import Now
 from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
@@ -172,6 +171,8 @@ class Endpoints:
         if _NUMBER.fullmatch(wanted) and (facts := await store.facts(int(wanted))) is not None:
             return _json([_explained(facts)])
         heard = await store.alert(wanted)
+        if not heard and _NUMBER.fullmatch(wanted):
+            raise web.HTTPNotFound(text=f"there is no incident {wanted}\n")
         if not heard:
             near = nearest(wanted, await store.names())
             raise web.HTTPNotFound(text=f"nothing is on record of '{printable(wanted)[:100]}'{near}\n")

@@ -14,7 +14,7 @@ from toolkit.cli import Extra
 from toolkit.clock import format_utc
 
 Command = Callable[[argparse.Namespace], Coroutine[Any, Any, int]]
-_KINDS = {"event": "heard", "decision": "decided", "message": "message", "attempt": "sent"}
+_KINDS = {"event": "heard", "decision": "decided", "message": "message", "attempt": "tried", "next": "next"}
 
 
 class _Entry(msgspec.Struct):

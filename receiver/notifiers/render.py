@@ -61,6 +61,8 @@ def _body(message: Message) -> Iterator[str]:
     yield from _extent(message)
     if firing:
         yield from _steps(message)
+    if message.stands_in:
+        yield _clip(f"You are told because {_safe(message.stands_in)}")
     links = {"Runbook": message.runbook_url, "Query": message.query_url, "Incident": message.incident_url}
     yield from (f"{label}: {_safe(url)}" for label, url in links.items() if _is_link(url))
     if message.absent:

@@ -11,6 +11,10 @@ from receiver.services import ServiceGraph
 from receiver.stages.enrich import Enrichment
 from receiver.stages.route import Choice
 
+STORM_WORDS = (
+    "More incidents began at once than are told one by one. This one takes in all others, and is told again each time "
+    "it has doubled. Look for what they have in common."
+)
 MOST_SERVICES = 6
 """How many services a message names: the rest is counted."""
 
@@ -80,8 +84,10 @@ def compose(
         reason=notice,
         severity=incident.severity,
         alert=alert.name,
-        summary=f"Storm: {len(incident.alerts)} alerts at once, such as {said}" if storm else said,
-        description=alert.annotations.get("description", ""),
+        summary=f"Storm: {len(incident.alerts)} alert{'s' * (len(incident.alerts) > 1)} so far, such as {said}"
+        if storm
+        else said,
+        description=STORM_WORDS if storm else alert.annotations.get("description", ""),
         service=alert.labels.get("service", ""),
         environment=alert.labels.get("environment", ""),
         owner=alert.labels.get("owner", ""),

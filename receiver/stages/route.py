@@ -35,7 +35,7 @@ def route(labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence
 
 def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:
     """The targets for a resolve: whoever was told that it began, whatever the labels are now."""
-    return tuple(Choice(target, "was told that it began") for target in told if target in everyone)
+    return tuple(Choice(target, "it was to be told that it began") for target in told if target in everyone)
 
 
 def _chosen(

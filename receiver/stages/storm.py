@@ -1,22 +1,28 @@
 """How many more incidents may open before it is a storm. Pure but for its memory of the last openings."""
 
-from collections import deque
+from collections.abc import Collection, Iterable
 
 
 class Openings:
-    """When incidents opened lately. Not durable: after a restart a storm is told as up to `limit` incidents again."""
+    """Which keys opened an incident lately, or would have. A key counts once, however often it is tried.
+
+    Not durable: after a restart a storm is told as up to `limit` incidents again.
+    """
 
     def __init__(self) -> None:
-        self._at: deque[float] = deque()
+        self._at: dict[str, float] = {}
 
-    def room(self, limit: int, per: float, now: float) -> int:
-        """How many more may open: `limit` within `per` seconds. A clock that was set back empties the memory."""
-        while self._at and not 0 <= now - self._at[0] < per:
-            self._at.popleft()
-        return max(limit - len(self._at), 0)
+    def room(self, keys: Collection[str], limit: int, per: float, now: float) -> int:
+        """How many of `keys` may open an incident: `limit` within `per` seconds, together with those before.
 
-    def note(self, count: int, limit: int, now: float) -> None:
-        """Remembers `count` openings, or what would have been one; no more than matter."""
-        self._at.extend([now] * min(count, limit))
-        while len(self._at) > limit:
-            self._at.popleft()
+        A clock that was set back empties the memory.
+        """
+        self._at = {key: at for key, at in self._at.items() if 0 <= now - at < per}
+        return max(limit - sum(key not in keys for key in self._at), 0)
+
+    def note(self, keys: Iterable[str], limit: int, now: float) -> None:
+        """Remembers openings; no more than matter."""
+        for key in keys:
+            self._at.setdefault(key, now)
+        for key in list(self._at)[: max(len(self._at) - limit, 0)]:
+            del self._at[key]

@@ -127,14 +127,15 @@ class OutboxStore:
 
     # --- who was told
 
-    async def told(self, ids: Sequence[int]) -> list[str]:
+    async def told(self, ids: Sequence[int], shadows: bool) -> list[str]:
         """The targets of these incidents' messages so far, in the order they were first planned, those of incidents
-        that were merged into one of them included."""
+        that were merged into one of them included. `shadows`: whether what was not to be sent counts."""
         if not ids:
             return []
         merged = select(incidents.c.id).where(incidents.c.merged_into.in_(ids))
         mine = outbox.c.incident_id.in_(ids) | outbox.c.incident_id.in_(merged)
         query = select(outbox.c.target).where(mine).order_by(outbox.c.id)
+        query = query if shadows else query.where(outbox.c.state != "shadow")
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
 

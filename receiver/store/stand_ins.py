@@ -5,13 +5,18 @@ Every method raises StorageUnavailable when the database can't serve.
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.delivery.fallback import Unheard
+from receiver.message import Message
 from receiver.store.dead_letters import last_attempt
 from receiver.store.tables import outbox
 from toolkit.storage import Database
+
+_encode = msgspec.json.Encoder().encode
+_message = msgspec.json.Decoder(Message)
 
 
 class StandIns:
@@ -111,9 +116,11 @@ async def _with_last_attempt(connection: AsyncConnection, row: int, since: float
 
 
 def _stand_in_row(row: RowMapping, fallback: str, route: str, now: float) -> dict[str, Any]:
-    kept = ("incident_id", "revision", "status", "message_json", "received_at")
+    kept = ("incident_id", "revision", "status", "received_at")
+    message = msgspec.structs.replace(_message.decode(row["message_json"]), stands_in=route)
     return {
         **{name: row[name] for name in kept},
+        "message_json": _encode(message).decode(),
         "target": fallback,
         "route": route,
         "state": "planned",

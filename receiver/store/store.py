@@ -197,6 +197,10 @@ class Store:
             await connection.execute(
                 update(alerts).where(alerts.c.incident_id == merged.id).values(incident_id=incident.id)
             )
+            # what that one took in before follows: nobody has to look for an incident by more than one step
+            await connection.execute(
+                update(incidents).where(incidents.c.merged_into == merged.id).values(merged_into=incident.id)
+            )
 
     async def _save_alerts(
         self,

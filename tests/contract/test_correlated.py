@@ -1,9 +1,14 @@
 """Incidents over HTTP and the database: reopened, merged, stormed, acknowledged, explained, and only shadowed."""
 
+import asyncio
+
 import pytest
 import structlog
 
+from receiver import pipeline
 from receiver.app import Receiver
+from receiver.incidents import advance
+from receiver.store import Changed
 from tests.contract.conftest import AUTH, Client, Clock, StartReceiver
 from tests.contract.test_receiver import Sink, alert, config, post, settle, sink  # noqa: F401 - sink is a fixture
 
@@ -80,6 +85,58 @@ async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
     assert any("incident 2 is part of this one" in entry for entry in await entries(client, 1))
 
 
+async def test_whoever_heard_of_an_incident_hears_its_end_though_it_was_merged_twice(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    clock: Clock,
+) -> None:
+    services = "services: {a: {}, b: {}, c: {}, x: {depends_on: [a, b]}, y: {depends_on: [a, c]}}\n"
+    routes = "routes:\n  - {match: {owner: b}, targets: [inbox]}\n  - {targets: []}\n"
+    client, receiver = await start_receiver(config(sink, services + routes))
+    for told, service in ((0, "c"), (0, "a"), (1, "b"), (1, "x"), (1, "y")):
+        clock.at += 61
+        await post(client, alert(service, service=service, owner=service))
+        await settle(receiver, sink, told, clock.at)
+    for told, service in ((1, "x"), (1, "y"), (1, "c"), (1, "a"), (2, "b")):
+        clock.at += 61
+        await post(client, alert(service, "resolved", service=service, owner=service))
+        await settle(receiver, sink, told, clock.at)
+    assert sink.titles[-1].startswith("[RESOLVED]")
+
+
+async def test_more_events_than_one_batch_are_worked_off_without_another_webhook(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "BATCH", 10)
+    client, receiver = await start_receiver(config(sink))
+    await post(client, *(alert(pod=str(number)) for number in range(25)))
+    running = asyncio.create_task(receiver.pipeline.run())
+    try:
+        for _ in range(500):
+            if (await receiver.store.figures()).unprocessed == 0:
+                break
+            await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+    assert (await receiver.store.figures()).unprocessed == 0
+
+
+async def test_events_that_somebody_else_has_processed_are_not_processed_again(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await post(client, alert())
+    stored = await receiver.store.unprocessed(10)
+    await receiver.pipeline.advance("key", (), stored)
+    step = advance(None, {}, "another", [one.event for one in stored], 1)
+    with pytest.raises(Changed):
+        await receiver.store.commit(step, None, stored, lambda _: ((), ()), 1)
+    assert (await client.get("/v1/incidents/2", headers=AUTH)).status == 404
+
+
 async def test_a_storm_is_one_incident_with_every_alert_in_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
@@ -88,7 +145,7 @@ async def test_a_storm_is_one_incident_with_every_alert_in_it(
     alerts = [alert(f"A{number}", service=f"s{number % 4}") for number in range(60)]
     await fire(client, receiver, sink, 4, *alerts)
     (storm,) = (one for one in sink.messages if "Storm" in one["title"])
-    assert storm["title"].startswith("[WARNING FIRING] Storm: 57 alerts at once")
+    assert storm["title"].startswith("[WARNING FIRING] Storm: 57 alerts so far, such as")
     assert "57 alerts of 4 services" in storm["message"]
     sizes = [len((await shown(client, number))["alerts"]) for number in range(1, 5)]  # type: ignore[arg-type]
     assert sorted(sizes) == [1, 1, 1, 57]

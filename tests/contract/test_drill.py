@@ -112,7 +112,7 @@ async def test_a_drill_is_followed_hop_by_hop(
     await settle(receiver, sink, 2)
     await at(None, "resolved")
     notices = (await (await client.get("/v1/incidents/1", headers=AUTH)).json())["notices"]
-    assert [notice["route"] for notice in notices] == ["a drill for every target", "was told that it began"]
+    assert [notice["route"] for notice in notices] == ["a drill for every target", "it was to be told that it began"]
 
 
 async def test_who_is_not_configured_is_not_asked(

@@ -1,6 +1,7 @@
 """Which incident an alert belongs to: by labels, by time, by the services; and what a storm brings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -67,14 +68,30 @@ def test_what_would_open_too_many_incidents_is_one_storm() -> None:
 
 def test_a_storm_lasts_while_more_comes_than_may_open() -> None:
     openings = Openings()
-    assert openings.room(20, 60, 0) == 20
-    openings.note(15, 20, 0)
-    assert openings.room(20, 60, 30) == 5
-    openings.note(500, 20, 30)
-    assert openings.room(20, 60, 59) == 0
-    assert openings.room(20, 60, 91) == 20
-    openings.note(20, 20, 91)
-    assert openings.room(20, 60, 50) == 20, "the clock was set back"
+    first, second = [f"a{n}" for n in range(15)], [f"b{n}" for n in range(500)]
+    assert openings.room(first, 20, 60, 0) == 20
+    openings.note(first, 20, 0)
+    assert openings.room(second, 20, 60, 30) == 5
+    openings.note(second, 20, 30)
+    assert openings.room(["c"], 20, 60, 59) == 0
+    assert openings.room(["c"], 20, 60, 91) == 20
+    openings.note(["c"], 20, 91)
+    assert openings.room(["d"], 20, 60, 50) == 20, "the clock was set back"
+
+
+def test_one_incident_that_is_tried_again_and_again_is_no_storm() -> None:
+    openings = Openings()
+    for second in range(100):
+        assert openings.room(["a"], 1, 600, second) == 1
+        openings.note(["a"], 1, second)
+    assert openings.room(["b"], 1, 600, 100) == 0
+
+
+def test_a_drill_is_left_out_of_a_storm() -> None:
+    drill = replace(event(1), event=replace(event(1).event, labels={"alertname": "TocsinDrill", "drill": "true"}))
+    groups = correlate([drill, event(2)], Known(), RULES)
+    assert shape(divert(groups, 0, None)) == [((), [1]), ((), [2])]
+    assert [group.key == STORM_KEY for group in divert(groups, 0, None)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,16 @@ def test_a_cause_that_is_found_later_is_told() -> None:
     assert advance(opened, {}, "key", [of("web", "web2")], now=1, graph=GRAPH).notice is None
 
 
+def test_an_end_that_leaves_one_cause_is_no_news() -> None:
+    opened = advance(None, {}, "key", [of("api"), of("db"), of("cache")], now=1, graph=GRAPH).incident
+    assert opened is not None
+    assert opened.cause is None
+    gone = replace(of("cache"), status="resolved", ends_at=200)
+    step = advance(opened, {("cache", 100): "firing"}, "key", [gone], now=1, graph=GRAPH)
+    assert step.incident is not None
+    assert (step.incident.cause, step.reasons, step.notice) == ("db", ("partly_resolved",), None)
+
+
 def test_incidents_that_have_a_cause_in_common_become_the_first_of_them() -> None:
     web = advance(None, {}, "w", [of("web")], now=1).incident
     api = advance(None, {}, "a", [of("api", severity="critical")], now=1).incident

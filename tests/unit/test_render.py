@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,3 +131,25 @@ def test_any_text_gives_a_short_title_on_one_line(value: str) -> None:
     assert "\n" not in title
     assert len(body) < 8000
     assert not re.search(r"<!|<@|@(here|channel|everyone)\b", title + body, re.IGNORECASE)
+
+
+LINES = [
+    ("its priority", {"priority": "P1", "rank": "critical, shop is tier 1"}, "Priority: P1 (critical, shop is tier 1)"),
+    ("what probably causes it", {"cause": "Down of db, which web needs"}, "Probable cause: Down of db, which web needs"),
+    ("how far it goes", {"spread": "57 alerts of 4 services: a 20, b 37"}, "Alerts: 57 alerts of 4 services: a 20, b 37"),
+    ("that it came back", {"reopened": 2}, "Reopened: 2 times"),
+    ("that it is told in another's place", {"stands_in": "chat refused it: HTTP 404"}, "You are told because chat refused it: HTTP 404"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "line"), [row[1:] for row in LINES], ids=[row[0] for row in LINES])
+def test_a_message_says(fields: dict[str, object], line: str) -> None:
+    _, body = render(msgspec.structs.replace(FULL, **fields), may_repeat=False)
+    assert line in body.splitlines()
+
+
+def test_an_end_in_doubt_is_no_resolve() -> None:
+    doubted = msgspec.structs.replace(FULL, status="resolved", reason="source_lost", until=FULL.since + 60)
+    title, body = render(doubted, may_repeat=False)
+    assert title.startswith("[SOURCE LOST] mailgun")
+    assert "Nobody knows whether it has ended" in body
