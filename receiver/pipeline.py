@@ -19,7 +19,7 @@ from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
 from receiver.payload import parse
-from receiver.stages.correlate import Group, Rules, correlate, divert, opens, runs
+from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
@@ -179,10 +179,11 @@ class Pipeline:
 
     async def _try(self, group: Group) -> bool:
         try:
-            before, incidents = None, group.incidents
+            incidents, incident = group.incidents, None
             for run in runs(group.events):
-                incident = await self.advance(group.key, self._goes_on(before, run) or incidents, run)
-                before, incidents = incident, ()
+                if incident is not None:
+                    incidents = self._goes_on(incident, run)
+                incident = await self.advance(group.key, incidents, run)
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
             self._log.error("incident not stored, will try again", key=group.key, reason=error.reason)
@@ -194,22 +195,22 @@ class Pipeline:
             return True
         return False
 
-    def _goes_on(self, before: Incident | None, run: Sequence[StoredEvent]) -> tuple[int, ...]:
-        """The incident of the run before, when it lives or ended so short a time ago that `run` reopens it."""
-        if before is None or before.id is None:
-            return ()
-        ended = before.resolved_at if before.resolved_at is not None else run[0].event.starts_at
-        return (before.id,) if run[0].event.starts_at - ended <= self.settings.rules.window else ()
+    def _goes_on(self, incident: Incident, stored: Sequence[StoredEvent]) -> tuple[int, ...]:
+        """The incident of these events after that of the ones before; none opens a new one."""
+        ended = incident.resolved_at
+        back = ended is None or comes_back((one.event for one in stored), ended, self.settings.rules)
+        return (incident.id,) if incident.id is not None and back else ()
 
     async def advance(self, key: str, incidents: Sequence[int], stored: list[StoredEvent]) -> Incident | None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction.
 
-        `incidents` are stored ones: the first goes on, the others are merged into it; none opens a new one of `key`.
+        `incidents` are stored ones: the first that is live goes on, or the first, and the others are merged into it;
+        none opens a new one of `key`.
         """
         stored = await self._doubted(stored)
         events = [one.event for one in stored]
         async with self._storing:
-            loaded = await self._store.load(incidents)
+            loaded = sorted(await self._store.load(incidents), key=lambda one: not one.live)
             past = await self._store.past(event.occurrence for event in events)
             told = await self._store.outbox.told(
                 [one.id for one in loaded if one.id is not None], self.settings.config.shadow

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
 from receiver.delivery.outbox import Planned
-from receiver.incidents import STORM_KEY, Incident, Step
+from receiver.incidents import STORM_KEY, Incident, Reason, Step
 from receiver.stages.correlate import Known, Rules, key_of
 from receiver.store import correlation
 from receiver.store.audit import AuditStore
@@ -32,6 +32,9 @@ REFUSED_DETAIL = 500
 
 EVENT_KEY = (events.c.fingerprint, events.c.starts_at, events.c.status, events.c.ends_at)
 """What tells one event from another."""
+
+_ALIEN: tuple[Reason, ...] = ("never_fired_here", "stale")
+"""What has one of these reasons is no alert of the incident: a stale firing would be taken for one that fires."""
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
@@ -194,12 +197,11 @@ class Store:
                 continue
             into = replace(merged, merged_into=incident.id)
             await _save_incident(connection, into, replace(merged, revision=merged.revision - 1))
+            # what it had taken in before is part of the new whole as well
+            parts = update(incidents).where(incidents.c.merged_into == merged.id)
+            await connection.execute(parts.values(merged_into=incident.id))
             await connection.execute(
                 update(alerts).where(alerts.c.incident_id == merged.id).values(incident_id=incident.id)
-            )
-            # what that one took in before follows: nobody has to look for an incident by more than one step
-            await connection.execute(
-                update(incidents).where(incidents.c.merged_into == merged.id).values(merged_into=incident.id)
             )
 
     async def _save_alerts(
@@ -212,7 +214,7 @@ class Store:
     ) -> None:
         """Stores how each occurrence stands; one that is resolved stays so."""
         rows = [
-            _alert_row(stored.event, incident.id if incident is not None and reason != "never_fired_here" else None)
+            _alert_row(stored.event, incident.id if incident is not None and reason not in _ALIEN else None)
             for stored, reason in zip(handled, step.reasons, strict=True)
         ]
         if incident is not None:
