@@ -20,7 +20,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.outbox import Planned
 from receiver.payload import parse
 from receiver.source import is_silent
-from receiver.stages.correlate import Group, Rules, correlate, divert, opens, runs
+from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
@@ -179,10 +179,11 @@ class Pipeline:
 
     async def _try(self, group: Group) -> bool:
         try:
-            incidents = group.incidents
+            incidents, incident = group.incidents, None
             for run in runs(group.events):
+                if incident is not None:
+                    incidents = self._goes_on(incident, run)
                 incident = await self.advance(group.key, incidents, run)
-                incidents = (incident.id,) if incident is not None and incident.id is not None and incident.live else ()
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
             self._log.error("incident not stored, will try again", key=group.key, reason=error.reason)
@@ -191,6 +192,12 @@ class Pipeline:
         else:
             return True
         return False
+
+    def _goes_on(self, incident: Incident, stored: Sequence[StoredEvent]) -> tuple[int, ...]:
+        """The incident of these events after that of the ones before; none opens a new one."""
+        ended = incident.resolved_at
+        back = ended is None or comes_back((one.event for one in stored), ended, self.settings.rules)
+        return (incident.id,) if incident.id is not None and back else ()
 
     async def advance(self, key: str, incidents: Sequence[int], stored: list[StoredEvent]) -> Incident | None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction.

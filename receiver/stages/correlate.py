@@ -67,7 +67,8 @@ Node = int | str
 
 def correlate(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> list[Group]:
     """The events by incident, in the order they came."""
-    homes = [_home(one.event, known, rules) for one in stored]
+    back = _back(stored, known, rules)
+    homes = [_home(one.event, known, rules, back) for one in stored]
     joined = _Joined()
     for home, link in _links(stored, homes, known, rules):
         joined.join(home, link)
@@ -77,18 +78,28 @@ def correlate(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> list
     return [_group(joined.members(top), events, rules) for top, events in found.items()]
 
 
-def _home(event: AlertEvent, known: Known, rules: Rules) -> Node:
+def comes_back(events: Iterable[AlertEvent], ended: float, rules: Rules) -> bool:
+    """Whether one of these alerts opens an incident again that ended at `ended`, in seconds since the epoch."""
+    return any(event.status == "firing" and event.starts_at - ended <= rules.window for event in events)
+
+
+def _back(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> dict[str, int]:
+    """The ended incidents that are opened again, by key. What else there is of the key goes with them: the end of the
+    alert that opens it again may have come as well."""
+    of_key: dict[str, list[AlertEvent]] = {}
+    for one in stored:
+        of_key.setdefault(key_of(one.event.labels, rules.labels), []).append(one.event)
+    return {
+        key: incident for key, (incident, ended) in known.ended.items() if comes_back(of_key.get(key, ()), ended, rules)
+    }
+
+
+def _home(event: AlertEvent, known: Known, rules: Rules, back: Mapping[str, int]) -> Node:
     # the alerts come first: the labels that make a key may have been changed by a reload since it was opened
     if event.fingerprint in known.by_fingerprint:
         return known.by_fingerprint[event.fingerprint]
     key = key_of(event.labels, rules.labels)
-    if key in known.by_key:
-        return known.by_key[key]
-    if event.status == "firing" and key in known.ended:
-        incident, ended = known.ended[key]
-        if event.starts_at - ended <= rules.window:
-            return incident
-    return key
+    return known.by_key.get(key, back.get(key, key))
 
 
 def _links(

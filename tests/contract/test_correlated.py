@@ -65,6 +65,30 @@ async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
     assert any("incident 2 is part of this one" in entry for entry in await entries(client, 1))
 
 
+async def firing(client: Client) -> dict[object, list[object]]:
+    """The names of what fires, by live incident."""
+    listed = (await (await client.get("/v1/incidents", headers=AUTH)).json())["incidents"]
+    shown_alerts = {one["id"]: (await shown(client, one["id"]))["alerts"] for one in listed if not one["resolved_at"]}
+    return {
+        number: [alert["labels"]["alertname"] for alert in alerts if alert["status"] == "firing"]  # type: ignore[attr-defined]
+        for number, alerts in shown_alerts.items()
+    }
+
+
+async def test_what_opens_an_incident_again_and_ends_in_one_batch_has_ended(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert())
+    await fire(client, receiver, sink, 2, alert(status="resolved"))
+    again = {**alert(), "startsAt": "2026-11-20T11:05:00Z"}
+    await post(client, again, {**again, "status": "resolved", "endsAt": "2026-11-20T11:06:00Z"})
+    assert not await receiver.pipeline.process()
+    assert await firing(client) == {}
+    assert (await shown(client, 1))["reopened"] == 1
+
+
 async def test_a_storm_is_one_incident_with_every_alert_in_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
