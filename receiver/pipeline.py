@@ -202,12 +202,13 @@ class Pipeline:
     async def advance(self, key: str, incidents: Sequence[int], stored: list[StoredEvent]) -> Incident | None:
         """Events of one incident -> the incident's next revision and its outbox rows, in one transaction.
 
-        `incidents` are stored ones: the first goes on, the others are merged into it; none opens a new one of `key`.
+        `incidents` are stored ones: the first that is live goes on, or the first, and the others are merged into it;
+        none opens a new one of `key`.
         """
         stored = await self._doubted(stored)
         events = [one.event for one in stored]
         async with self._storing:
-            loaded = await self._store.load(incidents)
+            loaded = sorted(await self._store.load(incidents), key=lambda one: not one.live)
             past = await self._store.past(event.occurrence for event in events)
             told = await self._store.outbox.told([one.id for one in loaded if one.id is not None])
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None

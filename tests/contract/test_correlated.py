@@ -89,6 +89,23 @@ async def test_what_opens_an_incident_again_and_ends_in_one_batch_has_ended(
     assert (await shown(client, 1))["reopened"] == 1
 
 
+async def test_an_end_counts_though_what_has_ended_before_comes_back_with_it(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink, SERVICES))
+    for told, status in enumerate(("firing", "resolved"), start=1):
+        await fire(client, receiver, sink, told, alert("Slow", status, service="db"))
+    for told, (name, service) in enumerate((("Down", "web"), ("Off", "shop")), start=3):
+        await fire(client, receiver, sink, told, {**alert(name, service=service), "startsAt": "2026-11-20T11:01:00Z"})
+    end = {**alert("Off", "resolved", service="shop"), "startsAt": "2026-11-20T11:01:00Z"}
+    back = {**alert("Slow", service="db"), "startsAt": "2026-11-20T11:02:00Z"}
+    await post(client, {**end, "endsAt": "2026-11-20T11:02:00Z"}, back)
+    await receiver.pipeline.process()
+    assert sorted(next(iter((await firing(client)).values()))) == ["Down", "Slow"]  # type: ignore[type-var]
+    assert len(await firing(client)) == 1
+
+
 async def test_a_storm_is_one_incident_with_every_alert_in_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
