@@ -10,7 +10,7 @@ from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
-from receiver.incidents import STORM_KEY, Incident, Step
+from receiver.incidents import STORM_KEY, Incident, Reason, Step
 from receiver.outbox import Planned
 from receiver.reconcile import Held
 from receiver.stages.correlate import Known, Neighbour, Rules, key_of
@@ -32,6 +32,9 @@ REFUSED_DETAIL = 500
 
 EVENT_KEY = (events.c.fingerprint, events.c.starts_at, events.c.status, events.c.ends_at)
 """What tells one event from another."""
+
+_ALIEN: tuple[Reason, ...] = ("never_fired_here", "stale")
+"""What has one of these reasons is no alert of the incident: a stale firing would be taken for one that fires."""
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
@@ -206,7 +209,7 @@ class Store:
     ) -> None:
         """Stores how each occurrence stands; one that is resolved stays so."""
         rows = [
-            _alert_row(stored.event, incident.id if incident is not None and reason != "never_fired_here" else None)
+            _alert_row(stored.event, incident.id if incident is not None and reason not in _ALIEN else None)
             for stored, reason in zip(handled, step.reasons, strict=True)
         ]
         if incident is not None:

@@ -106,6 +106,18 @@ async def test_an_end_counts_though_what_has_ended_before_comes_back_with_it(
     assert len(await firing(client)) == 1
 
 
+async def test_an_older_firing_that_comes_late_fires_in_no_incident(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert(pod="1"))
+    await fire(client, receiver, sink, 1, {**alert(pod="2", status="resolved"), "startsAt": "2026-11-20T10:30:00Z"})
+    await fire(client, receiver, sink, 1, alert(pod="2"))
+    await fire(client, receiver, sink, 2, alert(pod="1", status="resolved"))
+    assert await firing(client) == {}
+
+
 async def test_a_storm_is_one_incident_with_every_alert_in_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
