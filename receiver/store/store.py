@@ -195,6 +195,9 @@ class Store:
                 continue
             into = replace(merged, merged_into=incident.id)
             await _save_incident(connection, into, replace(merged, revision=merged.revision - 1))
+            # what it had taken in before is part of the new whole as well
+            parts = update(incidents).where(incidents.c.merged_into == merged.id)
+            await connection.execute(parts.values(merged_into=incident.id))
             await connection.execute(
                 update(alerts).where(alerts.c.incident_id == merged.id).values(incident_id=incident.id)
             )

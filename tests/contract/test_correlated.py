@@ -118,6 +118,21 @@ async def test_an_older_firing_that_comes_late_fires_in_no_incident(
     assert await firing(client) == {}
 
 
+async def test_what_was_merged_into_a_part_is_a_part_too(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    services = "services: {web: {depends_on: [db]}, shop: {depends_on: [db, cache]}, app: {depends_on: [cache]}, "
+    client, receiver = await start_receiver(config(sink, services + "db: {}, cache: {}}\n"))
+    for service in ("web", "shop", "app", "cache", "db"):
+        await post(client, alert(service=service))
+        assert not await receiver.pipeline.process()
+    assert [(await shown(client, number))["merged_into"] for number in (1, 2, 3)] == [None, 1, 1]
+    await post(client, alert(service="app", pod="2"))
+    assert not await receiver.pipeline.process()
+    assert {number: len(found) for number, found in (await firing(client)).items()} == {1: 6}
+
+
 async def test_a_storm_is_one_incident_with_every_alert_in_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
