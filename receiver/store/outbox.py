@@ -121,13 +121,21 @@ class OutboxStore:
     # --- who was told
 
     async def told(self, ids: Sequence[int]) -> list[str]:
-        """The targets of these incidents' messages so far, in the order they were first planned, those of incidents
-        that were merged into one of them included."""
+        """The targets whose last message of one of these incidents says that it fires, in the order they were planned,
+        those of incidents that were merged into one of them included."""
         if not ids:
             return []
         merged = select(incidents.c.id).where(incidents.c.merged_into.in_(ids))
         mine = outbox.c.incident_id.in_(ids) | outbox.c.incident_id.in_(merged)
-        query = select(outbox.c.target).where(mine).order_by(outbox.c.id)
+        newer = outbox.alias()
+        is_last = ~exists().where(
+            newer.c.incident_id == outbox.c.incident_id,
+            newer.c.target == outbox.c.target,
+            newer.c.revision > outbox.c.revision,
+            newer.c.state != "dead",
+        )
+        fires = mine & (outbox.c.status == "firing") & is_last
+        query = select(outbox.c.target).where(fires).order_by(outbox.c.id)
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
 

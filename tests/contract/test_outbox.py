@@ -243,6 +243,23 @@ async def test_a_flap_within_the_pace_is_left_out_and_the_reason_is_on_record(bo
     assert [tuple(row) for row in reasons] == [(3, "not sent", "told_already"), (4, "not sent", "told_already")]
 
 
+async def test_who_was_told_of_the_end_since_does_not_know_that_it_fires(box: Box) -> None:
+    whole, part = await box.incident(), await box.incident()
+    async with box.database.write() as connection:
+        await connection.execute(update(incidents).where(incidents.c.id == part).values(merged_into=whole))
+    for target, incident, history in (
+        ("a", whole, "fr"),
+        ("b", whole, "frf"),
+        ("c", part, "f"),
+        ("d", part, "fr"),
+        ("e", whole, "fx"),
+    ):
+        for revision, said in enumerate(history, start=1):
+            state = "dead" if said == "x" else "planned"
+            await box.plan(incident, revision, "firing" if said == "f" else "resolved", target=target, state=state)
+    assert await box.store.told([whole]) == ["b", "c", "e"], "nor does who could not be told"
+
+
 async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
     id_ = await box.plan(await box.incident(), 1, "firing")
     async with box.database.write() as connection:
