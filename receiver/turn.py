@@ -18,6 +18,7 @@ Reason = Literal[
     "in_flight",  # another message of the incident is being sent to the target
     "newer_told",  # the target was told something newer meanwhile
     "told_already",  # it ended, and the last that the target heard is that it has ended
+    "part_of_ended",  # it fired, in an incident that is part of another by now, and that one has ended
     "nothing",  # nothing waits
 ]
 
@@ -53,12 +54,13 @@ class Turn:
     untold: bool = False
 
 
-def choose(rows: Iterable[Row], now: float) -> Turn:
+def choose(rows: Iterable[Row], now: float, over: bool = False) -> Turn:
     """Whose turn it is of all the rows that one incident has for one target, finished ones included.
 
     The newest speaks for all, since it tells how things are. One that may have arrived is replaced like the others:
     the newest is then marked as a possible repeat when both say the same. An end whose beginning was never told is
     told all the same, marked `untold`, unless it was over within PACE_SECONDS and the last word was an end already.
+    `over`: the incident is part of another by now, which has ended; whoever knows of this one is told of that end.
     """
     ordered = sorted(rows, key=lambda row: row.revision)
     waiting = [row for row in ordered if row.state in UNFINISHED]
@@ -66,6 +68,8 @@ def choose(rows: Iterable[Row], now: float) -> Turn:
         return Turn("nothing")
     if any(row.state == "sending" for row in waiting):
         return Turn("in_flight")
+    if over and waiting[-1].status == "firing":
+        return Turn("part_of_ended", replaced=_ids(waiting))
     newest, heard = waiting[-1], _last_heard(ordered)
     if heard is not None and heard.revision > newest.revision:
         return Turn("newer_told", replaced=_ids(waiting), by=heard.id)

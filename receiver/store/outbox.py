@@ -20,6 +20,11 @@ from toolkit.storage import Database
 
 _message = msgspec.json.Decoder(Message)
 _encode = msgspec.json.Encoder().encode
+_NOT_SENT = {
+    "told_already": "was last told that it had ended, and what came since was over within a minute",
+    "part_of_ended": "is told of the end of the incident that this one is part of",
+}
+"""Why a message is not sent, where no newer one of its incident is sent in its place."""
 _UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
 
 
@@ -68,11 +73,12 @@ class OutboxStore:
         """
         while True:
             async with self._database.write() as connection:
-                incident = await _candidate(connection, target, now)
-                if incident is None:
+                found = await _candidate(connection, target, now)
+                if found is None:
                     return None
+                incident, over = found
                 rows = await _rows(connection, incident, target)
-                turn = choose((_row(row) for row in rows), now)
+                turn = choose((_row(row) for row in rows), now, over)
                 await _replace(connection, turn, rows, now)
                 if turn.row is not None and turn.reason == "due":
                     (row,) = [row for row in rows if row["id"] == turn.row.id]
@@ -168,29 +174,40 @@ async def _take_back(connection: AsyncConnection, which: ColumnElement[bool], no
 
 
 def _waiting(target: str) -> ColumnElement[bool]:
-    """The rows of a target that wait for nothing but their time: no other of the incident is being sent to it."""
-    other = outbox.alias()
+    """The rows of a target that wait for nothing but their time: no other of the incident is being sent to it, nor one
+    of an incident that was merged into it."""
+    other, of_part, part = outbox.alias(), outbox.alias(), incidents.alias()
     in_flight = exists().where(
         other.c.incident_id == outbox.c.incident_id, other.c.target == outbox.c.target, other.c.state == "sending"
     )
-    return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight
+    part_in_flight = exists().where(
+        of_part.c.lease_until.is_not(None),
+        of_part.c.state == "sending",
+        of_part.c.target == outbox.c.target,
+        part.c.id == of_part.c.incident_id,
+        part.c.merged_into == outbox.c.incident_id,
+    )
+    return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight & ~part_in_flight
 
 
-async def _candidate(connection: AsyncConnection, target: str, now: float) -> int | None:
-    """An incident with a row due for `target`, locked against every other claim until the transaction ends.
+async def _candidate(connection: AsyncConnection, target: str, now: float) -> tuple[int, bool] | None:
+    """An incident with a row due for `target`, locked against every other claim until the transaction ends; and whether
+    it is part of another one that has ended.
 
     The lock is on the incident, since another row may be added while this one is chosen. It lets rows be added.
     """
+    whole = incidents.alias()
+    ended = select(whole.c.resolved_at).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
     query = (
-        select(outbox.c.incident_id)
+        select(outbox.c.incident_id, ended.is_not(None))
         .join(incidents, incidents.c.id == outbox.c.incident_id)
         .where(_waiting(target), outbox.c.next_attempt_at <= now)
         .order_by(outbox.c.next_attempt_at, outbox.c.id)
         .limit(1)
         .with_for_update(of=incidents, skip_locked=True, key_share=True)  # on PostgreSQL; SQLite has one writer
     )
-    found: int | None = (await connection.execute(query)).scalar()
-    return found
+    found = (await connection.execute(query)).first()
+    return (found[0], bool(found[1])) if found is not None else None
 
 
 async def _rows(connection: AsyncConnection, incident: int, target: str) -> Sequence[RowMapping]:
@@ -218,9 +235,9 @@ async def _replace(connection: AsyncConnection, turn: Turn, rows: Iterable[RowMa
             continue
         values = {"state": "superseded", "superseded_by": turn.by, "finished_at": now}
         await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(values))
-        if turn.reason == "told_already":
+        if turn.reason in _NOT_SENT:
             decision = {"at": now, "incident_id": row["incident_id"], "revision": row["revision"]}
-            detail = f"{row['target']} was last told that it had ended, and what came since was over within a minute"
+            detail = f"{row['target']} {_NOT_SENT[turn.reason]}"
             why = {"what": "not sent", "reason": turn.reason, "detail": detail}
             await connection.execute(insert(decisions), {**decision, **why})
 

@@ -89,6 +89,18 @@ async def test_what_opens_an_incident_again_and_ends_in_one_batch_has_ended(
     assert (await shown(client, 1))["reopened"] == 1
 
 
+async def test_an_older_firing_that_comes_late_fires_in_no_incident(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert(pod="1"))
+    await fire(client, receiver, sink, 1, {**alert(pod="2", status="resolved"), "startsAt": "2026-11-20T10:30:00Z"})
+    await fire(client, receiver, sink, 1, alert(pod="2"))
+    await fire(client, receiver, sink, 2, alert(pod="1", status="resolved"))
+    assert await firing(client) == {}
+
+
 async def test_an_end_counts_though_what_has_ended_before_comes_back_with_it(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
@@ -104,18 +116,6 @@ async def test_an_end_counts_though_what_has_ended_before_comes_back_with_it(
     await receiver.pipeline.process()
     assert sorted(next(iter((await firing(client)).values()))) == ["Down", "Slow"]  # type: ignore[type-var]
     assert len(await firing(client)) == 1
-
-
-async def test_an_older_firing_that_comes_late_fires_in_no_incident(
-    start_receiver: StartReceiver,
-    sink: Sink,  # noqa: F811
-) -> None:
-    client, receiver = await start_receiver(config(sink))
-    await fire(client, receiver, sink, 1, alert(pod="1"))
-    await fire(client, receiver, sink, 1, {**alert(pod="2", status="resolved"), "startsAt": "2026-11-20T10:30:00Z"})
-    await fire(client, receiver, sink, 1, alert(pod="2"))
-    await fire(client, receiver, sink, 2, alert(pod="1", status="resolved"))
-    assert await firing(client) == {}
 
 
 async def test_what_was_merged_into_a_part_is_a_part_too(
