@@ -162,9 +162,12 @@ def divert(groups: Sequence[Group], room: int, storm: int | None) -> list[Group]
     swept = openers[max(room, 0) :]
     if not swept:
         return list(groups)
-    kept = [group for group in groups if group not in swept]
-    events = sorted((one for group in swept for one in group.events), key=lambda one: one.id)
-    return [*kept, Group(STORM_KEY, () if storm is None else (storm,), tuple(events))]
+    # alerts of the storm may be among what came in: one group for one incident
+    of_storm = [group for group in groups if storm is not None and storm in group.incidents]
+    kept = [group for group in groups if group not in swept and group not in of_storm]
+    events = sorted((one for group in (*swept, *of_storm) for one in group.events), key=lambda one: one.id)
+    ids = sorted({id_ for group in of_storm for id_ in group.incidents} | ({storm} if storm is not None else set()))
+    return [*kept, Group(STORM_KEY, tuple(ids), tuple(events))]
 
 
 def runs(stored: Iterable[StoredEvent]) -> Iterator[list[StoredEvent]]:

@@ -146,6 +146,7 @@ class OutboxStore:
             newer.c.incident_id == outbox.c.incident_id,
             newer.c.target == outbox.c.target,
             newer.c.revision > outbox.c.revision,
+            newer.c.state != "dead",
         )
         fires = mine & counts & (outbox.c.status == "firing") & is_last
         query = select(outbox.c.target).where(fires).order_by(outbox.c.id)

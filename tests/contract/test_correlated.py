@@ -219,3 +219,71 @@ async def test_a_shadow_decides_everything_and_sends_nothing(
 async def test_a_report_of_no_time_is_refused(start_receiver: StartReceiver, sink: Sink, seconds: str) -> None:  # noqa: F811
     client, _ = await start_receiver(config(sink))
     assert (await client.get("/v1/report", params={"seconds": seconds}, headers=AUTH)).status == 400
+
+
+async def firing(client: Client) -> dict[object, list[object]]:
+    """The names of what fires, by live incident."""
+    listed = (await (await client.get("/v1/incidents", headers=AUTH)).json())["incidents"]
+    shown_alerts = {one["id"]: (await shown(client, one["id"]))["alerts"] for one in listed if not one["resolved_at"]}
+    return {
+        number: [alert["labels"]["alertname"] for alert in alerts if alert["status"] == "firing"]  # type: ignore[attr-defined]
+        for number, alerts in shown_alerts.items()
+    }
+
+
+async def test_what_opens_an_incident_again_and_ends_in_one_batch_has_ended(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert())
+    await fire(client, receiver, sink, 2, alert(status="resolved"))
+    again = {**alert(), "startsAt": "2026-11-20T11:05:00Z"}
+    await post(client, again, {**again, "status": "resolved", "endsAt": "2026-11-20T11:06:00Z"})
+    assert not await receiver.pipeline.process()
+    assert await firing(client) == {}
+    assert (await shown(client, 1))["reopened"] == 1
+
+
+async def test_an_older_firing_that_comes_late_fires_in_no_incident(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    await fire(client, receiver, sink, 1, alert(pod="1"))
+    await fire(client, receiver, sink, 1, {**alert(pod="2", status="resolved"), "startsAt": "2026-11-20T10:30:00Z"})
+    await fire(client, receiver, sink, 1, alert(pod="2"))
+    await fire(client, receiver, sink, 2, alert(pod="1", status="resolved"))
+    assert await firing(client) == {}
+
+
+async def test_an_end_counts_though_what_has_ended_before_comes_back_with_it(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    client, receiver = await start_receiver(config(sink, SERVICES))
+    for told, status in enumerate(("firing", "resolved"), start=1):
+        await fire(client, receiver, sink, told, alert("Slow", status, service="db"))
+    for told, (name, service) in enumerate((("Down", "web"), ("Off", "shop")), start=3):
+        await fire(client, receiver, sink, told, {**alert(name, service=service), "startsAt": "2026-11-20T11:01:00Z"})
+    end = {**alert("Off", "resolved", service="shop"), "startsAt": "2026-11-20T11:01:00Z"}
+    back = {**alert("Slow", service="db"), "startsAt": "2026-11-20T11:02:00Z"}
+    await post(client, {**end, "endsAt": "2026-11-20T11:02:00Z"}, back)
+    await receiver.pipeline.process()
+    assert sorted(next(iter((await firing(client)).values()))) == ["Down", "Slow"]  # type: ignore[type-var]
+    assert len(await firing(client)) == 1
+
+
+async def test_what_was_merged_into_a_part_is_a_part_too(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+) -> None:
+    services = "services: {web: {depends_on: [db]}, shop: {depends_on: [db, cache]}, app: {depends_on: [cache]}, "
+    client, receiver = await start_receiver(config(sink, services + "db: {}, cache: {}}\n"))
+    for service in ("web", "shop", "app", "cache", "db"):
+        await post(client, alert(service=service))
+        assert not await receiver.pipeline.process()
+    assert [(await shown(client, number))["merged_into"] for number in (1, 2, 3)] == [None, 1, 1]
+    await post(client, alert(service="app", pod="2"))
+    assert not await receiver.pipeline.process()
+    assert {number: len(found) for number, found in (await firing(client)).items()} == {1: 6}

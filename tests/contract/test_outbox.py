@@ -243,6 +243,47 @@ async def test_a_flap_within_the_pace_is_left_out_and_the_reason_is_on_record(bo
     assert [tuple(row) for row in reasons] == [(3, "not sent", "told_already"), (4, "not sent", "told_already")]
 
 
+async def test_a_part_of_what_has_ended_is_not_told_that_it_fires(box: Box) -> None:
+    whole, part = await box.incident(), await box.incident()
+    async with box.database.write() as connection:
+        await connection.execute(update(incidents).where(incidents.c.id == part).values(merged_into=whole))
+    pending = await box.plan(part, 1, "firing")
+    end = await box.plan(whole, 2, "resolved")
+    assert (await box.claim()).id == end
+    assert await box.state(pending) == "superseded"
+    async with box.database.read() as connection:
+        assert (await connection.execute(select(decisions.c.reason))).scalars().all() == ["part_of_ended"]
+
+
+async def test_the_end_of_the_whole_waits_for_what_is_being_sent_of_a_part(box: Box) -> None:
+    whole, part = await box.incident(), await box.incident()
+    await box.plan(part, 1, "firing")
+    under_way = await box.claim()
+    async with box.database.write() as connection:
+        await connection.execute(update(incidents).where(incidents.c.id == part).values(merged_into=whole))
+    end = await box.plan(whole, 2, "resolved")
+    assert await box.store.claim("inbox", "me", NOW) is None
+    await box.store.finish(under_way, OK, SENT, NOW, NOW)
+    assert (await box.claim()).id == end
+
+
+async def test_who_was_told_of_the_end_since_does_not_know_that_it_fires(box: Box) -> None:
+    whole, part = await box.incident(), await box.incident()
+    async with box.database.write() as connection:
+        await connection.execute(update(incidents).where(incidents.c.id == part).values(merged_into=whole))
+    for target, incident, history in (
+        ("a", whole, "fr"),
+        ("b", whole, "frf"),
+        ("c", part, "f"),
+        ("d", part, "fr"),
+        ("e", whole, "fx"),
+    ):
+        for revision, said in enumerate(history, start=1):
+            state = "dead" if said == "x" else "planned"
+            await box.plan(incident, revision, "firing" if said == "f" else "resolved", target=target, state=state)
+    assert await box.store.told([whole], shadows=False) == ["b", "c", "e"], "nor does who could not be told"
+
+
 async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
     id_ = await box.plan(await box.incident(), 1, "firing")
     async with box.database.write() as connection:

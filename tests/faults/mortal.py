@@ -25,6 +25,8 @@ from toolkit.service import Background
 from toolkit.storage import Database
 
 T = TypeVar("T")
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
+"""Where a database need not wait for a disk; None: where all temporary files are."""
 LOG = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 

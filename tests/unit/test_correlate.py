@@ -36,6 +36,8 @@ CASES: list[tuple[str, list[StoredEvent], Known, list[tuple[tuple[int, ...], lis
     ("the live incident that holds the alert, whatever its key", [event(1)], Known({"f1": 3}, {key(): 4}), [((3,), [1])]),
     ("one that ended within the window", [event(1)], Known(ended={key(): (4, 400)}), [((4,), [1])]),
     ("one that ended before it", [event(1)], Known(ended={key(): (4, 399)}), [((), [1])]),
+    ("one that ended, with the end of what opens it again", [event(1), event(2, "resolved")], Known(ended={key(): (4, 400)}), [((4,), [1, 2])]),
+    ("... and with what began after the window", [event(1), event(2, at=1001)], Known(ended={key(): (4, 400)}), [((4,), [1, 2])]),
     ("a resolve belongs to nothing that has ended", [event(1, "resolved")], Known(ended={key(): (4, 900)}), [((), [1])]),
     ("a service that needs another's, both new", [event(1, service="web"), event(2, service="db")], Known(), [((), [1, 2])]),
     ("... which began longer apart than the window", [event(1, service="web"), event(2, at=1601, service="db")], Known(), [((), [1]), ((), [2])]),
@@ -85,6 +87,11 @@ def test_one_incident_that_is_tried_again_and_again_is_no_storm() -> None:
         assert openings.room(["a"], 1, 600, second) == 1
         openings.note(["a"], 1, second)
     assert openings.room(["b"], 1, 600, 100) == 0
+
+
+def test_what_comes_of_the_storm_itself_and_what_it_takes_in_are_one_group() -> None:
+    groups = correlate([event(1, service="a"), event(2, service="b")], Known(by_fingerprint={"f2": 8}), RULES)
+    assert shape(divert(groups, 0, 8)) == [((8,), [1, 2])]
 
 
 def test_a_drill_is_left_out_of_a_storm() -> None:

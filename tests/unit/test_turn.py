@@ -150,6 +150,14 @@ def test_what_is_paced_is_due_when_the_pace_allows_it() -> None:
     assert turn.at == AGO + PACE_SECONDS
 
 
+def test_of_a_part_of_what_has_ended_only_the_end_is_told() -> None:
+    first = replace(firing("sent"), id=1, revision=1)
+    late, end = replace(firing("unknown"), id=2, revision=2), replace(ended(), id=2, revision=2)
+    assert choose([first, late], NOW, over=True) == Turn("part_of_ended", replaced=(2,))
+    assert choose([first, replace(late, state="sending")], NOW, over=True).reason == "in_flight"
+    assert choose([first, end], NOW, over=True).row == end
+
+
 @dataclass(frozen=True)
 class Heard:
     """A message as the sink got it."""
