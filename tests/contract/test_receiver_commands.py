@@ -42,7 +42,7 @@ async def test_incidents_lists_what_is_going_on(
 async def test_explain_and_report_print_lines(client: Client, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     lines = (await said(client, folder, capsys, "explain", "1")).splitlines()
-    assert lines[0] == "Incident 1: acknowledged, critical"
+    assert "Incident 1: acknowledged, critical" in lines
     assert any(line.endswith("told, since opened: the first alert of the incident. To inbox") for line in lines)
     assert "Alertmanager told of 3 alert events" in await said(client, folder, capsys, "report", "--since", "2d")
 

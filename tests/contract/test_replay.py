@@ -126,18 +126,18 @@ async def test_the_command_says_what_is_tried_again(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def said() -> str:
-        """The last line; what the receiver logs meanwhile comes the same way."""
-        return capsys.readouterr().out.splitlines()[-1]
+    def said() -> list[str]:
+        """The lines; what the receiver logs meanwhile comes the same way."""
+        return capsys.readouterr().out.splitlines()
 
     token = str(folder / "token")
     assert await command(given_up, "--token-file", token, "--all", "--dry-run") == 0
-    assert said() == "2 messages would be tried again: 1, 2"
+    assert "2 messages would be tried again: 1, 2" in said()
     assert await command(given_up, "--token-file", token, "--id", "1", "--id", "2") == 0
-    assert "2 messages are tried again: 1, 2\n" in capsys.readouterr().out
+    assert "2 messages are tried again: 1, 2" in said()
     await come(sink, 2)
     assert await command(given_up, "--token-file", token, "--target", "inbox") == 0
-    assert said() == "0 messages are tried again"
+    assert "0 messages are tried again" in said()
 
 
 MISTAKES = [
