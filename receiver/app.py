@@ -19,7 +19,6 @@ from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
-from receiver.notifiers.render import render
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
@@ -57,7 +56,7 @@ class Receiver:
         self.store, self.metrics, self.ready = store, metrics, False
         self._reloading = asyncio.Lock()
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
-        self._deliverer = Deliverer(store.outbox, open_sink, render, spawn, metrics, now, log)
+        self._deliverer = Deliverer(store.outbox, open_sink, spawn, metrics, now, log)
         self.pipeline = Pipeline(
             store,
             self._deliverer,

@@ -38,7 +38,8 @@ class Claimed:
     """A row that `owner` is sending.
 
     `may_repeat`: an earlier attempt's outcome was lost, or that of an older message that said the same. `trying_since`:
-    when it was planned, or asked for again after it was given up.
+    when it was planned, or asked for again after it was given up. `place`: where the incident's message stands in the
+    target's sink already, as the sink named it; "" when it doesn't say, or none does.
     """
 
     id: int
@@ -51,19 +52,22 @@ class Claimed:
     may_repeat: bool
     received_at: float
     trying_since: float
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class Receipt:
     """What came of one attempt.
 
-    `unknown`: it may have arrived. `detail` is redacted. `retry_after` is what the sink asked for, in seconds.
+    `unknown`: it may have arrived. `detail` is redacted. `retry_after` is what the sink asked for, in seconds. `place`
+    is where the message stands now, in the sink's words, so that a later one of the incident can take its place.
     """
 
     result: Result
     detail: str
     http_status: int | None = None
     retry_after: float | None = None
+    place: str = ""
 
     @property
     def refused(self) -> bool:

@@ -4,21 +4,12 @@ An alert's annotation `value_query` is an instant query that returns one sample,
 ("% of calls unpaid": a leading `%` makes a ratio a percentage), `normal` what it ought to be.
 """
 
-from dataclasses import dataclass
-
 from receiver.enrichers.absence import Absent
 from receiver.incidents import Incident
+from receiver.message import Found
 from toolkit.prometheus import Prometheus, QueryFailed
 
 MAX_QUERY = 4000
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The value ready to read, such as `"100 % of calls in 10 min unpaid"`, and the normal as the rule words it."""
-
-    value: str
-    normal: str
 
 
 class PromqlEnricher:
@@ -27,7 +18,7 @@ class PromqlEnricher:
     def __init__(self, prometheus: Prometheus) -> None:
         self._prometheus = prometheus
 
-    async def __call__(self, incident: Incident) -> Measured | None:
+    async def __call__(self, incident: Incident) -> Found | None:
         """The leading alert's value now; None when it has no query. Raises Absent."""
         annotations = incident.leading.annotations
         query = annotations.get("value_query", "")
@@ -39,7 +30,8 @@ class PromqlEnricher:
             raise Absent("value", error.reason, str(error)) from None
         if len(samples) != 1:
             raise Absent("value", "no_data", f"the query returned {len(samples)} samples, not one")
-        return Measured(wording(samples[0].value, annotations.get("value_unit", "")), annotations.get("normal", ""))
+        measured = wording(samples[0].value, annotations.get("value_unit", ""))
+        return {"measured": measured, "normal": annotations.get("normal", "")}
 
 
 def wording(value: float, unit: str) -> str:

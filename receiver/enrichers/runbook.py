@@ -16,6 +16,7 @@ from markdown_it.tree import SyntaxTreeNode
 
 from receiver.enrichers.absence import Absent
 from receiver.incidents import Incident
+from receiver.message import Found
 
 MAX_BYTES = 256 * 1024
 MAX_STEPS = 4
@@ -39,19 +40,20 @@ class RunbookEnricher:
     def __init__(self, folder: Path, external_url: str) -> None:
         self._folder, self._external_url = folder, external_url
 
-    async def __call__(self, incident: Incident) -> Runbook | None:
+    async def __call__(self, incident: Incident) -> Found | None:
         """The runbook of the incident's leading alert; None when it names none. Raises Absent."""
         link = incident.leading.annotations.get("runbook_url", "")
         if not link:
             return None
         name = name_in(link)
         if name is None:
-            return Runbook((), "", link)
+            return {"runbook_url": link}
         text = await asyncio.to_thread(read, self._folder, name)
         if text is None:
             # a page of somebody else's: the link stands, there is nothing to quote
-            return Runbook((), "", link)
-        return parse(text, f"{self._external_url}/runbooks/{name}")
+            return {"runbook_url": link}
+        found = parse(text, f"{self._external_url}/runbooks/{name}")
+        return {"first_steps": found.steps, "fallback": found.fallback, "runbook_url": found.url}
 
 
 def name_in(link: str) -> str | None:

@@ -18,9 +18,11 @@ import apprise
 import requests
 
 from receiver.delivery.outbox import Receipt, Result
+from receiver.message import Message, Unwritable
 from receiver.notifiers import connections, opsgenie
 from receiver.notifiers.connections import Connections
 from receiver.notifiers.folding import folds, with_key
+from receiver.notifiers.render import render
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
 
@@ -80,22 +82,23 @@ class AppriseTarget:
         self._read_url, self._timeout = read_url, timeout
         self._hung = 0
 
-    def folds(self) -> bool:
-        """Whether the sink makes one of the messages that share a key. Raises SecretUnreadable."""
-        return folds(self._read_url())
-
-    async def send(self, title: str, body: str, kind: Literal["failure", "success"], key: str) -> Receipt:
-        """One attempt. `key` is the same for all messages of an incident. Raises SecretUnreadable; anything the sink
-        does is in the receipt."""
+    async def send(self, message: Message, *, may_repeat: bool, place: str = "") -> Receipt:  # noqa: ARG002 - for sinks that edit
+        """One attempt. `may_repeat`: an earlier copy may have arrived. `place`: where the incident's message stands
+        already. Raises SecretUnreadable or Unwritable; anything the sink does is in the receipt."""
         if self._hung >= MOST_HUNG_SENDS:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
         url = self._read_url()
+        try:
+            # a sink that folds a repeat into the first shows it to nobody
+            title, body = render(message, may_repeat and not folds(url))
+        except Exception as error:
+            raise Unwritable(type(error).__name__) from error
         self._hung += 1
         opened = Connections()
 
         def work() -> Receipt:
             connections.follow(opened)
-            return _send(url, title, body, kind, key, self._timeout)
+            return _send(url, title, body, message, self._timeout)
 
         sending = asyncio.ensure_future(_in_thread(work))
         sending.add_done_callback(functools.partial(self._ended, opened))
@@ -115,11 +118,12 @@ def _asset() -> apprise.AppriseAsset:
     return apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", service_timeout=0, async_mode=False)
 
 
-def _send(url: str, title: str, body: str, kind: Literal["failure", "success"], key: str, timeout: float) -> Receipt:
+def _send(url: str, title: str, body: str, message: Message, timeout: float) -> Receipt:
+    kind: Literal["failure", "success"] = "success" if message.status == "resolved" else "failure"
     outcomes: list[Outcome] = []
     _outcomes.set(outcomes)
     sender = apprise.Apprise(asset=_asset())
-    if not sender.add(with_key(url, key)):
+    if not sender.add(with_key(url, message.key)):
         return Receipt("failed", "Apprise can't use the URL")
     for service in sender:
         # Apprise gives up on a socket after 4 s of its own, and a slow sink would get the message again and again

@@ -15,7 +15,7 @@ from receiver.delivery.outbox import Claimed, Next, Receipt, after
 from receiver.delivery.pace import Bucket
 from receiver.metrics import ReceiverMetrics
 from receiver.stages.lease import Keeper
-from receiver.stages.send import Render, Sink, attempt
+from receiver.stages.send import Sink, attempt
 from receiver.stages.stand_in import StandIn
 from receiver.store import OutboxStore
 from toolkit.clock import Now
@@ -44,7 +44,6 @@ class Deliverer:
         self,
         store: OutboxStore,
         open_sink: Open,
-        render: Render,
         spawn: Spawn,
         metrics: ReceiverMetrics,
         now: Now,
@@ -52,7 +51,7 @@ class Deliverer:
         steady: Now = time.monotonic,
     ) -> None:
         """`steady` is a clock in seconds that nobody sets."""
-        self._store, self._open, self._render, self._spawn = store, open_sink, render, spawn
+        self._store, self._open, self._spawn = store, open_sink, spawn
         self._metrics, self._now, self._steady, self._log = metrics, now, steady, log
         self._chance = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._owner = sender()
@@ -119,7 +118,6 @@ class Deliverer:
                 receipt = await attempt(
                     row,
                     channel.sink,
-                    self._render,
                     lambda: is_ours() and not is_probe and not channel.stopping,
                     self._log,
                 )

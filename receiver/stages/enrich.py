@@ -2,29 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from receiver.enrichers.absence import Absent
-from receiver.enrichers.promql import Measured
-from receiver.enrichers.runbook import Runbook
 from receiver.incidents import Incident
+from receiver.message import Found
 from receiver.metrics import ReceiverMetrics
 from toolkit.logs import Logger
 
 BUDGET_SECONDS = 3.0
 """An enrichment that takes longer is left out: the message matters more than its trimmings."""
 
-Fact = Runbook | Measured
-Enricher = Callable[[Incident], Awaitable[Fact | None]]
-"""Returns a fact, None where there is nothing to know, or raises Absent."""
+Enricher = Callable[[Incident], Awaitable[Found | None]]
+"""Returns the fields of the message that it found out, None where there is nothing to know, or raises Absent. No two of
+them find out the same field."""
 
 
 @dataclass(frozen=True)
 class Enrichment:
     """What was found out, and what could not be."""
 
-    runbook: Runbook | None = None
-    measured: Measured | None = None
+    found: Found = field(default_factory=Found)
     absent: tuple[str, ...] = ()
 
 
@@ -32,18 +30,18 @@ async def enrich(
     incident: Incident, enrichers: Mapping[str, Enricher], metrics: ReceiverMetrics, log: Logger
 ) -> Enrichment:
     """Every enricher's fact about `incident`. Takes at most BUDGET_SECONDS; never raises."""
-    found = await asyncio.gather(*(_one(name, enricher, incident, log) for name, enricher in enrichers.items()))
-    absent = [outcome for outcome in found if isinstance(outcome, Absent)]
-    for outcome in absent:
-        metrics.enrichment_failures.labels(outcome.enricher, outcome.reason).inc()
-    return Enrichment(
-        runbook=next((fact for fact in found if isinstance(fact, Runbook)), None),
-        measured=next((fact for fact in found if isinstance(fact, Measured)), None),
-        absent=tuple(str(outcome) for outcome in absent),
-    )
+    outcomes = await asyncio.gather(*(_one(name, enricher, incident, log) for name, enricher in enrichers.items()))
+    found, absent = Found(), list[str]()
+    for outcome in outcomes:
+        if isinstance(outcome, Absent):
+            metrics.enrichment_failures.labels(outcome.enricher, outcome.reason).inc()
+            absent.append(str(outcome))
+        elif outcome is not None:
+            found.update(outcome)
+    return Enrichment(found, tuple(absent))
 
 
-async def _one(name: str, enricher: Enricher, incident: Incident, log: Logger) -> Fact | Absent | None:
+async def _one(name: str, enricher: Enricher, incident: Incident, log: Logger) -> Found | Absent | None:
     try:
         async with asyncio.timeout(BUDGET_SECONDS):
             return await enricher(incident)

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
+
 from receiver.delivery.outbox import Planned
 from receiver.incidents import STORM_KEY, TOLD, Incident, Reason
 from receiver.message import Message
@@ -73,11 +75,10 @@ def compose(
 ) -> Message:
     """The message: the leading alert's words, with what was found out."""
     alert = incident.leading
-    runbook, measured = enrichment.runbook, enrichment.measured
     ranked = rank(incident, graph)
     storm = incident.key == STORM_KEY
     said = alert.annotations.get("summary") or alert.name
-    return Message(
+    known = Message(
         incident=incident.id or 0,
         revision=incident.revision,
         status=TOLD.get(notice, "firing"),
@@ -99,14 +100,11 @@ def compose(
         cause=cause(incident),
         spread=spread(incident),
         reopened=incident.reopened,
-        measured=measured.value if measured else "",
-        normal=measured.normal if measured else "",
         impact=alert.annotations.get("impact", ""),
         pays=alert.annotations.get("pays", ""),
-        first_steps=runbook.steps if runbook else (),
-        fallback=runbook.fallback if runbook else "",
-        runbook_url=runbook.url if runbook else alert.annotations.get("runbook_url", ""),
+        runbook_url=alert.annotations.get("runbook_url", ""),
         query_url=alert.generator_url,
         incident_url=f"{external_url}/v1/incidents/{incident.id}",
         absent=enrichment.absent,
     )
+    return msgspec.structs.replace(known, **enrichment.found)

@@ -1,12 +1,12 @@
 """One attempt to send one row: a few quick tries, and a receipt whatever happens."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import tenacity
 
 from receiver.delivery.outbox import Claimed, Receipt
-from receiver.message import Message
+from receiver.message import Message, Unwritable
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable
 
@@ -18,19 +18,13 @@ minutes and hours. A send whose outcome is unknown is not tried again here."""
 class Sink(Protocol):
     """Where a target's messages go."""
 
-    def folds(self) -> bool:
-        """Whether it makes one of the messages that share a key. Raises SecretUnreadable."""
-
-    def send(self, title: str, body: str, kind: Literal["failure", "success"], key: str) -> Awaitable[Receipt]:
-        """One attempt. `key` is the same for all messages of an incident. Raises SecretUnreadable."""
+    def send(self, message: Message, *, may_repeat: bool, place: str) -> Awaitable[Receipt]:
+        """One attempt. `may_repeat`: an earlier copy may have arrived. `place`: where the incident's message stands
+        there already, as a former Receipt named it; "" when that is unknown. Raises SecretUnreadable or Unwritable."""
 
 
-Render = Callable[[Message, bool], tuple[str, str]]
-
-
-async def attempt(row: Claimed, sink: Sink, render: Render, may_try_again: Callable[[], bool], log: Logger) -> Receipt:
+async def attempt(row: Claimed, sink: Sink, may_try_again: Callable[[], bool], log: Logger) -> Receipt:
     """What came of it. `may_try_again` is asked before each quick try but the first."""
-    kind: Literal["failure", "success"] = "success" if row.message.status == "resolved" else "failure"
     tries = tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(QUICK_TRIES),
         wait=tenacity.wait_random_exponential(multiplier=0.3, max=1.0),
@@ -38,17 +32,12 @@ async def attempt(row: Claimed, sink: Sink, render: Render, may_try_again: Calla
         retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
     )
     try:
-        # a sink that folds a repeat into the first shows it to nobody
-        title, body = render(row.message, row.may_repeat and not sink.folds())
+        receipt: Receipt = await tries(sink.send, row.message, may_repeat=row.may_repeat, place=row.place)
     except SecretUnreadable as error:
         return Receipt("failed", str(error))
-    except Exception as error:  # a message that can't be written must not hold up the others
+    except Unwritable as error:  # a message that can't be written must not hold up the others
         log.exception("a message could not be written", id=row.id)
-        return Receipt("failed", f"internal error: {type(error).__name__}")
-    try:
-        receipt: Receipt = await tries(sink.send, title, body, kind, row.message.key)
-    except SecretUnreadable as error:
-        return Receipt("failed", str(error))
+        return Receipt("failed", f"internal error: {error}")
     except Exception as error:  # one message's defect must not hold up the others
         log.exception("a message could not be sent", id=row.id, target=row.target)
         return Receipt("unknown", f"internal error: {type(error).__name__}")

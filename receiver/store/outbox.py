@@ -88,8 +88,8 @@ class OutboxStore:
                 await _replace(connection, turn, rows, now)
                 if turn.row is not None and turn.reason == "due":
                     (row,) = [row for row in rows if row["id"] == turn.row.id]
-                    since = await _trying_since(connection, row)
-                    return await _lease(connection, row, turn, owner, since, now)
+                    known = await _trying_since(connection, row), await _place(connection, incident, target)
+                    return await _lease(connection, row, turn, owner, known, now)
                 if turn.reason == "in_flight":
                     return None  # claimed between our two questions
                 if turn.row is not None:
@@ -115,6 +115,8 @@ class OutboxStore:
             values["next_attempt_at"] = following.at
         if receipt.result == "unknown":
             values["may_repeat"] = True
+        if receipt.place:
+            values["place"] = receipt.place
         async with self._database.write() as connection:
             await connection.execute(insert(deliveries), _attempt_row(row, receipt, started, ended))
             changed = await connection.execute(update(outbox).where(_held_by(row.id, row.owner)).values(values))
@@ -259,9 +261,20 @@ async def _trying_since(connection: AsyncConnection, row: RowMapping) -> float:
     return replayed if replayed is not None else planned
 
 
+async def _place(connection: AsyncConnection, incident: int, target: str) -> str:
+    """Where the newest message of an incident stands in the target's sink; "" when no sink has said."""
+    said = select(outbox.c.place).where(
+        outbox.c.incident_id == incident, outbox.c.target == target, outbox.c.place.is_not(None)
+    )
+    place: str | None = (await connection.execute(said.order_by(outbox.c.revision.desc()).limit(1))).scalar()
+    return place or ""
+
+
 async def _lease(
-    connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, since: float, now: float
+    connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, known: tuple[float, str], now: float
 ) -> Claimed:
+    """Marks the row as being sent. `known`: since when it is tried, and where the incident's message stands."""
+    since, place = known
     message = msgspec.structs.replace(_message.decode(row["message_json"]), untold=turn.untold)
     attempts = row["attempts"] + 1
     values = {
@@ -284,6 +297,7 @@ async def _lease(
         may_repeat=turn.may_repeat,
         received_at=row["received_at"],
         trying_since=since,
+        place=place,
     )
 
 

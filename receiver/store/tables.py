@@ -94,6 +94,8 @@ outbox = Table(
     Column("leased_by", Text),
     Column("fallback_of", Integer),  # the row that this one stands in for
     Column("superseded_by", Integer),  # the newer row that was sent in its place
+    Column("place", Text),  # where the message stands in the sink, in the sink's words
+    Column("digest", Text),  # the digest that it waits for, which tells several at once
     Index("outbox_once", "incident_id", "revision", "target", unique=True),
     _where("outbox_due", "finished_at IS NULL", "target", "next_attempt_at"),
     _where("outbox_leased", "lease_until IS NOT NULL", "lease_until"),
@@ -135,4 +137,53 @@ signs = Table(
     Column("name", Text, primary_key=True),
     Column("at", Float, nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+# what people did to an incident: acknowledged, assigned, noted, silenced ...
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("incident_id", Integer, ForeignKey("incidents.id"), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("via", Text, nullable=False),  # link, slack, api
+    Column("detail", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("actions_incident", "incident_id"),
+)
+
+# how far each incident's escalation is; `due_at` NULL: it has ended
+escalations = Table(
+    "escalations",
+    metadata,
+    Column("incident_id", Integer, ForeignKey("incidents.id"), primary_key=True),
+    Column("policy", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("due_at", Float),
+    Column("ended_by", Text),
+    _where("escalations_due", "due_at IS NOT NULL", "due_at"),
+)
+
+# deploys, flags, migrations: what may have caused an incident
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("key", Text, nullable=False),  # what the source calls it; told twice, it is one change
+    Column("at", Float, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("undo_url", Text, nullable=False),
+    Index("changes_once", "source", "key", unique=True),
+    Index("changes_at", "at"),
 )

@@ -20,7 +20,6 @@ from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
 from receiver.delivery.turn import PACE_SECONDS
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
-from receiver.notifiers.render import render
 from receiver.stages import deliver, lease
 from receiver.stages.deliver import Deliverer
 from receiver.store import MIGRATIONS, OutboxStore
@@ -295,17 +294,14 @@ async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
 class Sink:
     """Answers with the receipts it is given, the last one again and again; or as late as it is told to."""
 
-    def __init__(self, *receipts: Receipt, may_end: bool = True, folding: bool = False) -> None:
-        self.receipts, self.folding = list(receipts) or [OK], folding
-        self.begun, self.may_end, self.titles = asyncio.Event(), asyncio.Event(), list[str]()
+    def __init__(self, *receipts: Receipt, may_end: bool = True) -> None:
+        self.receipts = list(receipts) or [OK]
+        self.begun, self.may_end, self.got = asyncio.Event(), asyncio.Event(), list[tuple[str, bool, str]]()
         if may_end:
             self.may_end.set()
 
-    def folds(self) -> bool:
-        return self.folding
-
-    async def send(self, title: str, *_: object) -> Receipt:
-        self.titles.append(title)
+    async def send(self, message: Message, *, may_repeat: bool, place: str) -> Receipt:
+        self.got.append((message.reason, may_repeat, place))
         self.begun.set()
         await self.may_end.wait()
         return self.receipts.pop(0) if len(self.receipts) > 1 else self.receipts[0]
@@ -343,7 +339,6 @@ async def deliverer(box: Box, exits: AsyncExitStack) -> StartDeliverer:
         found = Deliverer(
             box.store,
             lambda target: sinks[target.name],
-            render,
             background.spawn,
             metrics,
             lambda: NOW,
@@ -426,7 +421,7 @@ async def test_a_retry_after_is_meant_for_every_message_of_the_target(box: Box, 
     await until(lambda: box.has_tried(1))
     running.wait(59)
     await asyncio.sleep(0.3)  # time enough for what must not come
-    assert len(sink.titles) == 1
+    assert len(sink.got) == 1
     running.wait(1)
     await until(lambda: box.has_tried(2))
 
@@ -461,7 +456,7 @@ async def test_a_target_is_sent_to_no_faster_than_its_rate(box: Box, deliverer: 
 
     await until(lambda: box.has_tried(5))
     await asyncio.sleep(0.3)  # time enough for what must not come
-    assert len(sink.titles) == 5
+    assert len(sink.got) == 5
     running.wait(2)
     await until(lambda: box.has_tried(7))
 
@@ -532,12 +527,21 @@ async def test_what_a_newer_message_is_about_to_replace_is_told_to_nobody(box: B
     assert not await box.store.stand_ins.plan(begun, "mail", "", NOW)
 
 
-@pytest.mark.parametrize("folding", [False, True])
-async def test_a_repeat_is_marked_unless_the_sink_folds_it_into_the_first(
-    box: Box, deliverer: StartDeliverer, folding: bool
-) -> None:
+async def test_a_sink_is_told_that_a_message_may_be_a_repeat(box: Box, deliverer: StartDeliverer) -> None:
     await box.plan(await box.incident(), 1, "firing", may_repeat=True, state="unknown")
-    sink = Sink(folding=folding)
+    sink = Sink()
     await deliverer(inbox=sink)
     await until(lambda: box.has_tried(1))
-    assert [title.endswith("(may be a repeat)") for title in sink.titles] == [not folding]
+    assert [may_repeat for _, may_repeat, _ in sink.got] == [True]
+
+
+async def test_a_sink_is_told_where_the_incidents_message_stands(box: Box, deliverer: StartDeliverer) -> None:
+    incident = await box.incident()
+    await box.plan(incident, 1, "firing")
+    sink = Sink(Receipt("sent", "", 200, place="C1:17.5"))
+    running = await deliverer(inbox=sink)
+    await until(lambda: box.has_tried(1))
+    await box.plan(incident, 2, "resolved")
+    running.deliverer.wake()
+    await until(lambda: box.has_tried(2))
+    assert [place for _, _, place in sink.got] == ["", "C1:17.5"]

@@ -14,7 +14,6 @@ from sqlalchemy.engine import Engine, make_url
 from receiver.config import ReceiverConfig
 from receiver.incidents import Incident
 from receiver.metrics import ReceiverMetrics
-from receiver.notifiers.render import render
 from receiver.pipeline import Pipeline, Settings
 from receiver.stages.deliver import Deliverer
 from receiver.stages.lease import Keeper
@@ -63,7 +62,7 @@ class Life:
         self._database, self._background = Database(make_url(f"sqlite:///{path}")), Background()
         self.store = Store(self._database)
         spawn = self._background.spawn
-        deliverer = Deliverer(self.store.outbox, _no_sink, render, spawn, metrics, now, LOG)
+        deliverer = Deliverer(self.store.outbox, _no_sink, spawn, metrics, now, LOG)
         settings = Settings(config, {"meanwhile": self._enrich}, "http://receiver")
         self.pipeline = Pipeline(
             self.store, deliverer, settings, lambda: None, lambda _: None, spawn, metrics, now, LOG

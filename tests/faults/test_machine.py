@@ -24,7 +24,7 @@ from receiver.delivery.leases import LEASE_SECONDS
 from receiver.delivery.outbox import Claimed, Receipt, after
 from receiver.explain import explained
 from receiver.incidents import Incident, acknowledge
-from receiver.notifiers.render import render
+from receiver.message import Message
 from receiver.stages.send import attempt
 from receiver.store import MIGRATIONS, Decision
 from tests.faults.mortal import LOG, Died, Machine
@@ -95,12 +95,9 @@ class Sink:
         self.got: tuple[bool, bool] | None = None
         """Whether the message said that it may be a repeat, and that it tells of an end for the first time."""
 
-    def folds(self) -> bool:
-        return False
-
-    async def send(self, title: str, body: str, kind: Literal["failure", "success"], key: str) -> Receipt:  # noqa: ARG002 - a sink's interface
+    async def send(self, message: Message, *, may_repeat: bool, place: str) -> Receipt:  # noqa: ARG002 - a sink's interface
         if self._arrives:
-            self.got = title.endswith("(may be a repeat)"), "for the first time" in body
+            self.got = may_repeat, message.untold
         return self._receipt
 
 
@@ -295,7 +292,7 @@ class TheReceiver(RuleBasedStateMachine):
 
     async def send(self, row: Claimed, outcome: Outcome) -> None:
         sink = Sink(RECEIPTS[outcome], outcome in ("sent", "lost on the way back"))
-        receipt = await attempt(row, sink, render, lambda: False, LOG)
+        receipt = await attempt(row, sink, lambda: False, LOG)
         self.arrives(row, sink)
         if receipt.result == "unknown":
             self.in_doubt.add((row.incident, row.target))
@@ -319,7 +316,7 @@ class TheReceiver(RuleBasedStateMachine):
         """Also between a send and its record."""
         for row, is_there in zip(self.flying, arrived, strict=False):
             sink = Sink(RECEIPTS["lost"], is_there)
-            self.run(attempt(row, sink, render, lambda: False, LOG))
+            self.run(attempt(row, sink, lambda: False, LOG))
             self.arrives(row, sink)
         self.forget_sends()
         assert self.machine is not None

@@ -5,7 +5,6 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import apprise
 import msgspec
@@ -19,7 +18,9 @@ from receiver.delivery.outbox import Receipt
 from receiver.message import Message
 from receiver.notifiers.apprise import MOST_HUNG_SENDS, AppriseTarget, install_recorder, url_problem
 from receiver.notifiers.folding import PARAMETERS, folds, with_key
+from tests.support.messages import message
 
+KEY = message().key
 CANARY = "canary-4711-secret"
 TIMEOUT, HANGS = 2.0, 3.0
 Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -123,13 +124,13 @@ async def test_a_sinks_answer_becomes_a_receipt(
 ) -> None:
     async with sink(behave) as port:
         receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
-            "t", "b", "failure", "key"
+            message(), may_repeat=False
         )
     assert (receipt.result, receipt.http_status, receipt.retry_after) == (result, status, retry_after)
 
 
 async def test_a_sink_that_is_not_there_was_surely_not_told() -> None:
-    receipt = await AppriseTarget(lambda: f"json://127.0.0.1:1/{CANARY}", timeout=1.0).send("t", "b", "failure", "key")
+    receipt = await AppriseTarget(lambda: f"json://127.0.0.1:1/{CANARY}", timeout=1.0).send(message(), may_repeat=False)
     assert receipt.result == "failed"
     assert CANARY not in receipt.detail
 
@@ -137,7 +138,7 @@ async def test_a_sink_that_is_not_there_was_surely_not_told() -> None:
 async def test_what_the_sink_says_is_kept_without_our_secret() -> None:
     async with sink(answer(400, body=f"no such hook: {CANARY}\nsecond line\x1b[2J")) as port:
         receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{CANARY}", timeout=TIMEOUT).send(
-            "t", "b", "failure", "key"
+            message(), may_repeat=False
         )
     assert receipt.detail == "no such hook: ***\nsecond line\\x1b[2J"
 
@@ -158,7 +159,7 @@ async def test_each_of_many_sends_at_once_gets_its_own_receipt() -> None:
 
     async def one(status: int) -> Receipt:
         return await AppriseTarget(lambda: f"json://127.0.0.1:{port}/{status}", timeout=5.0).send(
-            "t", "b", "failure", "key"
+            message(), may_repeat=False
         )
 
     receipts = await asyncio.gather(*(one(status) for status in statuses))
@@ -171,7 +172,7 @@ async def test_a_send_that_drips_is_cut_when_its_time_is_over() -> None:
     async with sink(drip) as port:
         target = AppriseTarget(lambda: f"json://127.0.0.1:{port}/x", 0.2)
         for _ in range(MOST_HUNG_SENDS + 2):
-            assert (await target.send("t", "b", "failure", "key")).result == "unknown"
+            assert (await target.send(message(), may_repeat=False)).result == "unknown"
             await until(lambda: not [one for one in threading.enumerate() if one.name == "apprise"])
 
 
@@ -184,7 +185,7 @@ async def test_sends_that_can_not_be_cut_are_left_alone_but_not_without_end(monk
 
     monkeypatch.setattr("receiver.notifiers.apprise._send", stuck)
     target = AppriseTarget(lambda: "json://127.0.0.1/x", 0.05)
-    receipts = [await target.send("t", "b", "failure", "key") for _ in range(MOST_HUNG_SENDS + 1)]
+    receipts = [await target.send(message(), may_repeat=False) for _ in range(MOST_HUNG_SENDS + 1)]
     assert [receipt.result for receipt in receipts] == ["unknown"] * MOST_HUNG_SENDS + ["failed"]
     assert "still hang" in receipts[-1].detail
     over.set()
@@ -209,7 +210,7 @@ def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
 async def test_a_slow_sink_is_waited_for_as_long_as_its_timeout_says() -> None:
     async with sink(slow) as port:
         receipt = await AppriseTarget(lambda: f"json://127.0.0.1:{port}/", timeout=15.0).send(
-            "t", "b", "failure", "key"
+            message(), may_repeat=False
         )
     assert (receipt.result, receipt.http_status) == ("sent", 200)
 
@@ -270,9 +271,10 @@ async def pager(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pager]:
 
 async def told(url: str) -> list[str]:
     """Sends a firing, its repeat and its resolve, each from a target made anew; returns the results."""
-    kinds: tuple[Literal["failure", "success"], ...] = ("failure", "failure", "success")
+    statuses = ("firing", "firing", "resolved")
     receipts = [
-        await AppriseTarget(lambda: url, timeout=10.0).send(f"[{kind}]", "words", kind, "key-1") for kind in kinds
+        await AppriseTarget(lambda: url, timeout=10.0).send(message(status=status), may_repeat=False)
+        for status in statuses
     ]
     return [receipt.result for receipt in receipts]
 
@@ -280,20 +282,20 @@ async def told(url: str) -> list[str]:
 async def test_pagerduty_makes_one_of_a_firing_its_repeat_and_its_resolve(pager: Pager) -> None:
     assert await told("pagerduty://integration@apikey") == ["sent"] * 3
     assert [(body["event_action"], body["dedup_key"]) for _, _, body in pager.asked] == [
-        ("trigger", "key-1"),
-        ("trigger", "key-1"),
-        ("resolve", "key-1"),
+        ("trigger", KEY),
+        ("trigger", KEY),
+        ("resolve", KEY),
     ]
 
 
 async def test_opsgenie_closes_by_the_alias_though_nothing_was_kept(pager: Pager) -> None:
     assert await told("opsgenie://apikey/#team") == ["sent"] * 3
     assert [(path, query, body.get("alias")) for path, query, body in pager.asked] == [
-        ("/v2/alerts", "", "key-1"),
-        ("/v2/alerts", "", "key-1"),
-        ("/v2/alerts/key-1/close", "identifierType=alias", None),
+        ("/v2/alerts", "", KEY),
+        ("/v2/alerts", "", KEY),
+        (f"/v2/alerts/{KEY}/close", "identifierType=alias", None),
     ]
-    assert "words" in str(pager.asked[-1][2]["note"])
+    assert "Since: 2026-11-20" in str(pager.asked[-1][2]["note"])
 
 
 async def test_opsgenie_may_be_told_otherwise(pager: Pager) -> None:

@@ -6,6 +6,7 @@ from receiver.alerts import AlertEvent
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import Runbook, RunbookEnricher, name_in, parse, read
 from receiver.incidents import advance
+from receiver.message import Found
 from tests.support.stack import CONFIG
 
 TEXT = """# Vendor unpaid
@@ -79,7 +80,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         read(folder, "Linked")
 
 
-async def enriched(folder: Path, link: str) -> Runbook | None:
+async def enriched(folder: Path, link: str) -> Found | None:
     event = AlertEvent("f", "firing", 1, None, {}, {"runbook_url": link} if link else {}, "")
     incident = advance(None, {}, "key", [event], now=1).incident
     assert incident is not None
@@ -90,11 +91,11 @@ async def test_a_runbook_of_ours_is_quoted_and_linked_where_people_reach_it(tmp_
     (tmp_path / "X.md").write_text(TEXT)
     found = await enriched(tmp_path, "http://localhost:9971/runbooks/X")
     assert found is not None
-    assert (found.url, len(found.steps)) == ("http://receiver/runbooks/X", 4)
+    assert (found["runbook_url"], len(found["first_steps"])) == ("http://receiver/runbooks/X", 4)
 
 
 async def test_a_runbook_of_somebody_else_is_linked(tmp_path: Path) -> None:
-    assert await enriched(tmp_path, "https://wiki.example/X") == Runbook((), "", "https://wiki.example/X")
+    assert await enriched(tmp_path, "https://wiki.example/X") == {"runbook_url": "https://wiki.example/X"}
 
 
 async def test_an_alert_without_a_runbook_has_none(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What people do to incidents, escalations, changes; where messages stand, and digests."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Adds columns and tables."""
+    op.add_column("outbox", sa.Column("place", sa.Text))
+    op.add_column("outbox", sa.Column("digest", sa.Text))
+    op.create_table(
+        "actions",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), nullable=False),
+        sa.Column("what", sa.Text, nullable=False),
+        sa.Column("by", sa.Text, nullable=False),
+        sa.Column("via", sa.Text, nullable=False),
+        sa.Column("detail", sa.Text, nullable=False),
+        sa.Column("note", sa.Text, nullable=False),
+    )
+    op.create_index("actions_incident", "actions", ["incident_id"])
+    op.create_table(
+        "escalations",
+        sa.Column("incident_id", sa.Integer, sa.ForeignKey("incidents.id"), primary_key=True),
+        sa.Column("policy", sa.Text, nullable=False),
+        sa.Column("step", sa.Integer, nullable=False),
+        sa.Column("round", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.Float, nullable=False),
+        sa.Column("due_at", sa.Float),
+        sa.Column("ended_by", sa.Text),
+    )
+    due = sa.text("due_at IS NOT NULL")
+    op.create_index("escalations_due", "escalations", ["due_at"], sqlite_where=due, postgresql_where=due)
+    op.create_table(
+        "changes",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("received_at", sa.Float, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("service", sa.Text, nullable=False),
+        sa.Column("environment", sa.Text, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("author", sa.Text, nullable=False),
+        sa.Column("url", sa.Text, nullable=False),
+        sa.Column("undo_url", sa.Text, nullable=False),
+    )
+    op.create_index("changes_once", "changes", ["source", "key"], unique=True)
+    op.create_index("changes_at", "changes", ["at"])
