@@ -10,10 +10,16 @@ Occurrence = tuple[str, float]
 """(fingerprint, starts_at): one time that one alert fired."""
 
 
+def identity(source: str, fingerprint: str) -> str:
+    """What tells an alert from all others: two clusters may have alerts of equal labels, so of equal fingerprints."""
+    return f"{source}/{fingerprint}" if source else fingerprint
+
+
 @dataclass(frozen=True)
 class AlertEvent:
     """What Alertmanager said of one alert. Times are seconds since the epoch; `ends_at` is None while it fires.
 
+    `fingerprint` tells it from every other alert: Alertmanager's own, after that of its `source`, where one is named.
     `origin` says how we know: a webhook; that no Alertmanager holds the alert any more; that one holds it and left it
     out of a webhook; or a resolve that came while the source of the alerts was silent.
     """
@@ -26,6 +32,7 @@ class AlertEvent:
     annotations: Mapping[str, str]
     generator_url: str
     origin: Origin = "webhook"
+    source: str = ""
 
     @property
     def occurrence(self) -> Occurrence:
@@ -54,10 +61,12 @@ class StoredEvent:
 
 @dataclass(frozen=True)
 class Notification:
-    """One webhook body: its alerts, how many of the group Alertmanager left out (`max_alerts`), and which group."""
+    """One webhook body: its alerts, how many of the group Alertmanager left out (`max_alerts`), which group, and the
+    `source` that the Alertmanagers of one cluster name in their webhook's URL; "" where there is but one."""
 
     alerts: tuple[AlertEvent, ...]
     truncated: int
     external_url: str
     receiver: str = ""
     group_labels: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from receiver import config as configuration
 from receiver.alerts import Notification
-from receiver.config import ReceiverConfig, Target
+from receiver.config import ReceiverConfig, Target, sources
 from receiver.delivery.web import OutboxEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
@@ -19,7 +19,7 @@ from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
-from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
+from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
@@ -61,7 +61,7 @@ class Receiver:
             store,
             self._deliverer,
             self._settings(ReceiverConfig()),
-            lambda: self.reconciler.watchdog,
+            lambda source: self.reconciler.watchdog(source),  # noqa: PLW0108 - there is no reconciler yet
             self._left_out,
             spawn,
             metrics,
@@ -83,7 +83,7 @@ class Receiver:
         self.heart = Heart(
             session,
             lambda: self.pipeline.settings.config.heartbeat,
-            self._watchdog_seen,
+            self.watchdog_seen,
             lambda: self.auditor.findings,
             store.leads,
             metrics,
@@ -127,19 +127,21 @@ class Receiver:
             enrichers["value"] = PromqlEnricher(server)
         return Settings(config, enrichers, external_url)
 
-    def _alertmanagers(self) -> list[Alertmanager]:
+    def _alertmanagers(self) -> list[tuple[str, Alertmanager]]:
         configured = self.pipeline.settings.config.alertmanagers
-        return [Alertmanager(self._session, one.url, one.bearer_token_file) for one in configured]
+        return [(one.source or "", Alertmanager(self._session, one.url, one.bearer_token_file)) for one in configured]
 
     def _served(self) -> list[str]:
         return [target.name for target in self.pipeline.settings.config.targets]
 
-    async def _watchdog_seen(self) -> float | None:
-        """When the Watchdog last came; now, where none is expected."""
-        if not self.pipeline.settings.config.watchdog:
+    async def watchdog_seen(self) -> float | None:
+        """When the Watchdog last came, of several sources the one that is silent the longest; now, where none is
+        expected."""
+        config = self.pipeline.settings.config
+        if not config.watchdog:
             return self._now()
-        sign = await self.store.signs.get(WATCHDOG)
-        return sign.at if sign is not None else None
+        signs = [await self.store.signs.get(watchdog_sign(source)) for source in sources(config)]
+        return min((sign.at for sign in signs if sign is not None), default=None) if None not in signs else None
 
     def _left_out(self, notification: Notification) -> None:
         self.reconciler.truncated(notification)

@@ -34,10 +34,12 @@ class Prometheus(Model):
 
 
 class Alertmanager(Model):
-    """One that posts to us: asked every minute what it holds, so that a resolve that was lost is noticed."""
+    """One that posts to us: asked every minute what it holds, so that a resolve that was lost is noticed. `source` is
+    what its webhook's URL says, `?source=NAME`: alerts of different sources are different alerts."""
 
     url: HttpUrl
     bearer_token_file: Secret | None = None
+    source: Name | None = None
 
 
 class Correlation(Model):
@@ -136,6 +138,11 @@ class ReceiverConfig(Model):
 def load(path: Path) -> ReceiverConfig:
     """The configuration at `path`. Raises ConfigError."""
     return configfile.load(path, ReceiverConfig, lint)
+
+
+def sources(config: ReceiverConfig) -> set[str]:
+    """Where alerts are expected from: each name that an Alertmanager has as its source; "" where none has one."""
+    return {one.source or "" for one in config.alertmanagers} or {""}
 
 
 def graph(config: ReceiverConfig) -> ServiceGraph:

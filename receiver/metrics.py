@@ -77,7 +77,7 @@ class ReceiverMetrics(ServiceMetrics):
             ["enricher", "reason"],
             registry=registry,
         )
-        self._watchdog_last_seen = Gauge(
+        self.watchdog_last_seen = Gauge(
             "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
             "When the Watchdog alert last arrived, here or at another replica; 0 before the first.",
             registry=registry,
@@ -150,7 +150,6 @@ class ReceiverMetrics(ServiceMetrics):
 
     def show(self, figures: Figures) -> None:
         """Sets the gauges that are read from the store."""
-        self._watchdog_last_seen.set(figures.watchdog_seen_at)
         for state in INCIDENT_STATES:
             self._incidents.labels(state).set(figures.incidents.get(state, 0))
         for state in OUTBOX_STATES:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from receiver.alerts import AlertEvent, Notification, Status
+from receiver.alerts import AlertEvent, Notification, Status, identity
 from toolkit.clock import parse_rfc3339
 
 Reason = Literal["malformed", "wrong_version"]
@@ -53,27 +53,28 @@ _version = msgspec.json.Decoder(_Version)
 _body = msgspec.json.Decoder(_Body)
 
 
-def parse(body: bytes) -> Notification:
-    """A webhook's body as values. Raises PayloadError, and nothing else, whatever the bytes."""
+def parse(body: bytes, source: str = "") -> Notification:
+    """A webhook's body as values; `source` names the cluster that sent it. Raises PayloadError, and nothing else,
+    whatever the bytes."""
     try:
         version = _version.decode(body).version
         if version != "4":
             raise PayloadError("wrong_version", f"this is no webhook body of version 4: version is {version[:40]!r}")
         decoded = _body.decode(body)
-        alerts = tuple(_event(alert, index) for index, alert in enumerate(decoded.alerts))
+        alerts = tuple(_event(alert, index, source) for index, alert in enumerate(decoded.alerts))
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise PayloadError("malformed", f"not an Alertmanager webhook body: {error}") from None
     # Alertmanager escapes the name as a regular expression: receiver `team.a` is sent as `team\\.a`
     receiver = re.sub(r"\\(.)", r"\1", decoded.receiver)
-    return Notification(alerts, max(decoded.truncated, 0), decoded.external_url, receiver, decoded.group_labels)
+    return Notification(alerts, max(decoded.truncated, 0), decoded.external_url, receiver, decoded.group_labels, source)
 
 
-def _event(alert: _Alert, index: int) -> AlertEvent:
+def _event(alert: _Alert, index: int, source: str) -> AlertEvent:
     if not _FINGERPRINT.fullmatch(alert.fingerprint):
         raise PayloadError("malformed", f"alerts[{index}].fingerprint: 1 to 128 visible ASCII characters are expected")
     resolved = alert.status == "resolved"
     return AlertEvent(
-        fingerprint=alert.fingerprint,
+        fingerprint=identity(source, alert.fingerprint),
         status=alert.status,
         starts_at=_instant(alert.starts_at, f"alerts[{index}].startsAt"),
         # a firing alert's endsAt says nothing: Go's zero time
@@ -81,6 +82,7 @@ def _event(alert: _Alert, index: int) -> AlertEvent:
         labels=alert.labels,
         annotations=alert.annotations,
         generator_url=alert.generator_url,
+        source=source,
     )
 
 

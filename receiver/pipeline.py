@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from receiver.alerts import AlertEvent, Notification, StoredEvent
+from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
 from receiver.config import ReceiverConfig, graph
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import is_drill
@@ -38,8 +38,6 @@ AT_ONCE = 8
 RETRY_SECONDS = 1.0
 FOLLOW_SECONDS = 1.0
 """How often a replica looks whether it leads by now, and the leader for events that another replica took in."""
-WATCHDOG, WATCHDOG_ENDED = "watchdog", "watchdog_ended"
-"""The names of the Watchdog's signs in the store."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class Settings:
 class Pipeline:
     """Takes webhooks in and turns them into outbox rows.
 
-    `held` tells what an Alertmanager last heard of the Watchdog, None when none can say. `truncated` is given a
-    notification that left alerts out.
+    `held` tells what an Alertmanager of a source last heard of the Watchdog, None when none can say. `truncated` is
+    given a notification that left alerts out.
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class Pipeline:
         store: Store,
         deliverer: Deliverer,
         settings: Settings,
-        held: Callable[[], Heard | None],
+        held: Callable[[str], Heard | None],
         truncated: Callable[[Notification], None],
         spawn: Spawn,
         metrics: ReceiverMetrics,
@@ -88,18 +86,18 @@ class Pipeline:
 
     # --- intake
 
-    async def accept(self, body: bytes) -> int:
-        """Stores a webhook's alerts; returns how many were new. They are on disk when this returns.
+    async def accept(self, body: bytes, source: str = "") -> int:
+        """Stores the alerts of a webhook of `source`; returns how many were new. They are on disk when this returns.
 
         Raises PayloadError for what is no version-4 body, StorageUnavailable or Overloaded when nothing was stored.
         """
-        notification = parse(body)
+        notification = parse(body, source)
         now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
         new = await self._intake.add(others)
         for status in {alert.status for alert in watchdogs}:
-            await self._store.signs.put(WATCHDOG if status == "firing" else WATCHDOG_ENDED, now)
+            await self._store.signs.put(watchdog_sign(source, ended=status == "resolved"), now)
         self._count(watchdogs, others, new)
         if any(new):
             self._awake.set()
@@ -262,17 +260,26 @@ class Pipeline:
 
     async def _doubted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
         """`stored`, its resolves marked when the source of the alerts has fallen silent."""
-        if not any(one.event.status == "resolved" for one in stored) or not await self.source_is_silent():
-            return stored
+        sources = {one.event.source for one in stored if one.event.status == "resolved"}
+        silent = {source for source in sources if await self.source_is_silent(source)}
         return [
-            replace(one, event=replace(one.event, origin="source_lost")) if one.event.status == "resolved" else one
+            replace(one, event=replace(one.event, origin="source_lost"))
+            if one.event.status == "resolved" and one.event.source in silent
+            else one
             for one in stored
         ]
 
-    async def source_is_silent(self) -> bool:
-        """Whether Prometheus, as far as the Watchdog tells, says nothing any more. Raises StorageUnavailable."""
-        told, ended = await self._store.signs.get(WATCHDOG), await self._store.signs.get(WATCHDOG_ENDED)
-        return is_silent(self._now(), told.at if told else None, ended.at if ended else None, self._held())
+    async def source_is_silent(self, source: str = "") -> bool:
+        """Whether the Prometheus of `source`, as far as the Watchdog tells, says nothing any more. Raises
+        StorageUnavailable."""
+        told = await self._store.signs.get(watchdog_sign(source))
+        ended = await self._store.signs.get(watchdog_sign(source, ended=True))
+        return is_silent(self._now(), told.at if told else None, ended.at if ended else None, self._held(source))
+
+
+def watchdog_sign(source: str = "", ended: bool = False) -> str:
+    """The name of a sign in the store: the Watchdog of `source` fired, or ended."""
+    return identity(source, "watchdog_ended" if ended else "watchdog")
 
 
 def is_watchdog(labels: Mapping[str, str], config: ReceiverConfig) -> bool:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Awaitable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +35,8 @@ LONGEST_NAME = 200
 TRIES = 5
 _NUMBER = re.compile("[0-9]{1,9}")
 """An incident's number fits PostgreSQL's integer, and `str.isdigit` holds for what `int` refuses."""
+_SOURCE = re.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+"""As in `alertmanagers` of the configuration."""
 _LANDING = """<!doctype html><title>Tocsin receiver</title><h1>Tocsin receiver</h1>
 <p><a href="v1/incidents">Incidents</a> · <a href="metrics">Metrics</a> · <a href="-/ready">Ready</a> ·
 <a href="-/healthy">Healthy</a></p>
@@ -60,6 +63,9 @@ class Served(Protocol):
     @property
     def runbooks(self) -> Path | None:
         """The folder of runbooks."""
+
+    def watchdog_seen(self) -> Awaitable[float | None]:
+        """When the Watchdog last came, in seconds since the epoch; None: never."""
 
 
 class Endpoints:
@@ -94,9 +100,13 @@ class Endpoints:
         if not self._receiver.ready:
             self._metrics.rejected.labels("shutting_down").inc()
             return web.Response(status=503, text="stopping\n")
+        source = request.query.get("source", "")
+        if source and not _SOURCE.fullmatch(source):
+            self._metrics.rejected.labels("malformed").inc()
+            raise web.HTTPBadRequest(text="source: a name of letters, digits, '_', '.' and '-' is expected\n")
         body = await self._body(request)
         try:
-            new = await self._receiver.pipeline.accept(body)
+            new = await self._receiver.pipeline.accept(body, source)
         except PayloadError as error:
             self._metrics.rejected.labels(error.reason).inc()
             await self._receiver.store.keep_refused(body, error.reason, str(error), self._now())
@@ -205,6 +215,7 @@ class Endpoints:
     async def scrape(self, request: web.Request) -> web.Response:
         """The self-metrics."""
         self._metrics.show(await self._receiver.store.figures())
+        self._metrics.watchdog_last_seen.set(await self._receiver.watchdog_seen() or 0.0)
         self._metrics.drill_started.set(await self._receiver.driller.started())
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=encoder(self._metrics.registry), headers={hdrs.CONTENT_TYPE: content_type})

@@ -27,11 +27,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An alert of a live incident whose service may be related to one of those that came in."""
+    """An alert of a live incident whose service may be related to one of those that came in; `place` as `place_of`
+    tells it."""
 
     incident: int
     service: str
-    environment: str
+    place: tuple[str, str]
     starts_at: float
 
 
@@ -57,9 +58,12 @@ class Group:
     events: tuple[StoredEvent, ...]
 
 
-def key_of(labels: Mapping[str, str], by: Sequence[str]) -> str:
-    """The correlation key: the labels `by` that the alert has, with their values, as JSON."""
-    return json.dumps([[label, labels[label]] for label in by if label in labels], ensure_ascii=False)
+def key_of(alert: AlertEvent, by: Sequence[str]) -> str:
+    """The correlation key: its source and the labels `by` that the alert has, with their values, as JSON."""
+    key: list[object] = [alert.source] if alert.source else []
+    return json.dumps(
+        [*key, *([label, alert.labels[label]] for label in by if label in alert.labels)], ensure_ascii=False
+    )
 
 
 Node = int | str
@@ -79,6 +83,11 @@ def correlate(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> list
     return [_group(joined.members(top), events, rules) for top, events in found.items()]
 
 
+def place_of(alert: AlertEvent) -> tuple[str, str]:
+    """Source and environment: services of the same name elsewhere are others."""
+    return alert.source, alert.labels.get("environment", "")
+
+
 def comes_back(events: Iterable[AlertEvent], ended: float, rules: Rules) -> bool:
     """Whether one of these alerts opens an incident again that ended at `ended`, in seconds since the epoch."""
     return any(event.status == "firing" and event.starts_at - ended <= rules.window for event in events)
@@ -89,7 +98,7 @@ def _back(stored: Sequence[StoredEvent], known: Known, rules: Rules) -> dict[str
     alert that opens it again may have come as well."""
     of_key: dict[str, list[AlertEvent]] = {}
     for one in stored:
-        of_key.setdefault(key_of(one.event.labels, rules.labels), []).append(one.event)
+        of_key.setdefault(key_of(one.event, rules.labels), []).append(one.event)
     return {
         key: incident for key, (incident, ended) in known.ended.items() if comes_back(of_key.get(key, ()), ended, rules)
     }
@@ -99,7 +108,7 @@ def _home(event: AlertEvent, known: Known, rules: Rules, back: Mapping[str, int]
     # the alerts come first: the labels that make a key may have been changed by a reload since it was opened
     if event.fingerprint in known.by_fingerprint:
         return known.by_fingerprint[event.fingerprint]
-    key = key_of(event.labels, rules.labels)
+    key = key_of(event, rules.labels)
     return known.by_key.get(key, back.get(key, key))
 
 
@@ -114,18 +123,18 @@ def _links(
         event = one.event
         if event.status != "firing" or not event.service:
             continue
-        here = Neighbour(0, event.service, event.labels.get("environment", ""), event.starts_at)
+        here = Neighbour(0, event.service, place_of(event), event.starts_at)
         related = rules.graph.neighbours(event.service)
         for other, there in seen:
             near = abs(there.starts_at - here.starts_at) <= rules.window
-            if near and there.service in related and there.environment == here.environment:
+            if near and there.service in related and there.place == here.place:
                 yield home, other
         seen.append((home, here))
 
 
 def _group(members: Iterable[Node], events: Sequence[StoredEvent], rules: Rules) -> Group:
     incidents = tuple(sorted(node for node in members if isinstance(node, int)))
-    return Group(key_of(events[0].event.labels, rules.labels), incidents, tuple(events))
+    return Group(key_of(events[0].event, rules.labels), incidents, tuple(events))
 
 
 class _Joined:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent
-from receiver.stages.correlate import Neighbour, Rules
+from receiver.stages.correlate import Neighbour, Rules, place_of
 from receiver.store.tables import alerts, incidents
 
 MOST_NAMED = 500
@@ -77,5 +77,5 @@ async def neighbours(connection: AsyncConnection, found: Sequence[AlertEvent], r
     for some in portions(services):
         for incident, text in await connection.execute(query.where(alerts.c.service.in_(some))):
             event = _event.decode(text)
-            near.append(Neighbour(incident, event.service, event.labels.get("environment", ""), event.starts_at))
+            near.append(Neighbour(incident, event.service, place_of(event), event.starts_at))
     return near

@@ -115,9 +115,7 @@ class Store:
         """What correlation asks about `found`."""
         async with self._database.read() as connection:
             by_fingerprint = await correlation.by_fingerprint(connection, {event.fingerprint for event in found})
-            by_key, ended = await correlation.by_key(
-                connection, {key_of(event.labels, rules.labels) for event in found}
-            )
+            by_key, ended = await correlation.by_key(connection, {key_of(event, rules.labels) for event in found})
             near = await correlation.neighbours(connection, found, rules) if rules.graph.depends_on else []
         return Known(by_fingerprint, by_key, ended, near)
 
@@ -241,14 +239,12 @@ class Store:
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
         oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
-        watchdog = await self.signs.get("watchdog")
         async with self._database.read() as connection:
             return Figures(
                 incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
                 outbox={row[0]: row[1] for row in await connection.execute(by_state(outbox))},
                 oldest_planned_at=(await connection.execute(oldest)).scalar() or 0.0,
                 unprocessed=(await connection.execute(waiting)).scalar() or 0,
-                watchdog_seen_at=watchdog.at if watchdog is not None else 0.0,
             )
 
     async def incidents(self, limit: int) -> list[Incident]:
@@ -281,14 +277,12 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), events to process, and when the
-    Watchdog was last seen (0 for never)."""
+    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), and events to process."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
     oldest_planned_at: float
     unprocessed: int
-    watchdog_seen_at: float
 
 
 def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEvent]:

@@ -37,8 +37,8 @@ def vanished(
 ) -> tuple[list[AlertEvent], Missing]:
     """The ends of alerts that are gone, and what to remember until the next poll.
 
-    `polled` has what each configured Alertmanager holds, None for one that can't be reached: then nothing is gone, and
-    nothing begins to be, for that one may know.
+    All of one source: `polled` has what each of its Alertmanagers holds, None for one that can't be reached: then
+    nothing is gone, and nothing begins to be, for that one may know.
     """
     settled = [one for one in polled if one is not None and now - one.up_since >= SETTLED_SECONDS]
     if not polled or len(settled) < len(polled):
@@ -73,6 +73,7 @@ def left_out(notification: Notification, polled: Sequence[Holdings | None]) -> l
                     annotations=alert.annotations,
                     generator_url=alert.generator_url,
                     origin="filled_in",
+                    source=notification.source,
                 )
     return list(found.values())
 

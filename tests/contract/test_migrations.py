@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from exporter.ledger import MIGRATIONS as LEDGER
@@ -13,6 +15,7 @@ from exporter.ledger.tables import metadata as ledger
 from receiver.store import MIGRATIONS as STORE
 from receiver.store.tables import metadata as store
 from toolkit.storage import Database, migrate, storage_url
+from toolkit.storage.database import newest
 
 SCHEMAS = [("ledger", LEDGER, ledger), ("store", STORE, store)]
 
@@ -32,6 +35,13 @@ async def test_the_migrations_of_an_empty_database_end_in_the_declared_tables(
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []
     await database.close()
+
+
+@pytest.mark.parametrize("scripts", [LEDGER, STORE])
+def test_a_migrations_file_is_named_by_its_revision(scripts: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    assert ScriptDirectory.from_config(config).get_current_head() == newest(scripts)
 
 
 async def test_a_database_of_a_newer_version_is_refused_without_its_password(any_database: str, tmp_path: Path) -> None:

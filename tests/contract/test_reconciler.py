@@ -65,7 +65,7 @@ async def test_a_resolve_that_was_lost_is_told_once_and_for_what_it_is(
     now = [2000.0]
     async with aiohttp.ClientSession() as session:
         reconciler = Reconciler(
-            lambda: [Alertmanager(session, url)],
+            lambda: [("", Alertmanager(session, url))],
             receiver.store.held,
             receiver.pipeline.take,
             lambda labels: labels.get("alertname") == "Watchdog",
@@ -121,7 +121,7 @@ async def test_a_resolve_while_prometheus_is_silent_is_told_as_one_in_doubt(
     await settle(receiver, sink, 3)
     assert sink.titles[2].startswith("[RESOLVED]")
     alertmanager.watchdog_at = "1970-01-01T00:12:00Z"
-    receiver.reconciler.watchdog = None
+    receiver.reconciler._watchdogs.clear()
     await receiver.reconciler.poll()
     await post(client, alert("Other", "resolved"))
     await settle(receiver, sink, 4)

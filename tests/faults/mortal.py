@@ -65,7 +65,7 @@ class Life:
         deliverer = Deliverer(self.store.outbox, _no_sink, spawn, metrics, now, LOG)
         settings = Settings(config, {"meanwhile": self._enrich}, "http://receiver")
         self.pipeline = Pipeline(
-            self.store, deliverer, settings, lambda: None, lambda _: None, spawn, metrics, now, LOG
+            self.store, deliverer, settings, lambda _: None, lambda _: None, spawn, metrics, now, LOG
         )
         self.keeper = Keeper(self.store.outbox, deliverer.wake, metrics, now, lambda: self.steady, LOG)
         served = [target.name for target in config.targets]

@@ -15,12 +15,13 @@ GRAPH = ServiceGraph({"web": ("api",), "shop": ("api",), "api": ("db",), "db": (
 RULES = Rules(("alertname", "service"), 600, GRAPH)
 
 
-def event(id_: int, status: Status = "firing", at: float = 1000, **labels: str) -> StoredEvent:
-    return StoredEvent(id_, at, AlertEvent(f"f{id_}", status, at, None, {"alertname": "A", **labels}, {}, ""))
+def event(id_: int, status: Status = "firing", at: float = 1000, source: str = "", **labels: str) -> StoredEvent:
+    alert = AlertEvent(f"f{id_}", status, at, None, {"alertname": "A", **labels}, {}, "", source=source)
+    return StoredEvent(id_, at, alert)
 
 
 def key(**labels: str) -> str:
-    return key_of({"alertname": "A", **labels}, RULES.labels)
+    return key_of(replace(event(1).event, labels={"alertname": "A", **labels}), RULES.labels)
 
 
 def shape(groups: Sequence[Group]) -> list[tuple[tuple[int, ...], list[int]]]:
@@ -28,10 +29,12 @@ def shape(groups: Sequence[Group]) -> list[tuple[tuple[int, ...], list[int]]]:
     return [(group.incidents, [one.id for one in group.events]) for group in groups]
 
 
-near = Neighbour(7, "api", "", 900)
+near = Neighbour(7, "api", ("", ""), 900)
 CASES: list[tuple[str, list[StoredEvent], Known, list[tuple[tuple[int, ...], list[int]]]]] = [
     ("two that agree in the labels are one", [event(1, pod="1"), event(2, pod="2")], Known(), [((), [1, 2])]),
     ("two that differ in one are two", [event(1, service="x"), event(2, service="y")], Known(), [((), [1]), ((), [2])]),
+    ("two that agree in the labels, of two sources, are two", [event(1, source="eu"), event(2, source="us")], Known(), [((), [1]), ((), [2])]),
+    ("a service that needs another's, of another source", [event(1, service="web", source="eu"), event(2, service="db", source="us")], Known(), [((), [1]), ((), [2])]),
     ("a live incident of the key", [event(1)], Known(by_key={key(): 4}), [((4,), [1])]),
     ("the live incident that holds the alert, whatever its key", [event(1)], Known({"f1": 3}, {key(): 4}), [((3,), [1])]),
     ("one that ended within the window", [event(1)], Known(ended={key(): (4, 400)}), [((4,), [1])]),
@@ -47,7 +50,7 @@ CASES: list[tuple[str, list[StoredEvent], Known, list[tuple[tuple[int, ...], lis
     ("a service that is not related", [event(1, service="mail")], Known(neighbours=[near]), [((), [1])]),
     ("two that need the same are not related by that", [event(1, service="web"), event(2, service="shop")], Known(), [((), [1]), ((), [2])]),
     ("... until what they need has an alert too", [event(1, service="web"), event(2, service="shop"), event(3, service="api")], Known(), [((), [1, 2, 3])]),
-    ("two live incidents with a cause in common are merged", [event(1, service="db")], Known(neighbours=[near, Neighbour(3, "web", "", 1100)]), [((3, 7), [1])]),
+    ("two live incidents with a cause in common are merged", [event(1, service="db")], Known(neighbours=[near, Neighbour(3, "web", ("", ""), 1100)]), [((3, 7), [1])]),
 ]  # fmt: skip
 
 

@@ -27,13 +27,12 @@ def test_alerts_that_agree_in_the_correlated_labels_are_one_incident() -> None:
 
 
 def test_a_label_that_is_empty_is_not_one_that_is_missing() -> None:
-    assert key_of({"a": ""}, ["a"]) != key_of({}, ["a"])
+    assert key_of(stored(1, a="").event, ["a"]) != key_of(stored(1).event, ["a"])
 
 
 def test_alerts_that_share_only_their_summary_are_not_merged() -> None:
-    assert key_of({"alertname": "A", "provider": "x"}, ["alertname", "provider"]) != key_of(
-        {"alertname": "A", "provider": "y"}, ["alertname", "provider"]
-    )
+    one, other = (stored(1, alertname="A", provider=name).event for name in "xy")
+    assert key_of(one, ["alertname", "provider"]) != key_of(other, ["alertname", "provider"])
 
 
 def test_a_firing_and_its_resolve_are_told_apart_though_they_came_together() -> None:

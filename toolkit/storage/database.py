@@ -6,10 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-import alembic.command
-import alembic.config
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Table
+from sqlalchemy import URL, Connection, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -104,16 +101,14 @@ def migrate(url: URL, scripts: Path) -> None:
     Processes that start together migrate once: the others wait, and find it done. Raises StorageUnavailable, or
     ValueError for a database that a newer version wrote.
     """
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     with ThreadPoolExecutor(1) as thread:  # the drivers want an event loop, and the caller may be in one
-        thread.submit(asyncio.run, _migrated(url, config)).result()
+        thread.submit(asyncio.run, _migrated(url, scripts)).result()
 
 
-async def _migrated(url: URL, config: alembic.config.Config) -> None:
+async def _migrated(url: URL, scripts: Path) -> None:
     def upgrade(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        alembic.command.upgrade(config, "head")
+        if _revision(connection) != newest(scripts):
+            _upgrade(connection, url, scripts)
 
     backend = _backend(url)
     try:
@@ -121,9 +116,35 @@ async def _migrated(url: URL, config: alembic.config.Config) -> None:
             await connection.run_sync(upgrade)
     except DBAPIError as error:
         raise StorageUnavailable("io", str(error.orig)) from error
+    finally:
+        await backend.close()
+
+
+def newest(scripts: Path) -> str:
+    """The revision that the migrations in `scripts` end in. Each file's name begins with its own, in their order."""
+    return max(path.name for path in (scripts / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def _revision(connection: Connection) -> str | None:
+    """Which revision the database has; None for one that is new."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def _upgrade(connection: Connection, url: URL, scripts: Path) -> None:
+    # imported where it is needed: it takes a seventh of a receiver's start, which most often finds all done
+    import alembic.command  # noqa: PLC0415
+    import alembic.config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        alembic.command.upgrade(config, "head")
     except CommandError:
         raise ValueError(
             f"{url.database} was written by a newer version of Tocsin; use that, or another database"
         ) from None
-    finally:
-        await backend.close()
