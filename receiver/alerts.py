@@ -21,7 +21,8 @@ class AlertEvent:
 
     `fingerprint` tells it from every other alert: Alertmanager's own, after that of its `source`, where one is named.
     `origin` says how we know: a webhook; that no Alertmanager holds the alert any more; that one holds it and left it
-    out of a webhook; or a resolve that came while the source of the alerts was silent.
+    out of a webhook; or a resolve that came while the source of the alerts was silent. `kind` is its class; `given` are
+    the labels that it came with, where the operator's vocabulary made others of them.
     """
 
     fingerprint: str
@@ -33,6 +34,13 @@ class AlertEvent:
     generator_url: str
     origin: Origin = "webhook"
     source: str = ""
+    kind: str = ""
+    given: Mapping[str, str] | None = None
+
+    @property
+    def own_labels(self) -> Mapping[str, str]:
+        """The labels that Alertmanager knows it by."""
+        return self.given if self.given is not None else self.labels
 
     @property
     def occurrence(self) -> Occurrence:

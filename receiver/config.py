@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pydantic
 from pydantic import Field
@@ -10,9 +10,11 @@ from pydantic import Field
 from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
 from receiver.services import ServiceGraph
+from receiver.vocabulary import Vocabulary
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
+from toolkit.matchers import MatcherText
 from toolkit.secretfile import SecretFile
 
 
@@ -89,6 +91,15 @@ class Target(Model):
         return self.url_file
 
 
+class Words(Model):
+    """What the operator's rules call what Tocsin goes by; see receiver/vocabulary.py."""
+
+    labels: dict[str, tuple[str, ...]] = {}
+    annotations: dict[str, tuple[str, ...]] = {}
+    severities: dict[str, Literal["critical", "warning", "info"]] = {}
+    classes: dict[str, tuple[tuple[MatcherText, ...], ...]] = {}
+
+
 class Heartbeat(Model):
     """A service outside that hears of us at each interval, and raises the alarm when it does not."""
 
@@ -127,6 +138,7 @@ class ReceiverConfig(Model):
     runbooks: FilePath | None = None
     correlation: Correlation = Correlation()
     services: dict[str, Service] = {}
+    vocabulary: Words = Words()
     storm: Storm = Storm()
     shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
@@ -138,6 +150,12 @@ class ReceiverConfig(Model):
 def load(path: Path) -> ReceiverConfig:
     """The configuration at `path`. Raises ConfigError."""
     return configfile.load(path, ReceiverConfig, lint)
+
+
+def vocabulary(config: ReceiverConfig) -> Vocabulary:
+    """The operator's words as the pure decisions want them."""
+    words = config.vocabulary
+    return Vocabulary(words.labels, words.annotations, words.severities, words.classes)
 
 
 def sources(config: ReceiverConfig) -> set[str]:

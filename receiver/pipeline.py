@@ -10,9 +10,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
-from receiver.config import ReceiverConfig, graph
+from receiver.config import ReceiverConfig, graph, vocabulary
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import is_drill
 from receiver.incidents import Incident, Step, advance
@@ -27,6 +28,7 @@ from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Changed, Decision, Store
 from receiver.upkeep.source import Heard, is_silent
+from receiver.vocabulary import Vocabulary
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.service import Spawn
@@ -53,6 +55,11 @@ class Settings:
         """What correlation goes by."""
         correlation = self.config.correlation
         return Rules(correlation.labels, correlation.window, graph(self.config))
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """What the operator's rules call things."""
+        return vocabulary(self.config)
 
 
 class Pipeline:
@@ -95,7 +102,7 @@ class Pipeline:
         now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
-        new = await self._intake.add(others)
+        new = await self._intake.add(self._translated(others))
         for status in {alert.status for alert in watchdogs}:
             await self._store.signs.put(watchdog_sign(source, ended=status == "resolved"), now)
         self._count(watchdogs, others, new)
@@ -108,10 +115,13 @@ class Pipeline:
 
     async def take(self, events: Sequence[AlertEvent]) -> int:
         """Stores events that no webhook brought; returns how many were new. Raises StorageUnavailable."""
-        new = await self._intake.add(events)
+        new = await self._intake.add(self._translated(events))
         if any(new):
             self._awake.set()
         return sum(new)
+
+    def _translated(self, alerts: Iterable[AlertEvent]) -> list[AlertEvent]:
+        return [self.settings.vocabulary.translated(alert) for alert in alerts]
 
     def _is_watchdog(self, alert: AlertEvent) -> bool:
         return is_watchdog(alert.labels, self.settings.config)

@@ -316,7 +316,8 @@ def _http_url(value: object) -> str:
     return value
 
 
-def _regex(value: object) -> str:
+def regex(value: object) -> str:
+    """A pattern that RE2 can read. Raises ValueError with the reason."""
     if not isinstance(value, str):
         raise ValueError("should be a regular expression")
     options = re2.Options()
@@ -341,5 +342,5 @@ ExistingFile = Annotated[Path, pydantic.PlainValidator(_existing)]
 Secret = Annotated[SecretFile, pydantic.PlainValidator(_secret)]
 """A secret's file, which must be readable when the configuration is loaded."""
 HttpUrl = Annotated[str, pydantic.PlainValidator(_http_url)]
-Regex = Annotated[str, pydantic.PlainValidator(_regex)]
+Regex = Annotated[str, pydantic.PlainValidator(regex)]
 """A pattern of RE2: matching takes linear time whatever the text."""

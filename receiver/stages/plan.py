@@ -102,6 +102,7 @@ def compose(
         reopened=incident.reopened,
         impact=alert.annotations.get("impact", ""),
         pays=alert.annotations.get("pays", ""),
+        kind=alert.kind,
         runbook_url=alert.annotations.get("runbook_url", ""),
         query_url=alert.generator_url,
         incident_url=f"{external_url}/v1/incidents/{incident.id}",
