@@ -122,11 +122,29 @@ class Heartbeat(Model):
 
 
 class Route(Model):
-    """Which targets are told of incidents whose labels have these values; `{}` matches every incident."""
+    """Who is told of incidents whose labels have these values and meet these matchers, at this time; without any of
+    them it is every incident. `owner`: the team that the alert's label `owner` names; where there is no such team, the
+    route does not match."""
 
     match: dict[str, str] = {}
-    targets: tuple[str, ...]
+    matchers: tuple[MatcherText, ...] = ()
+    targets: tuple[str, ...] | None = None
+    team: str | None = None
+    owner: bool = False
+    escalation: str | None = None
+    cooldown: Duration = Field(default=0.0, ge=0)
     continue_: bool = Field(default=False, alias="continue")
+
+    @pydantic.model_validator(mode="after")
+    def _somebody(self) -> "Route":
+        if self.targets is None and self.team is None and not self.owner:
+            raise ValueError("needs targets, team or owner; `targets: []` tells nobody, on purpose")
+        return self
+
+    @property
+    def matches_everything(self) -> bool:
+        """Whether no incident is left to the routes after it."""
+        return not (self.match or self.matchers or self.owner)
 
 
 class ReceiverConfig(Model):
@@ -183,17 +201,14 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
     for index, route in enumerate(config.routes):
-        for place, name in enumerate(route.targets):
+        for place, name in enumerate(route.targets or ()):
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
-    if config.routes and config.routes[-1].match:
-        yield (
-            ("routes", len(config.routes) - 1, "match"),
-            "the last route must match everything, or alerts would be lost",
-        )
+    if config.routes and not config.routes[-1].matches_everything:
+        yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
 
