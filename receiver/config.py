@@ -1,6 +1,6 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +11,8 @@ from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines
-from receiver.oncall.settings import Person, Rota, Team
+from receiver.oncall.settings import Person, Rota, Team, Window
+from receiver.oncall.zones import UTC, TimeZone
 from receiver.services import ServiceGraph
 from receiver.vocabulary import Vocabulary
 from toolkit import configfile
@@ -124,6 +125,13 @@ class Heartbeat(Model):
         return self.url_file.read()
 
 
+class Hours(Model):
+    """Times of the week, by a name that routes use."""
+
+    timezone: TimeZone = UTC
+    windows: tuple[Window, ...] = Field(min_length=1)
+
+
 class Route(Model):
     """Who is told of incidents whose labels have these values and meet these matchers, at this time; without any of
     them it is every incident. `owner`: the team that the alert's label `owner` names; where there is no such team, the
@@ -131,6 +139,7 @@ class Route(Model):
 
     match: dict[str, str] = {}
     matchers: tuple[MatcherText, ...] = ()
+    hours: tuple[str, ...] = ()
     targets: tuple[str, ...] | None = None
     team: str | None = None
     owner: bool = False
@@ -147,7 +156,7 @@ class Route(Model):
     @property
     def matches_everything(self) -> bool:
         """Whether no incident is left to the routes after it."""
-        return not (self.match or self.matchers or self.owner)
+        return not (self.match or self.matchers or self.hours or self.owner)
 
 
 class ReceiverConfig(Model):
@@ -166,6 +175,7 @@ class ReceiverConfig(Model):
     heartbeat: Heartbeat | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
+    hours: dict[Name, Hours] = {}
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
@@ -206,18 +216,28 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         if problem:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
-    for index, route in enumerate(config.routes):
-        for place, name in enumerate(route.targets or ()):
-            if name not in names:
-                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    yield from _lint_routes(config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
-    if config.routes and not config.routes[-1].matches_everything:
-        yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:
+    for index, route in enumerate(config.routes):
+        at: Location = ("routes", index)
+        named: list[tuple[Location, str, str, Collection[str]]] = [
+            *(((*at, "targets", place), "target", name, targets) for place, name in enumerate(route.targets or ())),
+            *(((*at, "hours", place), "hours", name, config.hours) for place, name in enumerate(route.hours)),
+            *([((*at, "team"), "team", route.team, config.teams)] if route.team is not None else []),
+        ]
+        for place, kind, name, known in named:
+            if name not in known:
+                yield place, f"no {kind} {'are' if kind == 'hours' else 'is'} named '{name}'{nearest(name, known)}"
+    if config.routes and not config.routes[-1].matches_everything:
+        yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:

@@ -226,7 +226,7 @@ class Pipeline:
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
-        hearers = audience(step, events, told, self.settings.config, drill)
+        hearers = audience(step, events, told, self.settings.config, self._now(), drill)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
             enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)

@@ -1,36 +1,103 @@
 """Who is told of an incident. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig, Route
 from receiver.drills.drill import Drill, drill_targets
-from receiver.incidents import TOLD, Reason, Step
+from receiver.incidents import TOLD, Reason, Step, severity_of
+from receiver.oncall.contacts import contacts
+from receiver.oncall.rota import on_call
+from receiver.oncall.settings import Team
+from receiver.oncall.windows import stretch
+from toolkit.matchers import all_match
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A target, and the route that chose it in words."""
+    """A target, and the route that chose it in words. `cooldown`: for how many seconds it is told once of one cause."""
 
     target: str
     reason: str
+    cooldown: float = 0.0
 
 
-def route(labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence[str]) -> tuple[Choice, ...]:
-    """The targets for an incident with these labels: those of the first route that matches, and of later ones while
-    `continue` says so. Without routes it is `everyone`. A target is told once, by the first route that names it."""
-    if not routes:
-        return tuple(Choice(target, "no routes: every target") for target in everyone)
+def route(alert: AlertEvent, config: ReceiverConfig, now: float) -> tuple[Choice, ...]:
+    """The targets for an incident that this alert leads: those of the first route that matches, and of later ones while
+    `continue` says so. Without routes it is everyone. A target is told once, by the first route that names it."""
+    if not config.routes:
+        return tuple(Choice(target.name, "no routes: every target") for target in config.targets)
     chosen: dict[str, Choice] = {}
-    for index, candidate in enumerate(routes):
-        if all(labels.get(label) == value for label, value in candidate.match.items()):
-            wanted = ", ".join(f"{label}={value}" for label, value in candidate.match.items()) or "everything"
-            for target in candidate.targets:
-                chosen.setdefault(target, Choice(target, f"routes[{index}] matches {wanted}"))
-            if not candidate.continue_:
-                break
+    for matched in matching(alert, config, now):
+        for target, how in _named(matched, severity_of(alert.labels), config, now):
+            chosen.setdefault(target, Choice(target, matched.why + how, matched.route.cooldown))
     return tuple(chosen.values())
+
+
+@dataclass(frozen=True)
+class Matched:
+    """A route that an alert goes by, with the team that it leads to, if any, and the reason in words."""
+
+    route: Route
+    team: str | None
+    why: str
+
+
+def matching(alert: AlertEvent, config: ReceiverConfig, now: float) -> Iterator[Matched]:
+    """The routes of an alert in their order: the first that matches, and later ones while `continue` says so."""
+    labels = {**alert.labels, "class": alert.kind}
+    for index, candidate in enumerate(config.routes):
+        if not _matches(candidate, labels, config, now):
+            continue
+        team = labels["owner"] if candidate.owner else candidate.team
+        yield Matched(candidate, team, f"routes[{index}] matches {_condition(candidate, labels)}")
+        if not candidate.continue_:
+            return
+
+
+def _matches(candidate: Route, labels: Mapping[str, str], config: ReceiverConfig, now: float) -> bool:
+    if candidate.owner and labels.get("owner") not in config.teams:
+        return False
+    return (
+        all(labels.get(label) == value for label, value in candidate.match.items())
+        and all_match(candidate.matchers, labels)
+        and (not candidate.hours or any(_is_within(name, config, now) for name in candidate.hours))
+    )
+
+
+def _is_within(name: str, config: ReceiverConfig, now: float) -> bool:
+    hours = config.hours[name]
+    return stretch(hours.windows, hours.timezone, now).inside
+
+
+def _condition(candidate: Route, labels: Mapping[str, str]) -> str:
+    wanted = [f"{label}={value}" for label, value in candidate.match.items()]
+    wanted += [str(matcher) for matcher in candidate.matchers]
+    wanted += [f"owner={labels['owner']}"] if candidate.owner else []
+    wanted += [f"hours {' or '.join(candidate.hours)}"] if candidate.hours else []
+    return ", ".join(wanted) or "everything"
+
+
+def _named(matched: Matched, severity: str, config: ReceiverConfig, now: float) -> Iterator[tuple[str, str]]:
+    """The targets of a route, each with how it comes by it."""
+    for target in matched.route.targets or ():
+        yield target, ""
+    team = matched.team
+    if team is None:
+        return
+    for target in config.teams[team].targets:
+        yield target, f", team {team}"
+    for person in _on_duty(config.teams[team], config, now):
+        for target in contacts(config.people[person], severity):
+            yield target, f", {person} is on call for team {team}"
+
+
+def _on_duty(team: Team, config: ReceiverConfig, now: float) -> list[str]:
+    """Who of a team is called at once: the first layer that has somebody. Where there is an escalation it calls."""
+    if team.rota is None or team.escalation is not None:
+        return []
+    return [shift.person for shift in on_call(config.rotas[team.rota], now) if shift.person is not None][:1]
 
 
 def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:
@@ -38,12 +105,10 @@ def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, 
     return tuple(Choice(target, "it was to be told that it began") for target in told if target in everyone)
 
 
-def _chosen(
-    labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence[str], drill: Drill | None
-) -> tuple[Choice, ...]:
-    ordered = drill_targets(labels, drill, everyone)
+def _chosen(alert: AlertEvent, config: ReceiverConfig, drill: Drill | None, now: float) -> tuple[Choice, ...]:
+    ordered = drill_targets(alert.labels, drill, [target.name for target in config.targets])
     if ordered is None:
-        return route(labels, routes, everyone)
+        return route(alert, config, now)
     return tuple(Choice(target, reason) for target, reason in ordered.items())
 
 
@@ -57,7 +122,12 @@ class Audience:
 
 
 def audience(
-    step: Step, events: Iterable[AlertEvent], told: Sequence[str], config: ReceiverConfig, drill: Drill | None = None
+    step: Step,
+    events: Iterable[AlertEvent],
+    told: Sequence[str],
+    config: ReceiverConfig,
+    now: float,
+    drill: Drill | None = None,
 ) -> Audience:
     """Of an end whoever was told hears, of anything else everybody whom the routes name for an alert that fires, and of
     an alert that joins those of its routes that have not heard of the incident. `told` has who heard of it before.
@@ -70,7 +140,7 @@ def audience(
         return Audience(notice, who_was_told(told, everyone), "nobody_was_told_that_it_began")
     found: dict[str, Choice] = {}
     for alert in incident.firing if notice is not None else events:
-        for choice in _chosen(alert.labels, config.routes, everyone, drill):
+        for choice in _chosen(alert, config, drill, now):
             found.setdefault(choice.target, choice)
     if notice is not None:
         return Audience(notice, tuple(found.values()), "routes_name_nobody")

@@ -99,7 +99,7 @@ RECEIVER = [
     ("an unknown target", SLACK + "routes: [{targets: [▶slak]}]\n", "no target is named 'slak'; did you mean 'slack'?"),
     (
         "a last route that lets alerts fall",
-        SLACK + "routes: [{▶match: {a: b}, targets: [slack]}]\n",
+        SLACK + "routes: [▶{match: {a: b}, targets: [slack]}]\n",
         "match everything",
     ),
     (

@@ -1,16 +1,14 @@
-"""The pure stages: correlate, route, the value's wording."""
+"""The pure stages: correlate, plan, the value's wording."""
 
 import pytest
 
 from receiver.alerts import AlertEvent, StoredEvent
-from receiver.config import Route
 from receiver.enrichers.promql import wording
 from receiver.incidents import advance
 from receiver.services import ServiceGraph
 from receiver.stages.correlate import Known, Rules, correlate, key_of, runs
 from receiver.stages.enrich import Enrichment
 from receiver.stages.plan import began, compose
-from receiver.stages.route import route
 
 
 def stored(number: int, status: str = "firing", **labels: str) -> StoredEvent:
@@ -38,32 +36,6 @@ def test_alerts_that_share_only_their_summary_are_not_merged() -> None:
 def test_a_firing_and_its_resolve_are_told_apart_though_they_came_together() -> None:
     found = runs([stored(1), stored(2), stored(3, "resolved"), stored(4)])
     assert [[event.id for event in run] for run in found] == [[1, 2], [3], [4]]
-
-
-def routes(*rows: tuple[dict[str, str], list[str], bool]) -> list[Route]:
-    return [
-        Route.model_validate({"match": match, "targets": targets, "continue": go_on}) for match, targets, go_on in rows
-    ]
-
-
-CRITICAL, ALL, TEAM = {"severity": "critical"}, dict[str, str](), {"owner": "finance"}
-ROUTES = [
-    ("without routes everybody is told", [], ["a", "b"]),
-    ("the first that matches", [(TEAM, ["a"], False), (ALL, ["b"], False)], ["a"]),
-    ("the catch-all", [({"owner": "else"}, ["a"], False), (ALL, ["b"], False)], ["b"]),
-    ("and on, when it says continue", [(TEAM, ["a"], True), (ALL, ["b"], False)], ["a", "b"]),
-    ("a target is told once", [(TEAM, ["a"], True), (CRITICAL, ["a", "b"], True), (ALL, ["b"], False)], ["a", "b"]),
-    ("every label has to agree", [({**TEAM, "severity": "info"}, ["a"], False), (ALL, ["b"], False)], ["b"]),
-]
-
-
-@pytest.mark.parametrize(("rows", "targets"), [row[1:] for row in ROUTES], ids=[row[0] for row in ROUTES])
-def test_routes_choose_targets_and_say_why(
-    rows: list[tuple[dict[str, str], list[str], bool]], targets: list[str]
-) -> None:
-    choices = route({**CRITICAL, **TEAM}, routes(*rows), ["a", "b"])
-    assert [choice.target for choice in choices] == targets
-    assert all(choice.reason for choice in choices)
 
 
 @pytest.mark.parametrize(
