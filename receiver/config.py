@@ -1,6 +1,7 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +12,8 @@ from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines
-from receiver.oncall.settings import Person, Rota, Team, Window
-from receiver.oncall.zones import UTC, TimeZone
+from receiver.oncall.settings import Moment, Person, Rota, Team, Window
+from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
 from receiver.vocabulary import Vocabulary
 from toolkit import configfile
@@ -125,10 +126,41 @@ class Heartbeat(Model):
         return self.url_file.read()
 
 
+class Maintenance(Model):
+    """Work that is announced: what matches is told only if it still fires at the end. Local times without a zone are
+    those of `timezone`."""
+
+    match: dict[str, str] = {}
+    matchers: tuple[MatcherText, ...] = ()
+    from_: Moment = Field(alias="from")
+    to: Moment
+    timezone: TimeZone = Field(default_factory=lambda: zone("UTC"))
+    reason: str = Field(min_length=1)
+
+    @pydantic.model_validator(mode="after")
+    def _in_order(self) -> "Maintenance":
+        if self.ends <= self.begins:
+            raise ValueError("it ends before it begins")
+        return self
+
+    @property
+    def begins(self) -> float:
+        """In seconds since the epoch."""
+        return self._instant(self.from_)
+
+    @property
+    def ends(self) -> float:
+        """In seconds since the epoch."""
+        return self._instant(self.to)
+
+    def _instant(self, moment: datetime) -> float:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=self.timezone)).timestamp()
+
+
 class Hours(Model):
     """Times of the week, by a name that routes use."""
 
-    timezone: TimeZone = UTC
+    timezone: TimeZone = Field(default_factory=lambda: zone("UTC"))
     windows: tuple[Window, ...] = Field(min_length=1)
 
 
@@ -176,6 +208,7 @@ class ReceiverConfig(Model):
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
     hours: dict[Name, Hours] = {}
+    maintenance: tuple[Maintenance, ...] = ()
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}

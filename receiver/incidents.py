@@ -36,6 +36,7 @@ Reason = Literal[
     "resolved",  # the last alert of the incident ended
     "vanished",  # ... without its resolve: no Alertmanager holds it any more
     "source_lost",  # ... as Alertmanager says, which has heard nothing of Prometheus lately
+    "still_fires",  # it was put off to be told, and its time has come
     "never_fired_here",  # a resolve of something we never heard firing
 ]
 TOLD: Mapping[Reason, Status] = {
@@ -45,6 +46,7 @@ TOLD: Mapping[Reason, Status] = {
     "storm_grew": "firing",
     "fired_again": "firing",
     "reopened": "firing",
+    "still_fires": "firing",
     "resolved": "resolved",
     "vanished": "resolved",
     "source_lost": "resolved",
@@ -81,6 +83,7 @@ class Incident:
 
     `id` is None until stored. `alerts` holds the latest event of each fingerprint. `revision` counts stored changes.
     `cause` is the fingerprint of the alert that probably causes the others; it is found out anew at each step.
+    `tell_at`: when those are told who were not told yet, if it still lives then.
     Times are seconds since the epoch.
     """
 
@@ -97,6 +100,7 @@ class Incident:
     reopened: int = 0
     merged_into: int | None = None
     cause: str | None = None
+    tell_at: float | None = None
 
     @property
     def live(self) -> bool:
@@ -113,6 +117,15 @@ class Incident:
         """The alert that speaks for the incident: its cause, else the first that fires, else the first there was."""
         found = self.firing or tuple(sorted(self.alerts, key=_order))
         return next((alert for alert in found if alert.fingerprint == self.cause), found[0])
+
+    @property
+    def root(self) -> str:
+        """What it is about, for telling of one trouble once: the source, the class, and the provider or service."""
+        if not self.alerts:
+            return ""
+        lead = self.leading
+        about = lead.labels.get("provider") or lead.service
+        return f"{lead.source}|{lead.kind}|{about}".replace("\0", "") if about else ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from functools import cached_property
 from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
 from receiver.config import ReceiverConfig, graph, vocabulary
 from receiver.delivery.outbox import Planned
-from receiver.drills.drill import is_drill
+from receiver.drills.drill import Drill, is_drill
 from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
 from receiver.metrics import ReceiverMetrics
@@ -24,6 +24,7 @@ from receiver.stages.correlate import Group, Rules, comes_back, correlate, diver
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
 from receiver.stages.plan import plan
+from receiver.stages.postpone import Postponed, Recent, postpone
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Changed, Decision, Store
@@ -38,6 +39,8 @@ BATCH = 1000
 AT_ONCE = 8
 """How many incidents are worked on side by side: each may wait for its enrichers."""
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""How often it is looked whether the time has come for what was put off."""
 FOLLOW_SECONDS = 1.0
 """How often a replica looks whether it leads by now, and the leader for events that another replica took in."""
 
@@ -143,6 +146,7 @@ class Pipeline:
                     await asyncio.sleep(FOLLOW_SECONDS)
                     continue
                 failed = await self.process()
+                await self.retell()
             except StorageUnavailable as error:
                 self._metrics.storage_errors.inc()
                 self._log.error("events can't be read, will try again", reason=error.reason)
@@ -153,9 +157,9 @@ class Pipeline:
                 await self._rest()
 
     async def _rest(self) -> None:
-        """Until something was stored here, or for a while when others may store as well."""
+        """Until something was stored here, or for a while: others may store as well, and time passes."""
         try:
-            async with asyncio.timeout(FOLLOW_SECONDS if self._store.shared else None):
+            async with asyncio.timeout(FOLLOW_SECONDS if self._store.shared else LOOK_SECONDS):
                 await self._awake.wait()
         except TimeoutError:
             return
@@ -173,6 +177,17 @@ class Pipeline:
         if len(stored) == BATCH:
             self._awake.set()
         return not all(done)
+
+    async def retell(self) -> None:
+        """Tells what was put off, where it still fires. Raises StorageUnavailable."""
+        for id_ in await self._store.to_tell(self._now()):
+            (incident,) = await self._store.load([id_])
+            told = await self._store.outbox.told([id_], self.settings.config.shadow)
+            again = replace(incident, tell_at=None, revision=incident.revision + 1)
+            try:
+                await self._tell(Step(again, (), "still_fires"), incident, [], told)
+            except Changed:
+                continue  # it is told with what changed it, or at the next look
 
     async def _groups(self, stored: Sequence[StoredEvent]) -> list[Group]:
         """What is stored, by incident; what would open too many incidents is the storm's."""
@@ -226,13 +241,30 @@ class Pipeline:
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
-        hearers = audience(step, events, told, self.settings.config, self._now(), drill)
+        return await self._tell(step, before, stored, told, drill)
+
+    async def _tell(
+        self,
+        step: Step,
+        before: Incident | None,
+        stored: list[StoredEvent],
+        told: Sequence[str],
+        drill: Drill | None = None,
+    ) -> Incident | None:
+        """Decides who hears of a step, gathers what they need to know, and commits it all."""
+        events, config, now = [one.event for one in stored], self.settings.config, self._now()
+        hearers, put_off = audience(step, events, told, config, now, drill), tuple[Postponed, ...]()
+        if step.incident is not None:
+            hearers, put_off = postpone(hearers, step.incident, told, await self._recent(step, hearers), config, now)
+            if put_off:
+                later = replace(step.incident, tell_at=min(one.until for one in put_off))
+                step = replace(step, incident=later)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
             enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)
 
         def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
-            return self._plan(replace(step, incident=incident), hearers, enrichment)
+            return self._plan(replace(step, incident=incident), hearers, put_off, enrichment)
 
         async with self._storing:
             incident = await self._store.commit(step, before, stored, planned, self._now())
@@ -241,15 +273,22 @@ class Pipeline:
         self._log.info(
             "incident",
             id=incident.id if incident else None,
-            key=key,
+            key=incident.key if incident else None,
             reasons=_counted(step.reasons),
             told=hearers.notice if hearers.choices else None,
         )
         self._deliverer.wake()
         return incident
 
+    async def _recent(self, step: Step, hearers: Audience) -> list[Recent]:
+        """Who heard of the same cause lately, as far as a route asks for that."""
+        longest = max((choice.cooldown for choice in hearers.choices), default=0.0)
+        if step.incident is None or not longest:
+            return []
+        return await self._store.outbox.recent(step.incident.root, step.incident.id, self._now() - longest)
+
     def _plan(
-        self, step: Step, hearers: Audience, enrichment: Enrichment
+        self, step: Step, hearers: Audience, put_off: Iterable[Postponed], enrichment: Enrichment
     ) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
         """The rows for a stored incident, and why somebody is told or nobody."""
         incident, config = step.incident, self.settings.config
@@ -257,6 +296,7 @@ class Pipeline:
         decided = [
             Decision("merged", "cause_found", f"incident {other.id} is part of this one") for other in step.merged
         ]
+        decided += [Decision("postponed", one.reason, one.detail) for one in put_off]
         # the configuration may have changed while the facts were gathered: who left it is not planned for
         served = {target.name for target in config.targets}
         choices = [choice for choice in hearers.choices if choice.target in served]

@@ -15,6 +15,7 @@ from receiver.delivery.leases import LEASE_SECONDS, Lease
 from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
 from receiver.delivery.turn import Row, Turn, choose
 from receiver.message import Message
+from receiver.stages.postpone import Recent
 from receiver.store.dead_letters import REPLAYED, DeadLetters
 from receiver.store.stand_ins import StandIns
 from receiver.store.tables import decisions, deliveries, incidents, outbox
@@ -154,6 +155,22 @@ class OutboxStore:
         query = select(outbox.c.target).where(fires).order_by(outbox.c.id)
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
+
+    async def recent(self, root: str, but: int | None, since: float) -> list[Recent]:
+        """Who was told since then, in seconds since the epoch, that another incident of this root fires; the last time
+        first. `but` is the incident that asks."""
+        if not root:
+            return []
+        query = (
+            select(outbox.c.target, outbox.c.incident_id, incidents.c.severity, outbox.c.planned_at)
+            .join(incidents, incidents.c.id == outbox.c.incident_id)
+            .where(incidents.c.root == root, outbox.c.status == "firing", outbox.c.planned_at >= since)
+            .where(outbox.c.state.not_in(["dead", "superseded"]))
+            .order_by(outbox.c.planned_at.desc(), outbox.c.id.desc())
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [Recent(*row) for row in rows if row.incident_id != but]
 
     async def abandon(self, served: Iterable[str], now: float) -> dict[str, int]:
         """Ends what waits for a target that nobody serves any more; returns how many rows that were, by target."""

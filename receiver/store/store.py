@@ -147,6 +147,12 @@ class Store:
             rows = (await connection.execute(query)).all()
         return [Held(_event.decode(text), heard_at or 0.0) for text, heard_at in rows]
 
+    async def to_tell(self, now: float) -> list[int]:
+        """The live incidents that were put off, and whose time has come."""
+        query = select(incidents.c.id).where(incidents.c.tell_at <= now, incidents.c.resolved_at.is_(None))
+        async with self._database.read() as connection:
+            return list((await connection.execute(query.order_by(incidents.c.id))).scalars())
+
     async def load(self, ids: Sequence[int]) -> list[Incident]:
         """These incidents, the oldest first."""
         async with self._database.read() as connection:
@@ -300,7 +306,8 @@ async def _incident(connection: AsyncConnection, id_: int) -> Incident | None:
     for text in (await connection.execute(query)).scalars():
         event = _event.decode(text)
         latest[event.fingerprint] = event
-    return Incident(**row, alerts=tuple(latest.values()))
+    known = {name: value for name, value in row.items() if name != "root"}
+    return Incident(**known, alerts=tuple(latest.values()))
 
 
 async def _save_incident(

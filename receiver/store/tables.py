@@ -56,8 +56,12 @@ incidents = Table(
     Column("acknowledged_by", Text),
     Column("reopened", Integer, nullable=False, server_default="0"),  # how many times
     Column("merged_into", Integer),
+    Column("root", Text, nullable=False, server_default=""),
+    Column("tell_at", Float),  # when it is told whom it was not told yet
     _where("incidents_one_live", "resolved_at IS NULL", "key", unique=True),
     Index("incidents_key", "key", "id"),
+    _where("incidents_root", "root != ''", "root"),
+    _where("incidents_tell_at", "tell_at IS NOT NULL", "tell_at"),
 )
 
 alerts = Table(

@@ -7,8 +7,17 @@ revision = "0003"
 down_revision = "0002"
 
 
+def _partial(name: str, table: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+
+
 def upgrade() -> None:
     """Adds columns and tables."""
+    op.add_column("incidents", sa.Column("root", sa.Text, nullable=False, server_default=""))
+    op.add_column("incidents", sa.Column("tell_at", sa.Float))
+    _partial("incidents_root", "incidents", ["root"], "root != ''")
+    _partial("incidents_tell_at", "incidents", ["tell_at"], "tell_at IS NOT NULL")
     op.add_column("outbox", sa.Column("place", sa.Text))
     op.add_column("outbox", sa.Column("digest", sa.Text))
     op.create_table(
@@ -33,8 +42,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Float),
         sa.Column("ended_by", sa.Text),
     )
-    due = sa.text("due_at IS NOT NULL")
-    op.create_index("escalations_due", "escalations", ["due_at"], sqlite_where=due, postgresql_where=due)
+    _partial("escalations_due", "escalations", ["due_at"], "due_at IS NOT NULL")
     op.create_table(
         "changes",
         sa.Column("id", sa.Integer, primary_key=True),
