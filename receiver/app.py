@@ -19,6 +19,7 @@ from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
+from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher
@@ -254,4 +255,5 @@ async def _run(options: Options, log: Logger) -> None:
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
+        app.add_routes(RotaEndpoints(receiver, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

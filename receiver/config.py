@@ -11,7 +11,7 @@ from pydantic import Field
 from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
 from receiver.oncall import settings as oncall
-from receiver.oncall.report import gap_lines
+from receiver.oncall.report import gap_lines, unreachable_lines
 from receiver.oncall.settings import Moment, Person, Rota, Team, Window
 from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
@@ -306,8 +306,9 @@ def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
 
 
 def summary(config: ReceiverConfig, now: float) -> str:
-    """What `tocsin-receiver check` prints: a line, and one for each gap that the rotas have from `now` on."""
+    """What `tocsin-receiver check` prints: a line, and one for each gap of the rotas from `now` on."""
     warning = "" if config.targets else "; there is no target, so nobody is told"
     warning += "; shadow is on, so nothing is sent" if config.shadow else ""
     gaps = [line for name, rota in config.rotas.items() for line in gap_lines(name, rota, now)]
+    gaps += unreachable_lines(config.people, config.rotas)
     return "\n".join([f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}", *gaps])

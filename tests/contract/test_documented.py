@@ -290,6 +290,15 @@ def subcommands(command: Command) -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
+def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, those of its subcommands, and theirs."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below_ in action.choices.values():
+                yield from nested(below_)
+
+
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return {text: action for action in parser._actions for text in action.option_strings if text.startswith("--")}
 
@@ -326,12 +335,7 @@ OTHERS_FLAGS = {
 
 
 def test_every_flag_that_a_document_names_exists() -> None:
-    ours = {
-        flag
-        for command in COMMANDS
-        for parser in (command._parser(), *subcommands(command).values())
-        for flag in flags(parser)
-    }
+    ours = {flag for command in COMMANDS for parser in nested(command._parser()) for flag in flags(parser)}
     for page, text in TEXT.items():
         for flag in set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text)):
             assert flag in ours | OTHERS_FLAGS, f"{page.relative_to(ROOT)}: {flag}"
