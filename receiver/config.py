@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
+from receiver.enrichers import settings as enrichers
 from receiver.notifiers.apprise import url_problem
 from receiver.services import ServiceGraph
 from toolkit import configfile
@@ -123,6 +124,9 @@ class ReceiverConfig(Model):
     prometheus: Prometheus | None = None
     alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
+    impact: tuple[enrichers.Impact, ...] = ()
+    loki: enrichers.Loki | None = None
+    traces: enrichers.Traces | None = None
     correlation: Correlation = Correlation()
     services: dict[str, Service] = {}
     storm: Storm = Storm()
@@ -162,6 +166,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
+    yield from _lint_measuring(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -171,6 +176,12 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_measuring(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for key in ("impact", "traces"):
+        if getattr(config, key) and config.prometheus is None:
+            yield (key,), "this asks Prometheus; say where it is with prometheus.url"
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
