@@ -43,7 +43,7 @@ _SHAPES = (
     (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
 )
 _MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
-_CARD = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])")
+_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
 _KEPT_OF_A_SECRET = 8
 """A token that begins with this many characters of a secret is taken for it: vendors cut keys short, or star them."""
 _MOST_LAYERS = 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from receiver.enrichers.course import WINDOW_SECONDS, Course
 from receiver.enrichers.expression import Threshold
@@ -19,8 +19,11 @@ _LEFT, _TOP, _RIGHT, _BOTTOM = 62, 50, 588, 200
 """The sides of the plot."""
 _SCALE = 2
 """Drawn larger and made smaller, for smooth lines."""
-_COLOURS = 48
+_SHADES = 8
+"""Of each colour, from the paper's on."""
 _TICK_SECONDS = 1800
+_LEAST = 1e-200
+"""What is nearer to 0 than this is drawn as 0."""
 _TITLE_LENGTH = 64
 _UNDRAWN = "\u0250"
 """Pillow's font has the Latin letters, up to this one."""
@@ -29,6 +32,25 @@ _PAPER, _GRID, _INK, _FAINT = "#ffffff", "#e6e8eb", "#1f2933", "#6b7785"
 _NORMAL, _VALUE, _LIMIT, _ALERT = "#d7ead9", "#1f5fbf", "#c0392b", "#d97706"
 _FONT, _TITLE_FONT = (ImageFont.load_default(size * _SCALE) for size in (11, 13))
 
+
+def _palette() -> Image.Image:
+    """Every colour with its shades towards the paper. A palette that is made for each picture blends the thin lines'
+    colours."""
+    paper = ImageColor.getrgb(_PAPER)
+    colours = [ImageColor.getrgb(one) for one in (_INK, _FAINT, _VALUE, _LIMIT, _ALERT)]
+    shades = [
+        round(white + (part - white) * shade / _SHADES)
+        for colour in colours
+        for shade in range(1, _SHADES + 1)
+        for white, part in zip(paper, colour, strict=True)
+    ]
+    palette = Image.new("P", (1, 1))
+    # what is pale has no shades: the paper would be taken for one of them
+    palette.putpalette([*paper, *ImageColor.getrgb(_GRID), *ImageColor.getrgb(_NORMAL), *shades])
+    return palette
+
+
+_PALETTE = _palette()
 T = TypeVar("T")
 
 
@@ -59,8 +81,11 @@ class _Plot:
         share = min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
         return (_BOTTOM - share * (_BOTTOM - _TOP)) * _SCALE
 
-    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str, width: int = _SCALE) -> None:
-        self.pen.line([x, y, to_x, to_y], fill=colour, width=width)
+    def line(self, x: float, y: float, to_x: float, to_y: float, colour: str) -> None:
+        """A thin one, upright or level."""
+        left, top, right, bottom = (int(place) // _SCALE * _SCALE for place in (x, y, to_x, to_y))
+        # whole pixels of the small picture, for between two of them it would be pale
+        self.pen.rectangle([left, top, right + _SCALE - 1, bottom + _SCALE - 1], fill=colour)
 
 
 def draw(picture: Picture) -> bytes:
@@ -72,9 +97,9 @@ def draw(picture: Picture) -> bytes:
     plot = _Plot(ImageDraw.Draw(image), picture.course.times[0], low, high)
     for part in (_band, _values_axis, _times_axis, _limit, _start, _values, _words):
         part(plot, picture)
-    small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    small = image.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     out = io.BytesIO()
-    small.quantize(_COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    small.quantize(palette=_PALETTE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -86,7 +111,9 @@ def _range(picture: Picture) -> tuple[float, float]:
     if picture.threshold is not None:
         shown.append(scaled(picture.threshold.value, unit))
     low, high = min(shown), max(shown)
-    air = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
+    size = max(abs(low), abs(high))
+    moves = high - low > size * 1e-9
+    air = 1.0 if size < _LEAST else (high - low) * 0.08 if moves else size * 0.1
     # what counts things never falls below 0, nor does its axis
     return (0.0 if 0 <= low < air * 4 else low - air), high + air
 

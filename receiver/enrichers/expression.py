@@ -134,6 +134,7 @@ def _text(query: str, found: Sequence[Token]) -> str:
 
 # --- constants -------------------------------------------------------------------------------------------------------
 
+_LARGEST = 1e300
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -150,9 +151,10 @@ def constant(text: str) -> float | None:
     try:
         if not all(_is_arithmetic(token) for token in tokens(text)):
             return None
-        return _value(ast.parse(text.replace("^", "**"), mode="eval").body)
+        value = _value(ast.parse(text.replace("^", "**"), mode="eval").body)
     except (Unreadable, SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         return None
+    return value if abs(value) < _LARGEST else None
 
 
 def _is_arithmetic(token: Token) -> bool:
