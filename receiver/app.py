@@ -15,7 +15,7 @@ from receiver.config import ReceiverConfig, Target, sources
 from receiver.delivery.web import OutboxEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
-from receiver.enrichers.promql import PromqlEnricher
+from receiver.enrichers.measuring import measuring
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
@@ -35,7 +35,6 @@ from toolkit.clock import Now
 from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure, mask
-from toolkit.prometheus import Prometheus
 from toolkit.redaction import Redactor, secret_parts
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate
@@ -119,13 +118,10 @@ class Receiver:
         await self._settle(config)
 
     def _settings(self, config: ReceiverConfig) -> Settings:
-        enrichers: dict[str, Enricher] = {}
+        enrichers: dict[str, Enricher] = measuring(config, self._session, self._now)
         external_url = self._options.external_url
         if config.runbooks is not None:
             enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
-        if config.prometheus is not None:
-            server = Prometheus(self._session, config.prometheus.url, config.prometheus.bearer_token_file)
-            enrichers["value"] = PromqlEnricher(server)
         return Settings(config, enrichers, external_url)
 
     def _alertmanagers(self) -> list[tuple[str, Alertmanager]]:

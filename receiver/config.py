@@ -9,6 +9,7 @@ import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
+from receiver.enrichers import settings as enrichers
 from receiver.notifiers.apprise import url_problem
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
@@ -198,6 +199,9 @@ class ReceiverConfig(Model):
     prometheus: Prometheus | None = None
     alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
+    impact: tuple[enrichers.Impact, ...] = ()
+    loki: enrichers.Loki | None = None
+    traces: enrichers.Traces | None = None
     correlation: Correlation = Correlation()
     services: dict[str, Service] = {}
     vocabulary: Words = Words()
@@ -252,6 +256,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     yield from _lint_routes(config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
+    yield from _lint_measuring(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
@@ -271,6 +276,12 @@ def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[t
                 yield place, f"no {kind} {'are' if kind == 'hours' else 'is'} named '{name}'{nearest(name, known)}"
     if config.routes and not config.routes[-1].matches_everything:
         yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
+
+
+def _lint_measuring(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for key in ("impact", "traces"):
+        if getattr(config, key) and config.prometheus is None:
+            yield (key,), "this asks Prometheus; say where it is with prometheus.url"
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:

@@ -22,7 +22,7 @@ from receiver.metrics import ReceiverMetrics
 from receiver.payload import parse
 from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
-from receiver.stages.enrich import Enricher, Enrichment, enrich
+from receiver.stages.enrich import Enricher, Enrichment, Patience, enrich
 from receiver.stages.plan import plan
 from receiver.stages.postpone import Postponed, Recent, postpone
 from receiver.stages.route import Audience, audience
@@ -93,6 +93,7 @@ class Pipeline:
         # incidents wait side by side for their enrichers; at the store they would only hold up the webhooks
         self._storing = asyncio.Lock()
         self._openings = Openings()
+        self._patience = Patience()
 
     # --- intake
 
@@ -261,7 +262,7 @@ class Pipeline:
                 step = replace(step, incident=later)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
-            enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)
+            enrichment = await enrich(step.incident, self.settings.enrichers, self._patience, self._metrics, self._log)
 
         def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
             return self._plan(replace(step, incident=incident), hearers, put_off, enrichment)

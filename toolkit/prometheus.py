@@ -1,8 +1,8 @@
-"""Asks Prometheus over its HTTP API (`/api/v1/query`)."""
+"""Asks Prometheus over its HTTP API (`/api/v1`): a value now, a value's course, exemplars, rules."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import aiohttp
 import msgspec
@@ -11,9 +11,10 @@ import tenacity
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
-MAX_SAMPLES = 1000
 
 Reason = Literal["unreachable", "refused"]
+Point = tuple[float, float]
+"""(seconds since the epoch, value)."""
 
 
 class QueryFailed(Exception):
@@ -32,8 +33,31 @@ class Sample:
     value: float
 
 
+@dataclass(frozen=True)
+class Series:
+    """One element of a range vector; its points in the order of time, with gaps where there was nothing."""
+
+    labels: Mapping[str, str]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """One event behind a series: `labels` are its own (a trace's id), `series` those of the series; `at` in seconds
+    since the epoch."""
+
+    labels: Mapping[str, str]
+    series: Mapping[str, str]
+    at: float
+
+
 class _Element(msgspec.Struct):
     value: tuple[float, str]
+    metric: dict[str, str] = {}
+
+
+class _Row(msgspec.Struct):
+    values: list[tuple[float, str]] = []
     metric: dict[str, str] = {}
 
 
@@ -42,33 +66,83 @@ class _Result(msgspec.Struct):
     result: msgspec.Raw
 
 
+class _Exemplar(msgspec.Struct):
+    timestamp: float
+    labels: dict[str, str] = {}
+
+
+class _Exemplars(msgspec.Struct):
+    series: dict[str, str] = msgspec.field(name="seriesLabels", default_factory=dict)
+    exemplars: list[_Exemplar] = []
+
+
+class _Rule(msgspec.Struct):
+    name: str
+    query: str
+
+
+class _Group(msgspec.Struct):
+    rules: list[_Rule] = []
+
+
+class _Groups(msgspec.Struct):
+    groups: list[_Group] = []
+
+
 class _Answer(msgspec.Struct):
     status: str
-    data: _Result | None = None
+    data: msgspec.Raw = msgspec.Raw(b"null")
     error: str = ""
 
 
+T = TypeVar("T")
+
+
 class Prometheus:
-    """One server. The session and its timeouts are the caller's."""
+    """One server. The session and its timeouts are the caller's. Every question is put twice when Prometheus can't be
+    reached, reads MAX_ANSWER_BYTES at most and raises QueryFailed."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretFile | None = None) -> None:
         self._session, self._url, self._token = session, url.rstrip("/"), token
 
     async def query(self, expression: str) -> list[Sample]:
-        """An instant query now, tried twice when Prometheus can't be reached. Raises QueryFailed."""
+        """An instant query now."""
+        return _samples(await self._asked("query", {"query": expression}))
+
+    async def query_range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
+        """The values from `start` to `end` (seconds since the epoch), every `step` seconds."""
+        form = {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
+        return _series(await self._asked("query_range", form))
+
+    async def exemplars(self, expression: str, start: float, end: float) -> list[Exemplar]:
+        """The exemplars of every series in `expression` from `start` to `end`, in no order."""
+        data = await self._asked("query_exemplars", {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}"})
+        found = _decoded(data, list[_Exemplars]) if data != b"null" else []
+        return [Exemplar(two.labels, one.series, two.timestamp) for one in found for two in one.exemplars]
+
+    async def alert_queries(self, name: str) -> frozenset[str]:
+        """The different expressions of the alerting rules that are called `name`."""
+        # a version that does not know the last two sends more than was asked for
+        asked = {"type": "alert", "rule_name[]": name, "exclude_alerts": "true"}
+        groups = _decoded(await self._asked("rules", asked, "GET"), _Groups).groups
+        return frozenset(rule.query for group in groups for rule in group.rules if rule.name == name)
+
+    async def _asked(self, resource: str, asked: Mapping[str, str], method: Literal["GET", "POST"] = "POST") -> bytes:
         attempts = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(2),
             wait=tenacity.wait_fixed(0.2),
             retry=tenacity.retry_if_exception(lambda e: isinstance(e, QueryFailed) and e.reason == "unreachable"),
             reraise=True,
         )
-        return await attempts(self._ask, expression)
+        ask: Callable[..., Awaitable[bytes]] = self._ask
+        return await attempts(ask, resource, asked, method)
 
-    async def _ask(self, expression: str) -> list[Sample]:
+    async def _ask(self, resource: str, asked: Mapping[str, str], method: str) -> bytes:
         try:
             headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
-            request = self._session.post(f"{self._url}/api/v1/query", data={"query": expression}, headers=headers)
-            async with request as response:
+            url = f"{self._url}/api/v1/{resource}"
+            params, data = (asked, None) if method == "GET" else (None, asked)
+            async with self._session.request(method, url, headers=headers, params=params, data=data) as response:
                 body, status = bytearray(), response.status
                 async for chunk in response.content.iter_any():
                     body += chunk
@@ -80,20 +154,48 @@ class Prometheus:
             raise QueryFailed("unreachable", f"Prometheus can't be reached ({type(error).__name__})") from None
         if status >= 500:
             raise QueryFailed("unreachable", f"Prometheus answered {status}")
-        return _samples(status, bytes(body))
+        return _data(status, bytes(body))
 
 
-def _samples(status: int, body: bytes) -> list[Sample]:
+def _data(status: int, body: bytes) -> bytes:
+    """The part `data` of an answer."""
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-        if answer.status != "success" or answer.data is None:
-            raise QueryFailed("refused", f"Prometheus answered {status}: {answer.error[:200]}")
-        if answer.data.kind == "scalar":
-            elements = [_Element(msgspec.json.decode(answer.data.result, type=tuple[float, str]))]
-        elif answer.data.kind == "vector":
-            elements = msgspec.json.decode(answer.data.result, type=list[_Element])[:MAX_SAMPLES]
-        else:
-            raise QueryFailed("refused", f"the query returned a {answer.data.kind}, not an instant vector")
-        return [Sample(element.metric, float(element.value[1])) for element in elements]
     except (msgspec.DecodeError, ValueError) as error:
         raise QueryFailed("refused", f"Prometheus answered {status}, which can't be read: {error}") from None
+    if answer.status != "success":
+        raise QueryFailed("refused", f"Prometheus answered {status}: {answer.error[:200]}")
+    return bytes(answer.data)
+
+
+def _decoded(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise QueryFailed("refused", f"Prometheus's answer can't be read: {error}") from None
+
+
+def _samples(data: bytes) -> list[Sample]:
+    found = _decoded(data, _Result)
+    if found.kind == "scalar":
+        elements = [_Element(_decoded(bytes(found.result), tuple[float, str]))]
+    elif found.kind == "vector":
+        elements = _decoded(bytes(found.result), list[_Element])
+    else:
+        raise QueryFailed("refused", f"the query returned a {found.kind[:20]}, not an instant vector")
+    return [Sample(element.metric, _number(element.value[1])) for element in elements]
+
+
+def _series(data: bytes) -> list[Series]:
+    found = _decoded(data, _Result)
+    if found.kind != "matrix":
+        raise QueryFailed("refused", f"the query returned a {found.kind[:20]}, not a matrix")
+    rows = _decoded(bytes(found.result), list[_Row])
+    return [Series(row.metric, tuple((at, _number(value)) for at, value in row.values)) for row in rows]
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise QueryFailed("refused", f"Prometheus's answer can't be read: {text[:20]!r} is no number") from None

@@ -42,6 +42,8 @@ _SHAPES = (
     # letters and digits in turns, over twenty characters and more
     (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
 )
+_MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
+_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
 _KEPT_OF_A_SECRET = 8
 """A token that begins with this many characters of a secret is taken for it: vendors cut keys short, or star them."""
 _MOST_LAYERS = 3
@@ -74,6 +76,19 @@ def masked(text: str) -> str:
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def impersonal(text: str) -> str:
+    """`text` without e-mail addresses and the numbers of payment cards."""
+    text = _MAIL.sub(MASK, text)
+    return _CARD.sub(lambda found: MASK if _is_card(found.group()) else found.group(), text)
+
+
+def _is_card(number: str) -> bool:
+    """Whether its last digit checks the others (Luhn)."""
+    digits = [int(one) for one in reversed(number) if one.isdigit()]
+    doubled = (sum(divmod(2 * one, 10)) for one in digits[1::2])
+    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

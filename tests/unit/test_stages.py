@@ -3,7 +3,7 @@
 import pytest
 
 from receiver.alerts import AlertEvent, StoredEvent
-from receiver.enrichers.promql import wording
+from receiver.enrichers.wording import wording
 from receiver.incidents import advance
 from receiver.services import ServiceGraph
 from receiver.stages.correlate import Known, Rules, correlate, key_of, runs
