@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from receiver.message import Message
-from receiver.notifiers.escape import fitted, mrkdwn, plain
+from receiver.notifiers.escape import fitted, mrkdwn
 from receiver.notifiers.words import TITLE_LIMIT, Fact, Link, Words, state, title, words
 
 Block = dict[str, Any]
@@ -51,8 +51,8 @@ def _text(said: Words) -> str:
 
 def _header(message: Message, may_repeat: bool) -> Block:
     mark = next(mark for end, mark in MARKS.items() if state(message).endswith(end))
-    text = fitted(title(message, may_repeat, TITLE_LIMIT - 10), TITLE_LIMIT - 2, plain)
-    return {"type": "header", "text": {"type": "plain_text", "text": f"{mark} {text}", "emoji": False}}
+    text = f"{mark} {title(message, may_repeat, TITLE_LIMIT - 3)}"
+    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
 
 
 def _first_view(said: Words) -> Iterator[Block]:

@@ -1,18 +1,16 @@
-"""Words of others as data in each format: no mark-up, no mention, no link that we didn't mean. Pure."""
+"""Words of others as data in each format: no mark-up of theirs, and links whole. Mentions are broken already. Pure."""
 
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from receiver.notifiers.words import clip, is_link
 
 Escape = Callable[[str], str]
 
-_ZERO_WIDTH = "\u200b"
-_MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s<>\"'`|\\]+[^\s<>\"'`|\\.,;:!?)\]}]")
-_MARKDOWN = re.compile(r"([\\`*_~|>\[\]()#<:@!{}+-])")
+_MARKDOWN = re.compile(r"[\\`*_~|<>\[\]#@]|:(?=\w+:)")
 _ASCII = {
     "\u00b7": "-",  # a middle dot
     "\u2026": "...",
@@ -28,11 +26,6 @@ _ASCII = {
 }
 
 
-def plain(text: str) -> str:
-    """For channels that show text as it is: what would ping there is broken by a blank of no width."""
-    return _MENTION.sub(lambda match: match.group() + _ZERO_WIDTH, text)
-
-
 def mrkdwn(text: str) -> str:
     """For Slack: its three control characters escaped, no code, and a link where the text has one. The text object
     must be `verbatim`, so that Slack looks for nothing else in it."""
@@ -40,7 +33,7 @@ def mrkdwn(text: str) -> str:
 
 
 def _mrkdwn(text: str) -> str:
-    return _slack(plain(text.replace("`", "'")))
+    return _slack(text.replace("`", "'"))
 
 
 def _slack(text: str) -> str:
@@ -53,17 +46,17 @@ def markdown(text: str) -> str:
 
 
 def _markdown(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", plain(text))
+    return _MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def html_text(text: str) -> str:
     """For HTML, as text and within a quoted attribute."""
-    return html.escape(plain(text))
+    return html.escape(text)
 
 
 def ascii_text(text: str) -> str:
     """For SMS: what is left of it in ASCII, for one other character halves the length of a segment."""
-    known = "".join(_ASCII.get(one, one) for one in plain(text))
+    known = "".join(_ASCII.get(one, one) for one in text)
     return unicodedata.normalize("NFKD", known).encode("ascii", "ignore").decode()
 
 
@@ -76,10 +69,21 @@ def fitted(text: str, limit: int, escape: Escape) -> str:
     return escaped if len(escaped) <= limit else ""
 
 
-def _with_links(text: str, escape: Escape, link: Escape) -> str:
-    parts, end = [], 0
+def html_linked(text: str) -> str:
+    """For HTML as text, with a link where the text has one."""
+    return _with_links(text, html_text, lambda url: f'<a href="{html_text(url)}">{html_text(url)}</a>')
+
+
+def divided(text: str) -> Iterator[tuple[str, bool]]:
+    """The parts of a text, and whether each is a link."""
+    end = 0
     for found in _URL.finditer(text):
-        if is_link(found.group()) and not _MENTION.search(found.group()):
-            parts += [escape(text[end : found.start()]), link(found.group())]
+        if is_link(found.group()):
+            yield text[end : found.start()], False
+            yield found.group(), True
             end = found.end()
-    return "".join([*parts, escape(text[end:])])
+    yield text[end:], False
+
+
+def _with_links(text: str, escape: Escape, link: Escape) -> str:
+    return "".join(link(part) if is_url else escape(part) for part, is_url in divided(text))

@@ -4,6 +4,7 @@ The first view answers eight questions: what broke, since when, by how much agai
 what changed, who owns it, what to do first, and what if that fails. What nobody could answer is named.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,6 +20,10 @@ LINK_LIMIT = 500
 """A longer link (a query with its expression) is left to the incident's page: many channels cut it, or refuse it."""
 MOST_RELATED = 5
 MOST_LOGS = 5
+
+
+_ZERO_WIDTH = "\u200b"
+_MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)|<(?=/?at>)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class Words:
-    """The message in parts. Every text is one line without control characters, and nothing in it is escaped.
+    """The message in parts. Every text is one line without control characters in which nobody is
+    mentioned; nothing in it is escaped yet.
 
     `lead`: what it means. `facts`: the first view. `steps` and `fallback`: what to do; the first step comes first.
     `unknown`: what could not be found out. `more`: what can wait. `links` lead to pages, `actions` to what can be done.
@@ -107,11 +113,11 @@ def _lead(message: Message) -> str:
 def _firing_facts(message: Message) -> Iterator[Fact]:
     if message.cause:
         yield Fact("Probable cause", clean(message.cause))
-    yield Fact("Since", _sentences(_since(message), message.history))
+    yield Fact("Since", _joined(_since(message), message.history))
     if message.measured:
         yield Fact("Measured now", value(message))
     if message.impact or message.impact_measured:
-        yield Fact("Impact", _sentences(message.impact_measured, message.impact))
+        yield Fact("Impact", _joined(message.impact_measured, message.impact))
     if message.changes:
         yield _changed(message.changes[0])
     if message.owner:
@@ -189,17 +195,22 @@ def _more(message: Message) -> Iterator[Fact]:
     if firing and message.pays and message.pays != message.owner:
         yield Fact("Pays", clean(message.pays))
     yield from _extent(message)
+    if firing:
+        yield from _surroundings(message)
+    elif message.history:
+        yield Fact("History", clean(message.history))
+
+
+def _surroundings(message: Message) -> Iterator[Fact]:
+    """What else is known at the time."""
     yield from (_changed(change, "Changed too") for change in message.changes[1:])
     if message.vendor_status:
         yield Fact("Vendor says", clean(message.vendor_status))
     if message.related:
         yield Fact("Also firing", clean("; ".join(message.related[:MOST_RELATED])))
-    if firing:
-        yield from (Fact("Log", clean(line)) for line in message.logs[:MOST_LOGS])
-    if firing and message.priority:
+    yield from (Fact("Log", clean(line)) for line in message.logs[:MOST_LOGS])
+    if message.priority:
         yield Fact("Priority", clean(f"{message.priority} ({message.rank})" if message.rank else message.priority))
-    if not firing and message.history:
-        yield Fact("History", clean(message.history))
 
 
 def _extent(message: Message) -> Iterator[Fact]:
@@ -247,8 +258,10 @@ def is_link(url: str) -> bool:
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Text from labels and annotations, as data: on one line, at most `limit` characters."""
-    return clip(" ".join(printable(text.replace("\n", " ").replace("\t", " ")).split()), limit)
+    """Text from labels and annotations, as data: on one line, at most `limit` characters. What would ping somebody in
+    one channel or another is broken by a blank of no width."""
+    flat = " ".join(printable(text.replace("\n", " ").replace("\t", " ")).split())
+    return clip(_MENTION.sub(lambda match: match.group() + _ZERO_WIDTH, flat), limit)
 
 
 def clip(text: str, limit: int) -> str:
@@ -263,5 +276,5 @@ def clip(text: str, limit: int) -> str:
     return f"{cut}…"
 
 
-def _sentences(*parts: str) -> str:
-    return clean(". ".join(part.rstrip(".") for part in parts if part))
+def _joined(*parts: str) -> str:
+    return clean("; ".join(part.rstrip(".") for part in parts if part))
