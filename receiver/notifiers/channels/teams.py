@@ -31,7 +31,12 @@ def render(message: Message, may_repeat: bool = False) -> Rendered:
     spoken = plain_text.body(said, BODY_LIMIT)
     picture = [_picture(one.content) for one in chart(message)]
     more = [_fact(fact) for fact in _more(said)]
-    tries = ((said, [*picture, *more]), (said, more), (said, []), (_shortened(said), []))
+    tries: tuple[tuple[Words, list[Element]], ...] = (
+        (said, [*picture, *more]),
+        (said, more),
+        (said, []),
+        (_shortened(said), []),
+    )
     cards = (_card(message, words_of, shown) for words_of, shown in tries)
     card = next((card for card in cards if _size(card) <= CARD_LIMIT), None)
     return Rendered(said.title, spoken, native=card)
