@@ -16,13 +16,17 @@ from typing import Any, Literal
 
 import apprise
 import requests
+from apprise.attachment.memory import AttachMemory
 
 from receiver.delivery.outbox import Receipt, Result
 from receiver.message import Message, Unwritable
-from receiver.notifiers import connections, opsgenie
+from receiver.notifiers import connections, natives, opsgenie
+from receiver.notifiers.channels import text
 from receiver.notifiers.connections import Connections
-from receiver.notifiers.folding import folds, with_key
+from receiver.notifiers.folding import with_key, with_parameters
 from receiver.notifiers.render import render
+from receiver.notifiers.rendered import Attachment, Rendered
+from receiver.notifiers.words import TITLE_LIMIT
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
 
@@ -36,11 +40,12 @@ _outcomes: contextvars.ContextVar[list[Outcome] | None] = contextvars.ContextVar
 
 def install_recorder() -> None:
     """Prepares Apprise, once a process: wraps `requests.Session.send`, so that each send's HTTP answers can be read,
-    and puts our Opsgenie in the place of its own."""
+    and puts our plugins in the place of its own."""
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines hold URLs; receipts tell what happened
     if getattr(requests.Session.send, "_tocsin", False):
         return
     opsgenie.install()
+    natives.install()
     connections.install()
     original = requests.Session.send
 
@@ -89,8 +94,7 @@ class AppriseTarget:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
         url = self._read_url()
         try:
-            # a sink that folds a repeat into the first shows it to nobody
-            title, body = render(message, may_repeat and not folds(url))
+            rendered = render(message, url, _limit(url), may_repeat)
         except Exception as error:
             raise Unwritable(type(error).__name__) from error
         self._hung += 1
@@ -98,7 +102,7 @@ class AppriseTarget:
 
         def work() -> Receipt:
             connections.follow(opened)
-            return _send(url, title, body, message, self._timeout)
+            return _send(url, rendered, message, self._timeout)
 
         sending = asyncio.ensure_future(_in_thread(work))
         sending.add_done_callback(functools.partial(self._ended, opened))
@@ -118,18 +122,40 @@ def _asset() -> apprise.AppriseAsset:
     return apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", service_timeout=0, async_mode=False)
 
 
-def _send(url: str, title: str, body: str, message: Message, timeout: float) -> Receipt:
+def _limit(url: str) -> int:
+    """How many characters the service at `url` takes as a body, the title among them where it makes one of both."""
+    service = apprise.Apprise.instantiate(url, asset=_asset())
+    if not isinstance(service, apprise.NotifyBase):
+        return text.BODY_LIMIT
+    folds_title = service.title_maxlen == 0 or service.overflow_amalgamate_title
+    return int(service.body_maxlen) - (TITLE_LIMIT + 2 if folds_title and service.body_maxlen > TITLE_LIMIT * 3 else 0)
+
+
+def _send(url: str, rendered: Rendered, message: Message, timeout: float) -> Receipt:
     kind: Literal["failure", "success"] = "success" if message.status == "resolved" else "failure"
     outcomes: list[Outcome] = []
     _outcomes.set(outcomes)
     sender = apprise.Apprise(asset=_asset())
-    if not sender.add(with_key(url, message.key)):
+    if not sender.add(with_parameters(with_key(url, message.key), rendered.parameters)):
         return Receipt("failed", "Apprise can't use the URL")
     for service in sender:
         # Apprise gives up on a socket after 4 s of its own, and a slow sink would get the message again and again
         service.socket_connect_timeout = service.socket_read_timeout = timeout
-    sent = bool(sender.notify(body=body, title=title, notify_type=kind, body_format=apprise.NotifyFormat.TEXT))
+        natives.equip(service, rendered)
+    sent = bool(
+        sender.notify(
+            body=rendered.body,
+            title=rendered.title,
+            notify_type=kind,
+            body_format=apprise.NotifyFormat(rendered.format),
+            attach=[_attachment(one) for one in rendered.attachments],
+        )
+    )
     return _receipt(sent, outcomes, Redactor(secret_parts(url)))
+
+
+def _attachment(attachment: Attachment) -> AttachMemory:
+    return AttachMemory(content=attachment.content, name=attachment.name, mimetype=attachment.mimetype)
 
 
 def _receipt(sent: bool, outcomes: list[Outcome], redact: Redactor) -> Receipt:

@@ -19,21 +19,30 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {
 
 def folds(url: str) -> bool:
     """Whether the sink at this Apprise URL makes one of a message and its repeat."""
-    return _scheme(url) in PARAMETERS
+    return scheme(url) in PARAMETERS
 
 
 def with_key(url: str, key: str) -> str:
     """The Apprise URL with `key` where its sink takes one; a parameter that stands there already stays as it is."""
-    known = PARAMETERS.get(_scheme(url))
-    if known is None:
-        return url
+    return with_parameters(
+        url, {name: value.format(key=key) for name, value in PARAMETERS.get(scheme(url), {}).items()}
+    )
+
+
+def with_parameters(url: str, added: Mapping[str, str]) -> str:
+    """The Apprise URL with these parameters; one that stands there already stays as it is."""
     _, question, query = url.partition("?")
-    given = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)}
-    added = urlencode({name: value.format(key=key) for name, value in known.items() if name not in given})
-    if not added:
+    more = urlencode({name: value for name, value in added.items() if name not in parameters(url)})
+    if not more:
         return url
-    return f"{url}{'' if not question else '&' if query else ''}{'' if question else '?'}{added}"
+    return f"{url}{'' if not question else '&' if query else ''}{'' if question else '?'}{more}"
 
 
-def _scheme(url: str) -> str:
+def parameters(url: str) -> dict[str, str]:
+    """What stands behind the question mark of an Apprise URL, the names in small letters."""
+    return {name.lower(): value for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+
+
+def scheme(url: str) -> str:
+    """`slack` of `slack://...`."""
     return url.partition("://")[0].lower()

@@ -1,125 +1,80 @@
-"""A message as plain text: one line for a phone's lock screen, and a body of short labelled lines. Pure."""
+"""Which channel writes a message, by the scheme of the Apprise URL. Pure."""
 
-import re
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
 
 from receiver.message import Message
-from toolkit.clock import format_duration, format_utc
-from toolkit.redaction import printable
+from receiver.notifiers.channels import (
+    discord,
+    fields,
+    mail,
+    ntfy,
+    pager,
+    slack,
+    sms,
+    teams,
+    telegram,
+    text,
+    voice,
+)
+from receiver.notifiers.folding import folds, parameters, scheme
+from receiver.notifiers.rendered import Rendered
 
-TITLE_LIMIT = 150
-"""Slack's header takes no more."""
-_LINE_LIMIT = 600
-_LINK_LIMIT = 200
-"""A longer link (a query with its expression) is left to the incident's page: nobody reads it off a phone."""
-_ZERO_WIDTH = "\u200b"
-_MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)", re.IGNORECASE)
+Render = Callable[[Message, bool], Rendered]
 
-
-def render(message: Message, may_repeat: bool) -> tuple[str, str]:
-    """(title, body). `may_repeat` says that an earlier copy may have arrived, and so does the title."""
-    repeat = " (may be a repeat)" if may_repeat else ""
-    return _clip(_title(message), TITLE_LIMIT - len(repeat)) + repeat, "\n".join(_body(message))
-
-
-def _title(message: Message) -> str:
-    where = " ".join(part for part in (message.service, message.environment) if part)
-    parts = [f"[{_state(message)}] {message.summary}", where, format_utc(message.since, "%H:%M UTC")]
-    return " · ".join(_safe(part) for part in parts if part)
-
-
-def _state(message: Message) -> str:
-    if message.status == "resolved":
-        return "SOURCE LOST" if message.reason == "source_lost" else "RESOLVED"
-    return f"{message.severity.upper()} FIRING"
-
-
-_ENDS = {
-    "source_lost": "Prometheus has fallen silent, and Alertmanager takes that for the end of the alert. Nobody knows "
-    "whether it has ended: see to Prometheus, and to this.",
-    "vanished": "Its resolve never came: no Alertmanager holds the alert any more, so it has ended. See that it has.",
+CHANNELS: Mapping[str, Render] = {
+    "text": text.render,
+    "slack": slack.render,
+    "teams": teams.render,
+    "discord": discord.render,
+    "telegram": telegram.render,
+    "mail": mail.render,
+    "pagerduty": pager.pagerduty,
+    "opsgenie": pager.opsgenie,
+    "goalert": pager.goalert,
+    "sms": sms.render,
+    "voice": voice.render,
+    "ntfy": ntfy.render,
+    "json": fields.render,
 }
+"""By the name that `preview --channel` takes."""
+_SCHEMES = {
+    "slack": "slack",
+    "workflow": "teams",
+    "workflows": "teams",
+    "discord": "discord",
+    "tgram": "telegram",
+    "mailto": "mail",
+    "mailtos": "mail",
+    "pagerduty": "pagerduty",
+    "opsgenie": "opsgenie",
+    "goalert": "goalert",
+    "goalerts": "goalert",
+    "ntfy": "ntfy",
+    "ntfys": "ntfy",
+    "json": "json",
+    "jsons": "json",
+}
+_CALLS = {"twilio": "method"}
+"""Services that call as well as they send SMS, with the parameter of the URL that says which."""
 
 
-def _body(message: Message) -> Iterator[str]:
-    firing = message.status == "firing"
-    if firing:
-        yield from _trouble(message)
-    if message.untold:
-        yield "You may hear of this for the first time: the message that it began could not be delivered."
-    if message.reason in _ENDS:
-        yield _ENDS[message.reason]
-    if firing and message.priority:
-        yield _clip(f"Priority: {message.priority} ({_safe(message.rank)})")
-    yield f"Since: {_since(message)}"
-    if message.measured:
-        normal = f" (normal: {message.normal})" if message.normal else ""
-        yield _clip(f"Measured now: {_safe(message.measured + normal)}")
-    if message.owner:
-        yield f"Owner: {_safe(message.owner)}"
-    yield from _extent(message)
-    if firing:
-        yield from _steps(message)
-    if message.stands_in:
-        yield _clip(f"You are told because {_safe(message.stands_in)}")
-    links = {"Runbook": message.runbook_url, "Query": message.query_url, "Incident": message.incident_url}
-    yield from (f"{label}: {_safe(url)}" for label, url in links.items() if _is_link(url))
-    if message.absent:
-        yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
+def channel(url: str, service_limit: int) -> str:
+    """The name of the channel behind an Apprise URL. `service_limit`: characters that its service takes as a body."""
+    found = _SCHEMES.get(scheme(url))
+    if found is not None:
+        return found
+    chosen = parameters(url).get(_CALLS.get(scheme(url), ""), "")
+    if chosen.lower().startswith("c"):
+        return "voice"
+    return "sms" if service_limit <= sms.SERVICE_LIMIT else "text"
 
 
-def _extent(message: Message) -> Iterator[str]:
-    """How far it goes, and what is behind it."""
-    if message.reopened:
-        yield f"Reopened: {message.reopened} time{'s' if message.reopened > 1 else ''}"
-    if message.cause:
-        yield _clip(f"Probable cause: {_safe(message.cause)}")
-    if message.spread:
-        yield _clip(f"Alerts: {_safe(message.spread)}")
-    elif message.firing_count > 1:
-        yield f"Alerts: {message.firing_count} firing in this incident"
-
-
-def _trouble(message: Message) -> Iterator[str]:
-    if message.description:
-        yield _clip(_safe(message.description))
-    if message.impact:
-        yield _clip(f"Impact: {_safe(message.impact)}")
-
-
-def _since(message: Message) -> str:
-    began = format_utc(message.since)
-    if message.until is not None:
-        return f"{began}, for {format_duration(message.until - message.since)}"
-    return began
-
-
-def _steps(message: Message) -> Iterator[str]:
-    if message.pays and message.pays != message.owner:
-        yield _clip(f"Pays: {_safe(message.pays)}")
-    if message.first_steps:
-        yield "First steps:"
-        for number, step in enumerate(message.first_steps, start=1):
-            yield _clip(f"  {number}. {_safe(step)}")
-    if message.fallback:
-        yield _clip(f"If that fails: {_safe(message.fallback)}")
-
-
-def _is_link(url: str) -> bool:
-    """Only http and https, for a payload's link is data and some schemes run programs; and short enough to show."""
-    try:
-        split = urlsplit(url)
-    except ValueError:
-        return False
-    return split.scheme in ("http", "https") and bool(split.netloc) and len(url) <= _LINK_LIMIT
-
-
-def _safe(text: str) -> str:
-    """Text from labels and annotations, as data: on one line, and no mention in it pings anybody."""
-    flat = " ".join(printable(text.replace("\n", " ").replace("\t", " ")).split())
-    return _MENTION.sub(lambda match: match.group() + _ZERO_WIDTH, flat)
-
-
-def _clip(text: str, limit: int = _LINE_LIMIT) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def render(message: Message, url: str, service_limit: int, may_repeat: bool = False) -> Rendered:
+    """The message as the service behind `url` takes it. `may_repeat`: an earlier copy may have arrived, and the title
+    says so, but where the service folds it into the first."""
+    # a sink that folds a repeat into the first shows it to nobody
+    marked = may_repeat and not folds(url)
+    name = channel(url, service_limit)
+    if name == "text":
+        return text.render(message, marked, min(service_limit, text.BODY_LIMIT))
+    return CHANNELS[name](message, marked)

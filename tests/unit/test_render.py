@@ -1,136 +1,75 @@
-"""The message as text: what a responder reads, and that nothing in a label can forge, ping or flood."""
+"""What a responder reads, on every channel: within its limits, with nothing in a label that forges, pings or breaks."""
 
+import html
+import html.parser
+import json
 import re
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.message import Message
-from receiver.notifiers.render import TITLE_LIMIT, render
+from receiver.message import Change, Message
+from receiver.notifiers import blocks
+from receiver.notifiers.channels import sms, teams, telegram, text
+from receiver.notifiers.render import CHANNELS, channel, render
+from receiver.notifiers.rows import FIRST_VIEW
+from receiver.notifiers.words import LINK_LIMIT, TITLE_LIMIT, clip
+from tests.support.messages import message
+from tests.support.stories import STORIES
 
-FULL = Message(
-    incident=7,
-    revision=1,
-    status="firing",
-    reason="opened",
-    severity="critical",
-    alert="ThirdPartyPaymentRequired",
-    summary="mailgun: subscription unpaid",
-    description="Retrying will not help.",
-    service="signup-mails",
-    environment="prod",
-    owner="finance",
-    since=1795211652.853,
-    firing_count=2,
-    measured="12 probes in a row answered as unpaid",
-    normal="0",
-    impact="sign-up, invoices; 120 EUR an hour",
-    pays="finance, at https://app.mailgun.com/billing",
-    first_steps=("Open the vendor's billing page.", "Pay."),
-    fallback="Call the vendor.",
-    runbook_url="http://receiver/runbooks/X",
-    query_url="http://prometheus/graph?g0.expr=up",
-    incident_url="http://receiver/v1/incidents/7",
-    absent=("value: no answer within 3 s",),
-)
-
-
-def test_a_full_message() -> None:
-    title, body = render(FULL, may_repeat=False)
-    assert title == "[CRITICAL FIRING] mailgun: subscription unpaid · signup-mails prod · 21:54 UTC"
-    assert body.splitlines() == [
-        "Retrying will not help.",
-        "Impact: sign-up, invoices; 120 EUR an hour",
-        "Since: 2026-11-20 21:54:12 UTC",
-        "Measured now: 12 probes in a row answered as unpaid (normal: 0)",
-        "Owner: finance",
-        "Alerts: 2 firing in this incident",
-        "Pays: finance, at https://app.mailgun.com/billing",
-        "First steps:",
-        "  1. Open the vendor's billing page.",
-        "  2. Pay.",
-        "If that fails: Call the vendor.",
-        "Runbook: http://receiver/runbooks/X",
-        "Query: http://prometheus/graph?g0.expr=up",
-        "Incident: http://receiver/v1/incidents/7",
-        "Not known: value: no answer within 3 s",
-    ]
+FULL = STORIES["unpaid-bill"]
+TEXT = "tests://host"
 
 
 def changed(**fields: object) -> Message:
-    return Message(**{**{name: getattr(FULL, name) for name in FULL.__struct_fields__}, **fields})
+    return msgspec.structs.replace(FULL, **fields)
+
+
+def lines(told: Message) -> list[str]:
+    return text.render(told).body.splitlines()
 
 
 def test_a_resolve_says_how_long_it_was_and_asks_for_nothing() -> None:
-    title, body = render(changed(status="resolved", until=FULL.since + 192, firing_count=0), may_repeat=False)
-    assert title.startswith("[RESOLVED] mailgun: subscription unpaid")
-    assert "Since: 2026-11-20 21:54:12 UTC, for 3m12s" in body
-    assert "First steps" not in body
-    assert "Retrying" not in body
-    assert "Impact" not in body
-    assert "Pays" not in body
+    told = text.render(changed(status="resolved", until=FULL.since + 192, firing_count=0))
+    assert told.title.startswith("[RESOLVED] Mailgun")
+    assert "Since: 2026-11-21 14:02:11 UTC, for 3m12s" in told.body
+    for asked in ("First step", "402 in 10 min", "Impact", "Pays", "Acknowledge", "Silence"):
+        assert asked not in told.body
 
 
 def test_who_pays_is_not_said_twice() -> None:
-    _, body = render(changed(pays="finance"), may_repeat=False)
-    assert "Owner: finance" in body
-    assert "Pays:" not in body
+    assert not [line for line in lines(changed(pays="finance")) if line.startswith("Pays:")]
 
 
 def test_a_possible_repeat_says_so_even_when_the_title_is_cut() -> None:
-    title, _ = render(changed(summary="x" * 500), may_repeat=True)
-    assert title.endswith("… (may be a repeat)")
+    title = text.render(changed(summary="x" * 500), may_repeat=True).title
+    assert title.endswith("· billing-api prod · 14:02 UTC (may be a repeat)")
     assert len(title) == TITLE_LIMIT
 
 
-HOSTILE = [
-    ("a channel mention", "<!channel> look", "<!channel"),
-    ("a user mention", "<@U123> look", "<@U"),
-    ("everyone", "@everyone look", "@everyone"),
-    ("here, in capitals", "@HERE look", "@HERE"),
-    ("a forged line", "x\nOwner: attacker", "\nOwner: attacker"),
-    ("a carriage return", "x\rOwner: attacker", "\r"),
-    ("an escape sequence", "x\x1b[2Jy", "\x1b"),
-    ("text that runs backwards", "x\u202egnp.exe", "\u202e"),
+def test_a_service_that_folds_repeats_is_not_told_of_one() -> None:
+    assert "repeat" not in render(FULL, "pagerduty://a@b", 1024, may_repeat=True).title
+    assert "repeat" in render(FULL, TEXT, 8000, may_repeat=True).title
+
+
+MISSING = [
+    ("the value", {"measured": ""}, "value against its normal"),
+    ("its normal", {"normal": ""}, "value against its normal"),
+    ("the impact", {"impact": "", "impact_measured": ""}, "impact"),
+    ("what changed", {"changes": ()}, "what changed"),
+    ("the owner", {"owner": ""}, "owner"),
+    ("the first step", {"first_steps": ()}, "first step"),
+    ("the fallback", {"fallback": ""}, "fallback"),
+    ("what an enricher could not find", {"absent": ("promql: no answer within 3 s",)}, "promql: no answer within 3 s"),
 ]
 
 
-@pytest.mark.parametrize(("value", "forbidden"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
-def test_a_hostile_label_is_only_data(value: str, forbidden: str) -> None:
-    message = changed(
-        summary=value,
-        description=value,
-        service=value,
-        owner=value,
-        impact=value,
-        pays=value,
-        measured=value,
-        fallback=value,
-        first_steps=(value,),
-    )
-    title, body = render(message, may_repeat=False)
-    assert forbidden not in title
-    assert forbidden not in body
-
-
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "file:///etc/passwd", "http://", "nonsense", "http://[", "http://x/" + "q" * 300]
-)
-def test_a_link_that_is_none_or_too_long_is_left_out(url: str) -> None:
-    _, body = render(changed(runbook_url=url, query_url=url), may_repeat=False)
-    assert "Runbook:" not in body
-    assert "Query:" not in body
-
-
-@given(value=st.text(max_size=2000))
-def test_any_text_gives_a_short_title_on_one_line(value: str) -> None:
-    title, body = render(changed(summary=value, description=value, first_steps=(value,) * 4), may_repeat=True)
-    assert len(title) <= TITLE_LIMIT
-    assert "\n" not in title
-    assert len(body) < 8000
-    assert not re.search(r"<!|<@|@(here|channel|everyone)\b", title + body, re.IGNORECASE)
+@pytest.mark.parametrize(("fields", "named"), [row[1:] for row in MISSING], ids=[row[0] for row in MISSING])
+def test_what_is_not_known_is_named(fields: dict[str, object], named: str) -> None:
+    assert f"Not known: {named}" in lines(changed(**fields))
 
 
 LINES = [
@@ -138,18 +77,244 @@ LINES = [
     ("what probably causes it", {"cause": "Down of db, which web needs"}, "Probable cause: Down of db, which web needs"),
     ("how far it goes", {"spread": "57 alerts of 4 services: a 20, b 37"}, "Alerts: 57 alerts of 4 services: a 20, b 37"),
     ("that it came back", {"reopened": 2}, "Reopened: 2 times"),
-    ("that it is told in another's place", {"stands_in": "chat refused it: HTTP 404"}, "You are told because chat refused it: HTTP 404"),
+    ("how many fire", {"firing_count": 2}, "Alerts: 2 firing in this incident"),
+    ("that it is told in another's place", {"stands_in": "chat refused it: HTTP 404"}, "You are told because: chat refused it: HTTP 404"),
+    ("who has it", {"acknowledged_by": "ana", "acknowledged_at": FULL.since + 60, "note": "on it"}, "Acknowledged: by ana at 14:03 UTC: on it"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("fields", "line"), [row[1:] for row in LINES], ids=[row[0] for row in LINES])
 def test_a_message_says(fields: dict[str, object], line: str) -> None:
-    _, body = render(msgspec.structs.replace(FULL, **fields), may_repeat=False)
-    assert line in body.splitlines()
+    assert line in lines(changed(**fields))
+
+
+def test_the_first_view_stays_short_whatever_is_known() -> None:
+    body = text.render(changed(cause="x", absent=("logs: no answer within 3 s",), owner="")).body
+    assert len(body.split("\n\n")[0].splitlines()) <= FIRST_VIEW
 
 
 def test_an_end_in_doubt_is_no_resolve() -> None:
-    doubted = msgspec.structs.replace(FULL, status="resolved", reason="source_lost", until=FULL.since + 60)
-    title, body = render(doubted, may_repeat=False)
-    assert title.startswith("[SOURCE LOST] mailgun")
-    assert "Nobody knows whether it has ended" in body
+    told = text.render(changed(status="resolved", reason="source_lost", until=FULL.since + 60))
+    assert told.title.startswith("[SOURCE LOST] Mailgun")
+    assert "Nobody knows whether it has ended" in told.body
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "file:///etc/passwd", "nonsense", "http://[", "http://x/" + "q" * LINK_LIMIT, "http://x/>|<!channel>", "https://x/ y", 'https://x/"onclick='],
+)  # fmt: skip
+def test_a_link_that_is_none_or_too_long_is_left_out_everywhere(url: str) -> None:
+    told = changed(runbook_url=url, query_url=url, changes=(Change("deploy", 1.0, url, url),))
+    for name, write in CHANNELS.items():
+        shown = write(told, False)
+        native = {} if name == "json" else shown.native  # json:// is for programs, which get the fields as they are
+        assert url not in shown.body + json.dumps(native)
+
+
+# --- every channel, whatever stands in a label
+
+
+HOSTILE = [
+    "<!channel> look",
+    "<@U123> look",
+    "<!subteam^S1> look",
+    "@everyone look",
+    "@HERE look",
+    "<@&4711> and <@4711> and <#4711>",
+    "<at>all</at>",
+    "x\nOwner: attacker",
+    "x\rOwner: attacker",
+    "x\x1b[2Jy",
+    "x\u202egnp.exe",
+    "</b></div><script>alert(1)</script><img src=x onerror=alert(1)>",
+    "[click](https://evil.example) **bold** `code` ```block``` ||spoiler|| > quote # head",
+    "<https://evil.example|Runbook>",
+    "&lt;!channel&gt; &amp;",
+    "https://evil.example/@everyone https://evil.example/<!channel>",
+    "💥" * 400,
+    "&" * 3000,
+    "'\"" * 1000,
+    "{{ 7 * 7 }} {% raw %} ${x} %s {0}",
+]
+
+
+def hostile(value: str) -> Message:
+    found: dict[str, Any] = {}
+    for name in FULL.__struct_fields__:
+        held = getattr(FULL, name)
+        if name.endswith("_url") or name in ("chart", "status", "severity", "priority", "reason"):
+            continue
+        if isinstance(held, str):
+            found[name] = value
+        elif isinstance(held, tuple):
+            found[name] = (value,) * 6
+    return msgspec.structs.replace(FULL, **{**found, "changes": (Change(value, FULL.since),) * 4})
+
+
+PING = re.compile(r"<[!@#]|@(here|channel|everyone|all)\b", re.IGNORECASE)
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [found for one in value.values() for found in strings(one)]
+    if isinstance(value, list | tuple):
+        return [found for one in value for found in strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=[value[:20].encode("unicode_escape").decode() for value in HOSTILE])
+@pytest.mark.parametrize("name", [name for name in CHANNELS if name != "json"])
+def test_a_hostile_label_is_only_data(name: str, value: str) -> None:
+    told = CHANNELS[name](hostile(value), False)
+    shown = [told.title, told.body, *strings(told.native)]
+    for one in shown:
+        assert name in ("sms", "voice") or not PING.search(one), one  # nobody is pinged by a phone
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", one)
+        assert "\nOwner: attacker" not in one
+    within_limits(name, told.native)
+
+
+def within_limits(name: str, native: Any) -> None:
+    if name == "slack":
+        slack_takes(native)
+    if name == "discord":
+        discord_takes(native)
+    if name == "teams":
+        assert len(json.dumps(native).encode()) <= teams.CARD_LIMIT
+
+
+def slack_takes(payload: Any) -> None:
+    assert len(payload["text"]) <= 3000
+    assert len(payload["blocks"]) <= 50
+    for block in payload["blocks"]:
+        if block["type"] == "header":
+            assert 0 < len(block["text"]["text"]) <= 150
+        for field in block.get("fields", []):
+            assert 0 < len(field["text"]) <= 2000
+        if block["type"] == "section" and "text" in block:
+            assert 0 < len(block["text"]["text"]) <= 3000
+        assert len(block.get("fields", [])) <= 10
+        texts = [block.get("text", {}), *block.get("fields", []), *block.get("elements", [])]
+        for one in (text["text"] for text in texts if text.get("type") == "mrkdwn"):
+            for found in re.findall(r"&(?!amp;|lt;|gt;)", one):
+                raise AssertionError(f"an escape cut in half: {found}")
+
+
+def discord_takes(payload: Any) -> None:
+    (embed,) = payload["embeds"]
+    assert len(payload["content"]) <= 2000
+    assert payload["allowed_mentions"] == {"parse": []}
+    assert len(embed["fields"]) <= 25
+    for field in embed["fields"]:
+        assert 0 < len(field["name"]) <= 256
+        assert 0 < len(field["value"]) <= 1024
+    texts = [embed.get("description", ""), *(field["name"] + field["value"] for field in embed["fields"])]
+    assert sum(map(len, texts)) <= 6000
+
+
+@given(value=st.text(max_size=2000))
+def test_any_text_fits_everywhere(value: str) -> None:
+    told = hostile(value)
+    for name, write in CHANNELS.items():
+        shown = write(told, True)
+        assert len(shown.title) <= TITLE_LIMIT
+        assert "\n" not in shown.title
+        assert len(shown.body) <= text.BODY_LIMIT or name in ("mail", "opsgenie")
+        within_limits(name, shown.native)
+    slack_takes(blocks.blocks(told))
+    slack_takes({"text": "", **(blocks.details(told) or {"blocks": []})})
+    assert len(telegram.render(told).body) <= telegram.LIMIT
+    message_text = sms.render(told).body
+    assert len(message_text) <= sms.LIMIT
+    assert message_text.isascii()
+
+
+class Tags(html.parser.HTMLParser):
+    """The tags and attributes of a page, each opened and closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+        if tag != "img":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", ["mail", "telegram"])
+@given(value=st.one_of(st.sampled_from(HOSTILE), st.text(alphabet="<>&\"'/=ab @!", max_size=300)))
+def test_html_holds_only_our_own_tags(name: str, value: str) -> None:
+    tags = Tags()
+    tags.feed(CHANNELS[name](hostile(value), False).body)
+    assert tags.open == []
+    assert tags.seen <= {"div", "h2", "p", "table", "tr", "td", "b", "ol", "li", "a", "img", "style", "href", "src", "alt", "width"}  # fmt: skip
+
+
+def test_a_text_is_cut_at_whole_lines_and_keeps_the_useful_ones() -> None:
+    for limit in range(40, 2500, 7):
+        told = text.render(FULL, limit=limit).body
+        assert len(told) <= limit
+        whole = set(text.render(FULL).body.splitlines())
+        if limit > 250:
+            assert set(told.splitlines()) <= whole
+            assert [line for line in told.splitlines() if line.startswith("First step: ")]
+
+
+LINKED = "see https://example.com/a/long/path?with=query, and go on"
+
+
+@pytest.mark.parametrize("limit", range(1, len(LINKED) + 2))
+def test_a_link_is_never_cut_in_half(limit: int) -> None:
+    cut = clip(LINKED, limit)
+    assert len(cut) <= limit
+    assert "://" not in cut or "https://example.com/a/long/path?with=query" in cut
+
+
+CHOICES = [
+    ("a Slack webhook", "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#alerts", 35000, "slack"),
+    ("Teams", "workflows://prod.logic.azure.com/workflow/signature", 1000, "teams"),
+    ("mail", "mailtos://a:b@example.com", 32768, "mail"),
+    ("SMS by Twilio", "twilio://AC123:token@15551234567/15557654321", 160, "sms"),
+    ("a call by Twilio", "twilio://AC123:token@15551234567/15557654321?method=call", 4000, "voice"),
+    ("SMS by a service that we don't know", "clicksend://user:pass@15557654321", 160, "sms"),
+    ("JSON", "jsons://localhost/x", 32768, "json"),
+    ("something else", "rocket://user:pass@host/#room", 1000, "text"),
+]
+
+
+@pytest.mark.parametrize(("url", "limit", "chosen"), [row[1:] for row in CHOICES], ids=[row[0] for row in CHOICES])
+def test_the_scheme_chooses_the_channel(url: str, limit: int, chosen: str) -> None:
+    assert channel(url, limit) == chosen
+
+
+def test_a_service_with_a_small_limit_is_told_within_it() -> None:
+    assert len(render(FULL, "rocket://user:pass@host/#room", 840).body) <= 840
+
+
+def test_the_chart_goes_along_while_it_fires_only() -> None:
+    ended = changed(status="resolved", until=FULL.since + 60)
+    for name in ("discord", "telegram", "mail", "ntfy", "json"):
+        assert [one.name for one in CHANNELS[name](FULL, False).attachments] == ["chart.png"]
+        assert CHANNELS[name](ended, False).attachments == ()
+
+
+def test_a_chart_too_large_for_teams_is_left_out_of_the_card() -> None:
+    card = CHANNELS["teams"](changed(chart=b"x" * 30_000), False).native
+    assert card is not None
+    assert "data:image" not in json.dumps(card)
+    assert "First step" in json.dumps(card)
+
+
+def test_a_short_message_needs_no_more_than_its_title() -> None:
+    for write in CHANNELS.values():
+        assert "subscription unpaid" in (write(message(), False).title + write(message(), False).body)
+
+
+def test_html_is_escaped_once() -> None:
+    assert html.escape("won't") in CHANNELS["mail"](FULL, False).body
+    assert "&amp;#x27;" not in CHANNELS["mail"](FULL, False).body

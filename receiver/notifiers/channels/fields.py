@@ -1,0 +1,17 @@
+"""json://: the text, and beside it every field of the message under the key `incident`, for programs. Pure."""
+
+import msgspec
+
+from receiver.message import Message
+from receiver.notifiers.channels import text
+from receiver.notifiers.channels.chart import chart
+from receiver.notifiers.rendered import Rendered
+
+
+def render(message: Message, may_repeat: bool = False) -> Rendered:
+    """`native`: `{"incident": {...}}`, the fields as they are named in Message; the chart is attached instead."""
+    spoken = text.render(message, may_repeat)
+    fields = msgspec.to_builtins(msgspec.structs.replace(message, chart=b""))
+    del fields["chart"]
+    native = {"incident": {**fields, "key": message.key, "may_repeat": may_repeat}}
+    return Rendered(spoken.title, spoken.body, attachments=chart(message), native=native)
