@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
-from receiver.notifiers.apprise import url_problem
+from receiver.notifiers.apprise import rate_of, url_problem
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
-from toolkit.secretfile import SecretFile
+from toolkit.secretfile import SecretFile, SecretUnreadable
 
 
 def _rate(value: object) -> float:
@@ -61,6 +61,20 @@ class Storm(Model):
     per: Duration = Field(default=60.0, gt=0)
 
 
+USUAL_RATE = 10.0
+"""Messages per second, where neither the target nor its kind of sink says otherwise."""
+
+
+def _usual_rate(given: Mapping[str, Any]) -> float:
+    """What a target's sink bears; `given` are its other settings, those that are no mistakes."""
+    file: SecretFile | None = given.get("url_file")
+    try:
+        url = given.get("url") or (file.read() if file else "")
+    except SecretUnreadable:
+        url = ""  # told with the setting itself
+    return rate_of(url, USUAL_RATE)
+
+
 class Target(Model):
     """One Apprise URL. It holds secrets more often than not, so it has a file; `url` is for those that hold none."""
 
@@ -68,7 +82,7 @@ class Target(Model):
     url: str | None = None
     url_file: Secret | None = None
     timeout: Duration = Field(default=15.0, gt=0)
-    rate: Rate = 10.0
+    rate: Rate = Field(default_factory=_usual_rate)
     fallback: str | None = None
     fallback_after: Duration = Field(default=300.0, gt=0)
 
