@@ -200,7 +200,7 @@ class Receiver:
 
 def open_sink(target: Target) -> AppriseTarget:
     """The sink of a configured target."""
-    return AppriseTarget(target.read_url, target.timeout)
+    return AppriseTarget(target.read_url, target.timeout, 1 / target.rate)
 
 
 def secret_urls(config: ReceiverConfig) -> Iterator[str]:

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers import settings as enrichers
-from receiver.notifiers.apprise import url_problem
+from receiver.notifiers.apprise import rate_of, url_problem
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
 from receiver.oncall.settings import Moment, Person, Rota, Team, Window
@@ -21,7 +21,7 @@ from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
 from toolkit.matchers import MatcherText
-from toolkit.secretfile import SecretFile
+from toolkit.secretfile import SecretFile, SecretUnreadable
 
 
 def _rate(value: object) -> float:
@@ -71,6 +71,20 @@ class Storm(Model):
     per: Duration = Field(default=60.0, gt=0)
 
 
+USUAL_RATE = 10.0
+"""Messages per second, where neither the target nor its kind of sink says otherwise."""
+
+
+def _usual_rate(given: Mapping[str, Any]) -> float:
+    """What a target's sink bears; `given` are its other settings, those that are no mistakes."""
+    file: SecretFile | None = given.get("url_file")
+    try:
+        url = given.get("url") or (file.read() if file else "")
+    except SecretUnreadable:
+        url = ""  # told with the setting itself
+    return rate_of(url, USUAL_RATE)
+
+
 class Target(Model):
     """One Apprise URL. It holds secrets more often than not, so it has a file; `url` is for those that hold none."""
 
@@ -78,7 +92,7 @@ class Target(Model):
     url: str | None = None
     url_file: Secret | None = None
     timeout: Duration = Field(default=15.0, gt=0)
-    rate: Rate = 10.0
+    rate: Rate = Field(default_factory=_usual_rate)
     fallback: str | None = None
     fallback_after: Duration = Field(default=300.0, gt=0)
 

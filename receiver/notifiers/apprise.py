@@ -20,7 +20,8 @@ from apprise.attachment.memory import AttachMemory
 
 from receiver.delivery.outbox import Receipt, Result
 from receiver.message import Message, Unwritable
-from receiver.notifiers import connections, natives, opsgenie
+from receiver.notifiers import connections, natives, opsgenie, slack
+from receiver.notifiers.answers import Outcome, may_have_arrived, retry_after
 from receiver.notifiers.channels import text
 from receiver.notifiers.connections import Connections
 from receiver.notifiers.folding import with_key, with_parameters
@@ -34,7 +35,6 @@ MOST_HUNG_SENDS = 4
 """A send that outlasts its timeout has its connections cut; past this many that still don't end, none is begun."""
 _DETAIL_LIMIT = 300
 
-Outcome = requests.Response | requests.RequestException
 _outcomes: contextvars.ContextVar[list[Outcome] | None] = contextvars.ContextVar("outcomes", default=None)
 
 
@@ -46,6 +46,7 @@ def install_recorder() -> None:
         return
     opsgenie.install()
     natives.install()
+    slack.install()
     connections.install()
     original = requests.Session.send
 
@@ -69,40 +70,46 @@ def install_recorder() -> None:
 def url_problem(url: str) -> str | None:
     """Why Apprise can't use `url`, in words that don't show it; None when it can."""
     scheme = url.partition("://")[0].lower()
+    slack.install()
     known = apprise.Apprise().details()["schemas"]
     schemes = {name for schema in known for kind in ("protocols", "secure_protocols") for name in schema[kind] or ()}
     if scheme not in schemes:
         shown = scheme if scheme.isalnum() and len(scheme) < 20 else "that"
         return f"Apprise knows no service '{shown}://'{nearest(scheme, schemes) if shown == scheme else ''}"
+    if slack.is_for(url):
+        return slack.url_problem(url)
     if apprise.Apprise.instantiate(url, asset=_asset()) is None:
         return f"Apprise can't use this {scheme}:// URL; compare it with the service's page in Apprise's documentation"
     return None
 
 
+def rate_of(url: str, usual: float) -> float:
+    """How many messages a second the sink at `url` takes, as far as that is known to be less than `usual`."""
+    return min(usual, slack.RATE) if slack.is_for(url) else usual
+
+
 class AppriseTarget:
     """One Apprise URL."""
 
-    def __init__(self, read_url: Callable[[], str], timeout: float) -> None:
-        """`read_url` is asked at each send, so that a replaced secret is used at once; `timeout` in seconds."""
+    def __init__(self, read_url: Callable[[], str], timeout: float, apart: float = 0.0) -> None:
+        """`read_url` is asked at each send, so that a replaced secret is used at once; `timeout` in seconds. `apart`:
+        how many seconds lie between two posts, where one message takes several."""
         self._read_url, self._timeout = read_url, timeout
+        self._pace = slack.Pace(apart)
         self._hung = 0
 
-    async def send(self, message: Message, *, may_repeat: bool, place: str = "") -> Receipt:  # noqa: ARG002 - for sinks that edit
+    async def send(self, message: Message, *, may_repeat: bool, place: str = "") -> Receipt:
         """One attempt. `may_repeat`: an earlier copy may have arrived. `place`: where the incident's message stands
         already. Raises SecretUnreadable or Unwritable; anything the sink does is in the receipt."""
         if self._hung >= MOST_HUNG_SENDS:
             return Receipt("failed", f"{self._hung} earlier sends still hang")
-        url = self._read_url()
-        try:
-            rendered = render(message, url, _limit(url), may_repeat)
-        except Exception as error:
-            raise Unwritable(type(error).__name__) from error
+        tell = self._telling(self._read_url(), message, may_repeat, place)
         self._hung += 1
         opened = Connections()
 
         def work() -> Receipt:
             connections.follow(opened)
-            return _send(url, rendered, message, self._timeout)
+            return tell()
 
         sending = asyncio.ensure_future(_in_thread(work))
         sending.add_done_callback(functools.partial(self._ended, opened))
@@ -111,6 +118,16 @@ class AppriseTarget:
             opened.cut()
             return Receipt("unknown", f"no end after {self._timeout:g} s; it may have arrived")
         return sending.result()
+
+    def _telling(self, url: str, message: Message, may_repeat: bool, place: str) -> Callable[[], Receipt]:
+        """What is to be done in the thread. Raises Unwritable."""
+        try:
+            if slack.is_for(url):
+                return slack.telling(url, message, may_repeat, place, self._timeout, self._pace)
+            rendered = render(message, url, _limit(url), may_repeat)
+        except Exception as error:
+            raise Unwritable(type(error).__name__) from error
+        return functools.partial(_send, url, rendered, message, self._timeout)
 
     def _ended(self, opened: Connections, _: object) -> None:
         opened.close()
@@ -163,28 +180,11 @@ def _receipt(sent: bool, outcomes: list[Outcome], redact: Redactor) -> Receipt:
         return Receipt("sent" if sent else "failed", "" if sent else "the service refused or could not be reached")
     last = outcomes[-1]
     reached = any(isinstance(one, requests.Response) and one.ok for one in outcomes)
-    failed: Result = "unknown" if reached or any(map(_may_have_arrived, outcomes)) else "failed"
+    failed: Result = "unknown" if reached or any(map(may_have_arrived, outcomes)) else "failed"
     if isinstance(last, requests.Response):
         words = printable(redact(last.text.strip()))[:_DETAIL_LIMIT]
-        return Receipt("sent" if sent else failed, words, last.status_code, _retry_after(last))
+        return Receipt("sent" if sent else failed, words, last.status_code, retry_after(last))
     return Receipt("sent" if sent else failed, "" if sent else f"no answer ({type(last).__name__})")
-
-
-def _may_have_arrived(error: Outcome) -> bool:
-    """Whether the request was under way when it failed. Not when there was no connection to send it on."""
-    if isinstance(error, requests.Response):
-        return error.status_code == 504  # a gateway gave up on a sink that may still have taken it
-    if isinstance(error, requests.ConnectTimeout):
-        return False
-    if isinstance(error, requests.ConnectionError):
-        return "Connection aborted" in str(error) or "Read timed out" in str(error)
-    return isinstance(error, requests.Timeout | requests.exceptions.ChunkedEncodingError)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds, where the sink named them; a date is rare enough to be left to our own pause."""
-    value = response.headers.get("Retry-After", "")
-    return min(float(value), 3600.0) if value.isascii() and value.isdecimal() else None
 
 
 async def _in_thread(work: Callable[[], Receipt]) -> Receipt:

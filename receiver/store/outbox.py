@@ -122,9 +122,8 @@ class OutboxStore:
             await connection.execute(insert(deliveries), _attempt_row(row, receipt, started, ended))
             changed = await connection.execute(update(outbox).where(_held_by(row.id, row.owner)).values(values))
             if changed.rowcount == 0 and receipt.result == "sent":
-                await connection.execute(
-                    update(outbox).where(_waits(), outbox.c.id == row.id).values(state="sent", finished_at=ended)
-                )
+                late = {"state": "sent", "finished_at": ended} | ({"place": receipt.place} if receipt.place else {})
+                await connection.execute(update(outbox).where(_waits(), outbox.c.id == row.id).values(late))
         return changed.rowcount == 1
 
     async def next_due(self, target: str) -> float | None:

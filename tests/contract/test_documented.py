@@ -91,7 +91,9 @@ def settings(model: type[Model], prefix: str = "") -> Iterator[Setting]:
         key = prefix + (field.alias or name)
         inner = list(below(field.annotation, key))
         if not any(at == key for at, _ in inner):
-            yield Setting(key, ... if field.is_required() else field.get_default(call_default_factory=True))
+            yield Setting(
+                key, ... if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
+            )
         for at, found in inner:
             yield from settings(found, f"{at}.")
 
