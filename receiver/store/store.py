@@ -15,6 +15,7 @@ from receiver.incidents import STORM_KEY, Incident, Reason, Step
 from receiver.stages.correlate import Known, Rules, key_of
 from receiver.store import correlation
 from receiver.store.audit import AuditStore
+from receiver.store.changes import ChangeStore
 from receiver.store.drills import DrillStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
@@ -63,6 +64,7 @@ class Store:
         self.explained = ExplainStore(database)
         self.drills = DrillStore(database, self.signs)
         self.audit = AuditStore(database)
+        self.changes = ChangeStore(database)
 
     @property
     def shared(self) -> bool:
