@@ -13,12 +13,17 @@ from receiver import config as configuration
 from receiver.alerts import Notification
 from receiver.changes.settings import ChangeSources
 from receiver.changes.web import ChangeEndpoints
-from receiver.config import ReceiverConfig, Target
+from receiver.config import ReceiverConfig, Target, graph
 from receiver.delivery.web import OutboxEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
+from receiver.enrichers.changes import ChangesEnricher
+from receiver.enrichers.history import HistoryEnricher
 from receiver.enrichers.promql import PromqlEnricher
+from receiver.enrichers.related import RelatedEnricher
 from receiver.enrichers.runbook import RunbookEnricher
+from receiver.enrichers.service import ServiceEnricher
+from receiver.enrichers.vendor_status import VendorStatusEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
@@ -126,10 +131,23 @@ class Receiver:
         external_url = self._options.external_url
         if config.runbooks is not None:
             enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
+        server = None
         if config.prometheus is not None:
             server = Prometheus(self._session, config.prometheus.url, config.prometheus.bearer_token_file)
             enrichers["value"] = PromqlEnricher(server)
+        enrichers |= self._from_records(config)
+        enrichers["vendor_status"] = VendorStatusEnricher(self._session, server, config.status_pages)
         return Settings(config, enrichers, external_url)
+
+    def _from_records(self, config: ReceiverConfig) -> dict[str, Enricher]:
+        """What our own tables and the catalogue of services tell."""
+        services, past = graph(config), self.store.past_incidents
+        return {
+            "changes": ChangesEnricher(self.store.changes, services),
+            "history": HistoryEnricher(past, self._now),
+            "related": RelatedEnricher(past, services),
+            "service": ServiceEnricher(config.services),
+        }
 
     def _alertmanagers(self) -> list[Alertmanager]:
         configured = self.pipeline.settings.config.alertmanagers

@@ -31,6 +31,14 @@ BACKLOG = 2048
 DAWDLERS = web.AppKey("DAWDLERS", Dawdlers)
 """Whom `serve` sends away."""
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+OpenHandler = TypeVar("OpenHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
+
+
+def proves_itself(handler: OpenHandler) -> OpenHandler:
+    """Marks a handler whose requests carry a proof of their own, such as a signed link, which it checks itself: who
+    calls it is not asked for a token or a password."""
+    handler.proves_itself = True  # type: ignore[attr-defined]  # the mark that _authenticated looks for
+    return handler
 
 
 class ServerAuth(Model):
@@ -196,32 +204,22 @@ def _measured(metrics: ServiceMetrics) -> Middleware:
     return middleware
 
 
-H = TypeVar("H", bound=Callable[..., Awaitable[web.StreamResponse]])
-
-
-def checks_its_caller(handler: H) -> H:
-    """Marks a handler that is called without a token, by those who can't send one: it finds out by itself who calls,
-    by a signature, before it does anything."""
-    handler.checks_its_caller = True  # type: ignore[attr-defined]  # a function takes attributes, and keeps its type
-    return handler
-
-
-def unauthorized() -> web.Response:
-    """What is answered to a caller who did not show who they are."""
-    return web.Response(
-        status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}
-    )
-
-
 def _authenticated(probes: Probes) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        is_open = request.path in OPEN_PATHS or getattr(request.match_info.handler, "checks_its_caller", False)
+        is_open = request.path in OPEN_PATHS or getattr(request.match_info.handler, "proves_itself", False)
         if is_open or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
             return await handler(request)
         return unauthorized()
 
     return middleware
+
+
+def unauthorized() -> web.Response:
+    """The answer to who did not show who they are."""
+    return web.Response(
+        status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}
+    )
 
 
 def _translated(metrics: ServiceMetrics) -> Middleware:

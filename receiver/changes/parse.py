@@ -88,7 +88,7 @@ def _tidied(change: ToldChange, secrets: Collection[str], without: Redactor) -> 
     """The change as it may be stored and shown to anybody."""
     return replace(
         change,
-        key=without(change.key) if len(change.key) <= LONGEST_KEY else plain.digest(change.key.encode()),
+        key=_key(without(change.key)),
         title=_words(change.title, secrets, LONGEST_TITLE) or "unnamed",
         author=_words(change.author, secrets, LONGEST_NAME),
         service=_line(without(change.service), LONGEST_NAME),
@@ -96,6 +96,12 @@ def _tidied(change: ToldChange, secrets: Collection[str], without: Redactor) -> 
         url=without(change.url) if is_link(change.url) else "",
         undo_url=without(change.undo_url) if is_link(change.undo_url) else "",
     )
+
+
+def _key(key: str) -> str:
+    """The key as an index takes it."""
+    shown = printable(key)
+    return shown if len(shown) <= LONGEST_KEY else plain.digest(key.encode())
 
 
 def _words(text: str, secrets: Collection[str], limit: int) -> str:

@@ -15,7 +15,7 @@ from receiver.changes.signature import HEADERS, is_signed
 from receiver.metrics import ReceiverMetrics
 from receiver.store import Store
 from toolkit.clock import Now
-from toolkit.httpserver import Authenticator, checks_its_caller, read_body, unauthorized
+from toolkit.httpserver import Authenticator, proves_itself, read_body, unauthorized
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -56,7 +56,7 @@ class ChangeEndpoints:
             web.post("/v1/changes/annotations", self.annotations),
         ]
 
-    @checks_its_caller
+    @proves_itself
     async def take(self, request: web.Request) -> web.Response:
         """Stores what was changed and says how much of it is new. 400 with the field that is wrong; 401 without token
         and signature."""

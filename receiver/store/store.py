@@ -19,6 +19,7 @@ from receiver.store.changes import ChangeStore
 from receiver.store.drills import DrillStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
+from receiver.store.past import PastStore
 from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
 from receiver.upkeep.reconcile import Held
@@ -65,6 +66,7 @@ class Store:
         self.drills = DrillStore(database, self.signs)
         self.audit = AuditStore(database)
         self.changes = ChangeStore(database)
+        self.past_incidents = PastStore(database)
 
     @property
     def shared(self) -> bool:
