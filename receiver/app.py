@@ -11,18 +11,20 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from receiver import config as configuration
 from receiver.alerts import Notification
+from receiver.changes.settings import ChangeSources
+from receiver.changes.web import ChangeEndpoints
 from receiver.config import ReceiverConfig, Target, sources
 from receiver.delivery.web import OutboxEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
 from receiver.enrichers.measuring import measuring
+from receiver.enrichers.recorded import recorded
 from receiver.enrichers.runbook import RunbookEnricher
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.stages.deliver import Deliverer
-from receiver.stages.enrich import Enricher
 from receiver.store import MIGRATIONS, Store
 from receiver.upkeep.auditor import Auditor
 from receiver.upkeep.heart import Heart
@@ -54,6 +56,7 @@ class Receiver:
         log: Logger,
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
+        self.secrets: frozenset[str] = frozenset()
         self._reloading = asyncio.Lock()
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, spawn, metrics, now, log)
@@ -110,6 +113,7 @@ class Receiver:
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
             raise
         mask(Redactor(part for url in secret_urls(config) for part in secret_parts(url)))
+        self.secrets = frozenset(known_secrets(config))
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
         self.pipeline.settings = self._settings(config)
         self.metrics.targets(target.name for target in config.targets)
@@ -118,7 +122,8 @@ class Receiver:
         await self._settle(config)
 
     def _settings(self, config: ReceiverConfig) -> Settings:
-        enrichers: dict[str, Enricher] = measuring(config, self._session, self._now)
+        enrichers = measuring(config, self._session, self._now)
+        enrichers |= recorded(config, self.store, self._session, self._now)
         external_url = self._options.external_url
         if config.runbooks is not None:
             enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
@@ -188,6 +193,11 @@ class Receiver:
         return frozenset(target.name for target in self.pipeline.settings.config.targets)
 
     @property
+    def change_sources(self) -> ChangeSources:
+        """How those show who they are who tell of changes and can't send a token."""
+        return self.pipeline.settings.config.changes
+
+    @property
     def runbooks(self) -> Path | None:
         """The folder of runbooks in force."""
         return self.pipeline.settings.config.runbooks
@@ -208,6 +218,13 @@ def secret_urls(config: ReceiverConfig) -> Iterator[str]:
     yield from (target.read_url() for target in config.targets)
     if config.heartbeat is not None:
         yield config.heartbeat.read_url()
+
+
+def known_secrets(config: ReceiverConfig) -> Iterator[str]:
+    """The secrets that nobody may store here, as part of what they tell. Raises SecretUnreadable."""
+    yield from (target.read_url() for target in config.targets)
+    hooks = (config.changes.github_secret_file, config.changes.launchdarkly_secret_file)
+    yield from (file.read() for file in (*config.auth.bearer_token_files, *hooks) if file is not None)
 
 
 def load(options: Options) -> ReceiverConfig:
@@ -252,4 +269,5 @@ async def _run(options: Options, log: Logger) -> None:
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         app.add_routes(RotaEndpoints(receiver, time.time).routes())
+        app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

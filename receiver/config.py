@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from receiver.changes.settings import ChangeSources
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers import settings as enrichers
 from receiver.notifiers.apprise import rate_of, url_problem
@@ -58,10 +59,13 @@ class Correlation(Model):
 
 
 class Service(Model):
-    """What a service needs, and how much it matters: tier 1 the most."""
+    """What a service needs, how much it matters (tier 1 the most), who looks after it and where to look."""
 
     depends_on: tuple[str, ...] = ()
     tier: int | None = Field(default=None, ge=1, le=4)
+    owner: str = ""
+    description: str = ""
+    dashboard: HttpUrl | None = None
 
 
 class Storm(Model):
@@ -219,6 +223,8 @@ class ReceiverConfig(Model):
     correlation: Correlation = Correlation()
     services: dict[str, Service] = {}
     vocabulary: Words = Words()
+    changes: ChangeSources = ChangeSources()
+    status_pages: dict[str, HttpUrl] = {}
     storm: Storm = Storm()
     shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}

@@ -39,6 +39,7 @@ class Found(TypedDict, total=False):
     owner: str
     tier: int
     dashboard_url: str
+    description: str
     first_steps: tuple[str, ...]
     fallback: str
     runbook_url: str

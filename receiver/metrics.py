@@ -1,6 +1,6 @@
 """The receiver's self-metrics, all present at zero from the start."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -17,7 +17,12 @@ REJECTIONS = ("malformed", "wrong_version", "too_large", "timeout", "storage", "
 OUTBOX_STATES = ("planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow")
 INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)
-ENRICHERS = ("runbook", "value", "impact", "logs", "traces")
+ENRICHERS = (
+    "runbook", "value", "impact", "logs", "traces", "changes", "history", "related", "service", "vendor_status",
+)  # fmt: skip
+CHANGES = ("new", "known", "ignored", "refused")
+OTHER_SERVICE = "other"
+"""What a service that the configuration does not name is called: anybody may post any name."""
 RECONCILIATIONS = ("ok", "unreachable")
 HEARTBEATS = ("sent", "failed", *get_args(Silence))
 RESULTS = ("sent", "failed", "unknown", "dead")
@@ -99,6 +104,18 @@ class ReceiverMetrics(ServiceMetrics):
             ["result"],
             registry=registry,
         )
+        self.changes = Counter(
+            "tocsin_receiver_changes_total",
+            "Changes posted: new, known already, ignored since they tell of none, or refused.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._last_change = Gauge(
+            "tocsin_receiver_last_change_timestamp_seconds",
+            "When a service last had a change of a kind, in the last week.",
+            ["service", "kind"],
+            registry=registry,
+        )
         self._audit = Gauge(
             "tocsin_receiver_audit_findings",
             "What stands still that should move, by what it is; 0 is well.",
@@ -129,6 +146,8 @@ class ReceiverMetrics(ServiceMetrics):
             self.reconciliations.labels(result)
         for result in HEARTBEATS:
             self.heartbeats.labels(result)
+        for outcome in CHANGES:
+            self.changes.labels(outcome)
         self.audited({})
         for enricher in ENRICHERS:
             for reason in get_args(Reason):
@@ -147,6 +166,16 @@ class ReceiverMetrics(ServiceMetrics):
         """Shows what the audit found, by finding."""
         for finding in FINDINGS:
             self._audit.labels(finding).set(found.get(finding, 0))
+
+    def changed(self, latest: Mapping[tuple[str, str], float], services: Collection[str]) -> None:
+        """Shows when each of `services` last had a change of each kind (`latest`, by both), and others together."""
+        self._last_change.clear()
+        shown: dict[tuple[str, str], float] = {}
+        for (service, kind), at in latest.items():
+            label = service if service in services else OTHER_SERVICE
+            shown[label, kind] = max(at, shown.get((label, kind), 0))
+        for (service, kind), at in shown.items():
+            self._last_change.labels(service, kind).set(at)
 
     def show(self, figures: Figures) -> None:
         """Sets the gauges that are read from the store."""

@@ -31,6 +31,7 @@ from toolkit.storage import StorageUnavailable
 
 INCIDENTS_SHOWN = 100
 INCIDENTS_EXPLAINED = 3
+CHANGES_SHOWN_SECONDS = 7 * 86400.0
 LONGEST_NAME = 200
 TRIES = 5
 _NUMBER = re.compile("[0-9]{1,9}")
@@ -217,6 +218,9 @@ class Endpoints:
         self._metrics.show(await self._receiver.store.figures())
         self._metrics.watchdog_last_seen.set(await self._receiver.watchdog_seen() or 0.0)
         self._metrics.drill_started.set(await self._receiver.driller.started())
+        now = self._now()
+        latest = await self._receiver.store.changes.latest(now - CHANGES_SHOWN_SECONDS, now)
+        self._metrics.changed(latest, self._receiver.pipeline.settings.config.services)
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=encoder(self._metrics.registry), headers={hdrs.CONTENT_TYPE: content_type})
 

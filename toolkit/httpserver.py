@@ -210,11 +210,16 @@ def _authenticated(probes: Probes) -> Middleware:
         is_open = request.path in OPEN_PATHS or getattr(request.match_info.handler, "proves_itself", False)
         if is_open or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
             return await handler(request)
-        return web.Response(
-            status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}
-        )
+        return unauthorized()
 
     return middleware
+
+
+def unauthorized() -> web.Response:
+    """The answer to who did not show who they are."""
+    return web.Response(
+        status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}
+    )
 
 
 def _translated(metrics: ServiceMetrics) -> Middleware:

@@ -15,9 +15,11 @@ from receiver.incidents import STORM_KEY, Incident, Reason, Step
 from receiver.stages.correlate import Known, Rules, key_of
 from receiver.store import correlation
 from receiver.store.audit import AuditStore
+from receiver.store.changes import ChangeStore
 from receiver.store.drills import DrillStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
+from receiver.store.past import PastStore
 from receiver.store.signs import SignStore
 from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
 from receiver.upkeep.reconcile import Held
@@ -63,6 +65,8 @@ class Store:
         self.explained = ExplainStore(database)
         self.drills = DrillStore(database, self.signs)
         self.audit = AuditStore(database)
+        self.changes = ChangeStore(database)
+        self.past_incidents = PastStore(database)
 
     @property
     def shared(self) -> bool:

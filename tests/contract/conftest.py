@@ -19,6 +19,7 @@ from exporter.metrics import ExporterMetrics
 from exporter.providers.transport import Sessions
 from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
+from receiver.changes.web import ChangeEndpoints
 from receiver.delivery.web import OutboxEndpoints
 from receiver.drills.web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
@@ -170,6 +171,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_databa
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, clock).routes())
         app.add_routes(RotaEndpoints(receiver, clock).routes())
+        app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, clock).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start
