@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
 from receiver.enrichers.absence import Absent
-from receiver.enrichers.chart import Picture, draw
 from receiver.enrichers.course import SPAN_SECONDS, STEP_SECONDS, Course, course, left_normal, sparkline
 from receiver.enrichers.expression import MAX_QUERY, Expression, Threshold, expression_in, understand
 from receiver.enrichers.series import NoneOwn, only, own
@@ -171,5 +170,12 @@ async def _with_course(
         found["factor"] += f" since {format_utc(left, '%H:%M UTC')}"
     found["sparkline"] = sparkline(known.values)
     title = " ".join(part for part in (alert.name, alert.service) if part)
-    found["chart"] = await asyncio.to_thread(draw, Picture(known, title, unit, threshold, alert.starts_at))
+    found["chart"] = await asyncio.to_thread(_chart, known, title, unit, threshold, alert.starts_at)
     return found
+
+
+def _chart(course: Course, title: str, unit: str, threshold: Threshold | None, started: float) -> bytes:
+    # imported at the first chart, in a thread: it takes a tenth of a receiver's start
+    from receiver.enrichers.chart import Picture, draw  # noqa: PLC0415
+
+    return draw(Picture(course, title, unit, threshold, started))

@@ -7,7 +7,6 @@ import msgspec
 from aiohttp import web
 
 from receiver.links import BadLink, sign, verify
-from receiver.oncall.feed import feed
 from receiver.oncall.rota import Shift, on_call
 from receiver.pipeline import Pipeline
 from receiver.store import Store
@@ -63,6 +62,8 @@ class RotaEndpoints:
         config = self._receiver.pipeline.settings.config
         if name not in config.rotas:
             raise web.HTTPNotFound(text="there is no such rota any more\n")
+        from receiver.oncall.feed import feed  # noqa: PLC0415 - icalendar takes a tenth of a receiver's start
+
         return web.Response(body=feed(name, config.rotas[name], config.people, now), content_type="text/calendar")
 
     async def _key(self) -> bytes:
