@@ -444,4 +444,6 @@ def test_only_the_secrets_own_signature_of_the_very_body_is_good(body: bytes, se
     assert is_signed(body, secret, f"sha256={good}")
     assert not is_signed(body + b" ", secret, good)
     assert not is_signed(body, secret + "x", good)
+    assert not is_signed(body, secret, good[:-1])
+    assert not is_signed(body, secret, good[:-1] + ("1" if good[-1] == "0" else "0"))
     assert is_signed(body, secret, other) == (other.strip().removeprefix("sha256=").lower() == good)
