@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from receiver.changes.change import Ignored, Post, ToldChange, instant
+from receiver.changes.change import ChangeError, Ignored, Post, ToldChange, instant
 
 _ENDS = {"success": "", "failure": " (failed)", "error": " (failed)"}
 """The states that end a deployment, and what the title says of them."""
@@ -60,6 +60,8 @@ _ended = msgspec.json.Decoder(_Ended)
 
 def read(post: Post) -> tuple[ToldChange, ...] | Ignored:
     """The deployment that an event tells of. Raises ChangeError or msgspec.DecodeError."""
+    if post.body.startswith(b"payload="):
+        raise ChangeError("this is a form: let GitHub's webhook send the content type application/json")
     if post.event == "deployment":
         body = _created.decode(post.body)
         at = instant(body.deployment.created_at, "deployment.created_at")

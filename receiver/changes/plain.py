@@ -57,10 +57,11 @@ def _told(change: _Change, post: Post, place: str) -> ToldChange:
         url = getattr(change, name)
         if url and not is_link(url):
             raise ChangeError(f"{place}{name}: this is no http:// or https:// URL without credentials")
+    at = post.received_at if change.at is None else instant(change.at, f"{place}at")
     return ToldChange(
         source="plain",
-        key=change.id or digest(msgspec.json.encode(change)),
-        at=post.received_at if change.at is None else instant(change.at, f"{place}at"),
+        key=change.id or _content(change, at),
+        at=at,
         kind=kind,
         title=change.title,
         service=post.service or change.service,
@@ -71,6 +72,11 @@ def _told(change: _Change, post: Post, place: str) -> ToldChange:
     )
 
 
+def _content(change: _Change, at: float) -> str:
+    """What a change without an id is known by: what it says, and its minute. A version may be deployed again later."""
+    return digest(msgspec.json.encode(msgspec.structs.replace(change, at=at // 60)))
+
+
 def digest(text: bytes) -> str:
-    """What a change without an id of its own is known by: all that it says."""
+    """A key of 64 characters."""
     return hashlib.sha256(text).hexdigest()

@@ -109,9 +109,7 @@ class ChangeEndpoints:
             return None
         if request.content_length is not None and request.content_length > MAX_BODY_BYTES:
             raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length)
-        body = await read_body(request)
-        if len(body) > MAX_BODY_BYTES:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+        body = await read_body(request.clone(client_max_size=MAX_BODY_BYTES))
         return body if signature is None or is_signed(body, *signature) else None
 
     def _signature(self, request: web.Request) -> tuple[str, str] | None:

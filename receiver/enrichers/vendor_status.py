@@ -20,8 +20,9 @@ from toolkit.prometheus import Prometheus, QueryFailed
 from toolkit.redaction import quoted
 
 MAX_BYTES = 64 * 1024
-ASK_SECONDS = 2.5
-"""Less than an enrichment may take, so that the gap names the page."""
+METRIC_SECONDS, PAGE_SECONDS = 1.0, 1.8
+"""Together less than an enrichment may take: a Prometheus that hangs does not keep the page from being asked, and the
+gap names who did not answer."""
 LONGEST_WORDS = 200
 PATH = "/api/v2/status.json"
 METRIC = "thirdparty_status_page_incident"
@@ -62,18 +63,20 @@ class VendorStatusEnricher:
         if self._prometheus is None:
             return None
         try:
-            samples = await self._prometheus.query(f"max({METRIC}{{provider={_quoted(provider)}}})")
-        except QueryFailed as error:
-            if fails:
-                raise Absent("vendor_status", error.reason, str(error)) from None
-            return None
+            async with asyncio.timeout(METRIC_SECONDS):
+                samples = await self._prometheus.query(f"max({METRIC}{{provider={_quoted(provider)}}})")
+        except (QueryFailed, TimeoutError) as error:
+            if not fails:
+                return None
+            reason = error.reason if isinstance(error, QueryFailed) else "timeout"
+            raise Absent("vendor_status", reason, str(error) or "Prometheus did not answer in time") from None
         if not samples:
             return None
         return f"{'an incident or maintenance' if samples[0].value else 'all is well'}, on its status page"
 
     async def _asked(self, page: str) -> str:
         try:
-            async with asyncio.timeout(ASK_SECONDS):
+            async with asyncio.timeout(PAGE_SECONDS):
                 status, body = await self._get(address(page))
         except TimeoutError:
             raise Absent("vendor_status", "timeout", "the status page did not answer in time") from None

@@ -325,7 +325,8 @@ async def test_a_message_tells_what_the_catalogue_knows_of_the_service(
     sink: Sink,  # noqa: F811
 ) -> None:
     client, receiver = await start_receiver(config(sink, SERVICES))
-    await fire(client, receiver, alert(service="checkout"), alert("Other", service="search", owner="search-team"))
+    await fire(client, receiver, alert(service="checkout"))
+    await fire(client, receiver, alert("Other", service="search", owner="search-team"))
     found = await told(client, 1)
     names = ("owner", "tier", "dashboard_url", "description")
     assert [found.get(name) for name in names] == ["payments", 1, "https://grafana.example/d/1", "Takes orders."]
@@ -359,6 +360,7 @@ class Vendor:
     page: tuple[int, bytes] = (200, b"")
     sample: str | None = None
     hang: bool = False
+    prometheus_hangs: bool = False
     port: int = 0
     asked: list[str] = field(default_factory=list)
     leave: asyncio.Event = field(default_factory=asyncio.Event)
@@ -370,6 +372,8 @@ class Vendor:
 
     async def query(self, request: web.Request) -> web.Response:
         self.asked.append(str((await request.post())["query"]))
+        if self.prometheus_hangs:
+            await self.leave.wait()
         result = [{"metric": {}, "value": [1, self.sample]}] if self.sample is not None else []
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
@@ -421,16 +425,43 @@ async def test_a_message_tells_what_the_vendor_says_of_itself(
     assert (found.get("vendor_status", ""), found.get("absent", [])) == (words, [gap] if gap else [])
 
 
+HANGS: list[tuple[str, bool, bool, str, str]] = [
+    ("the page hangs", True, False, "", "vendor_status: the status page did not answer in time"),
+    ("Prometheus hangs, the page answers", False, True, "'Partial System Outage', on its status page", ""),
+    ("both hang", True, True, "", "vendor_status: the status page did not answer in time"),
+]
+
+
+@pytest.mark.parametrize(("page", "prometheus", "words", "gap"), [row[1:] for row in HANGS], ids=[row[0] for row in HANGS])  # fmt: skip
 @pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
-async def test_a_status_page_that_hangs_is_a_named_gap(
+async def test_whoever_hangs_is_not_waited_for_and_named(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    vendor: Vendor,
+    page: bool,
+    prometheus: bool,
+    words: str,
+    gap: str,
+) -> None:
+    vendor.hang, vendor.prometheus_hangs, vendor.page = page, prometheus, said("major", "Partial System Outage")
+    address = f"http://127.0.0.1:{vendor.port}"
+    more = f"status_pages: {{pay: '{address}'}}\nprometheus: {{url: '{address}'}}\n"
+    client, receiver = await start_receiver(config(sink, more))
+    await fire(client, receiver, alert(provider="pay"))
+    found = await told(client)
+    assert (found.get("vendor_status", ""), found.get("absent", [])) == (words, [gap] if gap else [])
+
+
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
+async def test_a_prometheus_that_hangs_is_named_where_no_page_is_known(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
     vendor: Vendor,
 ) -> None:
-    vendor.hang = True
-    client, receiver = await start_receiver(config(sink, f"status_pages: {{pay: 'http://127.0.0.1:{vendor.port}'}}\n"))
+    vendor.prometheus_hangs = True
+    client, receiver = await start_receiver(config(sink, f"prometheus: {{url: 'http://127.0.0.1:{vendor.port}'}}\n"))
     await fire(client, receiver, alert(provider="pay"))
-    assert (await told(client))["absent"] == ["vendor_status: the status page did not answer in time"]
+    assert (await told(client))["absent"] == ["vendor_status: Prometheus did not answer in time"]
 
 
 @pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)

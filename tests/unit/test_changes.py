@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from receiver.changes.change import LONGEST_LINK, LONGEST_NAME, LONGEST_TITLE, C
 from receiver.changes.parse import ADAPTERS, LONGEST_KEY, parse, source_of
 from receiver.changes.plain import MOST
 from receiver.changes.signature import is_signed
+from tests.conftest import ROOT
 
 NOW = 1795212000.0
 """2026-11-20 22:00 UTC."""
@@ -231,6 +234,7 @@ REFUSED = [
     ("a link that is a program", "plain", post({**DEPLOY, "url": "javascript:alert(1)"}), "url: this is no http:// or https:// URL without credentials"),
     ("a link with a password", "plain", post([{**DEPLOY, "undo_url": "https://me:pw@ci.example/"}]), "[0].undo_url: this is no http:// or https:// URL without credentials"),
     ("no JSON", "plain", post(b"deployed!"), "no change as plain tells it: JSON is malformed: invalid character (byte 0)"),
+    ("a form", "github", post(b"payload=%7B%7D", "deployment"), "this is a form: let GitHub's webhook send the content type application/json"),
     ("a deployment without a number", "github", post({**CREATED, "deployment": {"created_at": "x"}}, "deployment"), "no change as github tells it: Object missing required field `id` - at `$.deployment`"),
     ("a deployment at no time", "github", post({**CREATED, "deployment": {**DEPLOYMENT, "created_at": "soon"}}, "deployment"), "deployment.created_at: 'soon' is no RFC 3339 time"),
     ("a status without its state", "github", post(CREATED, "deployment_status"), "no change as github tells it: Object missing required field `deployment_status`"),
@@ -267,9 +271,16 @@ def test_a_source_that_nobody_knows_is_refused_with_the_nearest() -> None:
 
 def test_without_an_id_the_content_tells_changes_apart() -> None:
     at = {"at": NOW - 60}
-    keys = [only("plain", post({**DEPLOY, **at, **more})).key for more in ({}, {}, {"title": "1.43"}, {"at": NOW})]
-    assert keys[0] == keys[1]
+    told: list[dict[str, Any]] = [{}, {"at": NOW - 30}, {"title": "1.43"}, {"at": NOW}]
+    keys = [only("plain", post({**DEPLOY, **at, **more})).key for more in told]
+    assert keys[0] == keys[1], "of one minute"
     assert len(set(keys)) == 3
+
+
+def test_a_version_that_is_deployed_again_later_is_a_change_again() -> None:
+    body = json.dumps(DEPLOY).encode()
+    keys = {only("plain", Post(body, NOW + later)).key for later in (0, 1, 3600)}
+    assert len(keys) == 2
 
 
 SECRETS = ["The-canary-Sings-at-dawn"]
@@ -325,6 +336,46 @@ def test_what_a_vendor_sends_is_cut_to_length_and_links_that_are_none_are_left_o
 )
 def test_a_change_is_told_in_words(change: ToldChange, words: str) -> None:
     assert change.words == words
+
+
+def rendered(template: str, app: Any) -> str:
+    """A template of Argo CD's as Argo CD renders it, as far as ours go: a path of the application, as JSON or as text."""
+
+    def value(found: re.Match[str]) -> str:
+        held = app
+        for name in found[2].strip(".").split("."):
+            held = held.get(name)
+        return json.dumps(held) if found[1] else str(held)
+
+    return re.sub(r"\{\{(toJson )?([.\w]+)\}\}", value, template)
+
+
+APP = {
+    "context": {"argocdUrl": "https://argo.example"},
+    "app": {
+        "metadata": {"name": "checkout"},
+        "status": {
+            "operationState": {
+                "phase": "Succeeded",
+                "finishedAt": "2026-11-20T21:50:00Z",
+                "operation": {"initiatedBy": {"username": "ana"}},
+                "syncResult": {"revision": "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"},
+            }
+        },
+    },
+}
+"""What of an application our template asks for; the rest is much more."""
+
+
+def test_the_template_for_argo_cd_that_the_page_shows_is_understood() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (settings,) = (
+        text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "template.tocsin-change" in text
+    )
+    body = yaml.safe_load(yaml.safe_load(settings)["template.tocsin-change"])["webhook"]["tocsin"]["body"]
+    change = only("argocd", post(rendered(body, APP).encode(), environment="prod"))
+    assert change.words == "deploy of checkout f95f852 by ana"
+    assert change.undo_url == "https://argo.example/applications/checkout?rollback=0"
 
 
 # --- whatever else
@@ -393,4 +444,6 @@ def test_only_the_secrets_own_signature_of_the_very_body_is_good(body: bytes, se
     assert is_signed(body, secret, f"sha256={good}")
     assert not is_signed(body + b" ", secret, good)
     assert not is_signed(body, secret + "x", good)
+    assert not is_signed(body, secret, good[:-1])
+    assert not is_signed(body, secret, good[:-1] + ("1" if good[-1] == "0" else "0"))
     assert is_signed(body, secret, other) == (other.strip().removeprefix("sha256=").lower() == good)
