@@ -119,7 +119,7 @@ class Slack:
         self.refused: list[tuple[str, str]] = []
         """(method, error), in order; what was too fast not among them."""
         self.limited = 0
-        self.mentions = 0
+        self.mentions: list[str] = []
         self.calls: list[str] = []
         self.holding = asyncio.Event()
         """Set while somebody waits for an answer that `hold` keeps back."""
