@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import bcrypt
 import pydantic
@@ -31,6 +31,14 @@ BACKLOG = 2048
 DAWDLERS = web.AppKey("DAWDLERS", Dawdlers)
 """Whom `serve` sends away."""
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+OpenHandler = TypeVar("OpenHandler", bound=Callable[..., Awaitable[web.StreamResponse]])
+
+
+def proves_itself(handler: OpenHandler) -> OpenHandler:
+    """Marks a handler whose requests carry a proof of their own, such as a signed link, which it checks itself: who
+    calls it is not asked for a token or a password."""
+    handler.proves_itself = True  # type: ignore[attr-defined]  # the mark that _authenticated looks for
+    return handler
 
 
 class ServerAuth(Model):
@@ -199,7 +207,8 @@ def _measured(metrics: ServiceMetrics) -> Middleware:
 def _authenticated(probes: Probes) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN_PATHS or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
+        is_open = request.path in OPEN_PATHS or getattr(request.match_info.handler, "proves_itself", False)
+        if is_open or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
             return await handler(request)
         return web.Response(
             status=401, text="Unauthorized.\n", headers={hdrs.WWW_AUTHENTICATE: 'Basic realm="tocsin", Bearer'}

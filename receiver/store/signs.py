@@ -41,3 +41,12 @@ class SignStore:
                 statement.on_conflict_do_update(index_elements=["name"], set_=values),
                 {"name": name, "at": at, "detail": detail},
             )
+
+    async def first(self, name: str, at: float, detail: str) -> Sign:
+        """The sign of that name; the first writer is right, so that replicas agree on what is made once."""
+        statement = self._database.insert(signs).on_conflict_do_nothing()
+        async with self._database.write() as connection:
+            await connection.execute(statement, {"name": name, "at": at, "detail": detail})
+        found = await self.get(name)
+        assert found is not None  # noqa: S101 - nobody deletes signs
+        return found
