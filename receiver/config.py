@@ -9,7 +9,9 @@ from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import rate_of, url_problem
+from receiver.notifiers.slack import takes_presses
 from receiver.services import ServiceGraph
+from receiver.slack.settings import SlackSettings
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
@@ -143,6 +145,7 @@ class ReceiverConfig(Model):
     shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
     heartbeat: Heartbeat | None = None
+    slack: SlackSettings | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
 
@@ -176,6 +179,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
+    yield from _lint_slack(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -195,6 +199,12 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                     ("services", name, "depends_on", place),
                     f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
                 )
+
+
+def _lint_slack(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for index, target in enumerate(config.targets):
+        if config.slack is None and takes_presses(target.read_url()):
+            yield ("targets", index), "buttons=yes needs slack.signing_secret_file, or nobody's press is believed"
 
 
 def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:
