@@ -12,11 +12,13 @@ from receiver.changes.settings import ChangeSources
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers import settings as enrichers
 from receiver.notifiers.apprise import rate_of, url_problem
+from receiver.notifiers.slack import takes_presses
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
 from receiver.oncall.settings import Moment, Person, Rota, Team, Window
 from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
+from receiver.slack.settings import SlackSettings
 from receiver.vocabulary import Vocabulary
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
@@ -229,6 +231,7 @@ class ReceiverConfig(Model):
     shadow: bool = False
     watchdog: dict[str, str] = {"alertname": "Watchdog"}
     heartbeat: Heartbeat | None = None
+    slack: SlackSettings | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
     hours: dict[Name, Hours] = {}
@@ -277,6 +280,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     yield from _lint_measuring(config)
+    yield from _lint_slack(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
@@ -312,6 +316,12 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                     ("services", name, "depends_on", place),
                     f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
                 )
+
+
+def _lint_slack(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    for index, target in enumerate(config.targets):
+        if config.slack is None and takes_presses(target.read_url()):
+            yield ("targets", index), "buttons=yes needs slack.signing_secret_file, or nobody's press is believed"
 
 
 def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:

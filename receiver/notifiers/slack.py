@@ -23,7 +23,7 @@ from receiver.notifiers.slack_story import Contents, Story
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable
 
-__all__ = ["RATE", "Pace", "install", "is_for", "telling", "url_problem"]
+__all__ = ["RATE", "Pace", "install", "is_for", "takes_presses", "telling", "url_problem"]
 
 SCHEME = "slackbot"
 API = "https://slack.com/api"
@@ -162,3 +162,8 @@ def url_problem(url: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def takes_presses(url: str) -> bool:
+    """Whether buttons of this URL's messages report to us."""
+    return is_for(url) and url_problem(url) is None and Address.parse(url).buttons

@@ -4,9 +4,9 @@ What is written carries the incident's key and revision as metadata. So whatever
 off is found again by the next one, and edited rather than written twice.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 from receiver.message import Message
 from receiver.notifiers.blocks import Block, blocks, details
@@ -18,6 +18,8 @@ T = TypeVar("T")
 _MARGIN_SECONDS = 3600.0
 """How much earlier than the trouble began its message is looked for: clocks differ."""
 _TEXT_LIMIT = 3000
+_ALL_BLOCKS_LIMIT = 10_000
+"""Slack refuses some 12,000 characters and more, all blocks together; its developers say so, its documents do not."""
 _QUIET = frozenset({"opened", "cause_found", "acknowledged"})
 """What stands in the thread alone. Of anything else the channel is told as well, for an edit notifies nobody."""
 _HAPPENED: Mapping[str, str] = {
@@ -53,7 +55,7 @@ class Contents:
         fresh, edited = blocks(message, may_repeat), blocks(message)
         if not buttons:
             fresh, edited = _with_links(fresh, message), _with_links(edited, message)
-        return cls(fresh, details(message), edited, _happened(message))
+        return cls(_bounded(fresh), _bounded(details(message)), _bounded(edited), _bounded(_happened(message)))
 
 
 class Story:
@@ -165,6 +167,35 @@ def _happened(message: Message) -> Content | None:
     if message.reason == "acknowledged":
         return _paragraph([f"Acknowledged {facts.get('Acknowledged', '')}".rstrip()])
     return _paragraph([f"{_HAPPENED.get(message.reason, clean(message.reason))}: {said.title}"])
+
+
+@overload
+def _bounded(content: Content) -> Content: ...
+@overload
+def _bounded(content: None) -> None: ...
+def _bounded(content: Content | None) -> Content | None:
+    """The same without what is too much for one message; the last goes first, and buttons stay."""
+    if content is None:
+        return None
+    kept, left = list[Block](), _ALL_BLOCKS_LIMIT
+    for block in content["blocks"]:
+        length = sum(map(len, _texts(block)))
+        if length <= left or block["type"] == "actions":
+            kept.append(block)
+            left -= length
+    return {**content, "blocks": kept}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a block."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value["text"]
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _paragraph(lines: Iterable[str]) -> Content:

@@ -9,6 +9,8 @@ MOST_TEXT = 12_000
 """All texts of a message's blocks together: said by Slack's own developers in their issue tracker, in no document."""
 _MENTIONS = re.compile(r"<!(?:channel|here|everyone|subteam)\b|<@[UW]|@(?:channel|here|everyone)\b", re.IGNORECASE)
 
+_ADDRESS = re.compile(r"<https?://[^\s<>|]*")
+
 
 class InvalidBlocks(Exception):
     """What is wrong, and where."""
@@ -41,9 +43,13 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(inner)
 
 
-def mentions(*said: str) -> int:
-    """How many people, groups and channels these texts would ping, in any way that Slack's settings allow."""
-    return sum(len(_MENTIONS.findall(one)) for one in said)
+def mentions(*said: str) -> list[str]:
+    """Whom these texts would ping, in any way that Slack's settings allow: each with the words about it.
+
+    An address within a link is no text.
+    """
+    shown = [_ADDRESS.sub("<", one) for one in said]
+    return [one[max(found.start() - 30, 0) : found.end() + 30] for one in shown for found in _MENTIONS.finditer(one)]
 
 
 # --- the parts

@@ -119,11 +119,12 @@ class Slack:
         self.refused: list[tuple[str, str]] = []
         """(method, error), in order; what was too fast not among them."""
         self.limited = 0
-        self.mentions = 0
+        self.mentions: list[str] = []
         self.calls: list[str] = []
         self.holding = asyncio.Event()
-        """Set while somebody waits for an answer that `hold` keeps back."""
+        """Set once somebody waits for an answer that `hold` keeps back."""
         self.api = ""
+        self._over = asyncio.Event()
         self._posted_at: dict[str, float] = {}
         self._called_at: dict[str, deque[float]] = defaultdict(deque)
         self._last_ts = 0.0
@@ -152,7 +153,10 @@ class Slack:
         app.add_routes([web.route("*", "/api/{method}", self._serve)])
         async with TestServer(app) as server:
             self.api = str(server.make_url("/api"))
-            yield self
+            try:
+                yield self
+            finally:
+                self._over.set()
 
     # --- one call
 
@@ -331,15 +335,13 @@ class Slack:
 
     def hold(self, method: str) -> None:
         """The next call of `method` is done, and its answer never comes."""
+        self.holding.clear()
 
         async def held(do: Do) -> web.StreamResponse:
             do()
             self.holding.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.holding.clear()
-            raise AssertionError
+            await self._over.wait()
+            return web.Response(status=503)
 
         self.faults[method].append(held)
 

@@ -95,6 +95,7 @@ PEOPLE = "people: {ana: {}, bo: {}}\n"
 LAYER = "name: one, starts: 2026-01-05, handover: {every: week, at: '09:00'}"
 ROTA = PEOPLE + f"rotas:\n  p:\n    layers: [{{{LAYER}, people: [ana]}}]\n"
 SLACK = "targets: [{name: slack, url: 'json://x'}]\n"
+BOT = "slackbot://xoxb-4711-canary-0123456789"
 RECEIVER = [
     ("an unknown target", SLACK + "routes: [{targets: [▶slak]}]\n", "no target is named 'slak'; did you mean 'slack'?"),
     (
@@ -125,6 +126,13 @@ RECEIVER = [
         "targets: [{name: s, ▶url: 'slakc://a/b'}]\n",
         "no service 'slakc://'; did you mean 'slack'?",
     ),
+    ("a Slack bot with a channel's name", f"targets: [{{name: s, ▶url: '{BOT}/general'}}]\n", "not with its name"),
+    (
+        "buttons whose presses nobody takes",
+        f"targets: [▶{{name: s, url: '{BOT}/C0123ABCD?buttons=yes'}}]\n",
+        "buttons=yes needs slack.signing_secret_file",
+    ),
+    ("a Slack section without its secret", "▶slack: {}\n", "slack.signing_secret_file: required"),
     ("a URL that Apprise can't use", "targets: [{name: s, ▶url: 'slack://'}]\n", "can't use this slack:// URL"),
     ("a runbook folder that is none", "▶runbooks: nowhere\n", "nowhere is not a folder"),
     ("a heartbeat without a URL", "▶heartbeat: {interval: 1m}\n", "needs either url or url_file"),

@@ -69,7 +69,7 @@ def teller(workspace: Slack, clock: Clock) -> Teller:
 @pytest.fixture(autouse=True)
 def nothing_is_wrong_in_the_end(workspace: Slack) -> Iterator[None]:
     yield
-    assert workspace.mentions == 0
+    assert workspace.mentions == []
     assert workspace.limited == 0
 
 

@@ -1,0 +1,1 @@
+"""Presses on the buttons of messages in Slack."""

@@ -1,0 +1,116 @@
+"""`POST /slack/actions`: somebody has pressed a button of a message."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+
+from receiver.slack.press import FLAWS, Malformed, Press, flaw, is_hook, parse
+from receiver.slack.settings import SlackSettings
+from toolkit.clock import Now
+from toolkit.httpserver import proves_itself, read_body
+from toolkit.logs import Logger
+from toolkit.redaction import printable
+from toolkit.secretfile import SecretUnreadable
+from toolkit.service import Spawn
+from toolkit.storage import StorageUnavailable
+
+ANSWER_SECONDS = 2.0
+"""Slack shows a warning after 3 s. What takes longer goes on by itself."""
+REPLY_SECONDS = 5.0
+SILENCE_SECONDS = 7200.0
+"""What the button says."""
+FAILED = "That did not work: the receiver can't do it at the moment. Press again in a moment."
+
+
+class Desk(Protocol):
+    """Does what people want done to an incident. Each method returns what the person is told, whether it was done or
+    not. `by` is who, by a name of ours or of Slack's."""
+
+    def acknowledge(self, incident: int, by: str, via: str) -> Awaitable[str]:
+        """`by` has it."""
+
+    def silence(self, incident: int, by: str, seconds: float) -> Awaitable[str]:
+        """Nobody is told of it for so long."""
+
+
+class SlackEndpoints:
+    """The handler. `routes` lists it."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        settings: Callable[[], SlackSettings | None],
+        people: Callable[[], Mapping[str, str]],
+        session: aiohttp.ClientSession,
+        spawn: Spawn,
+        now: Now,
+        log: Logger,
+    ) -> None:
+        """`people`: our names of Slack's users, by their id."""
+        self._desk, self._settings, self._people, self._session = desk, settings, people, session
+        self._spawn, self._now, self._log = spawn, now, log
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to add to `toolkit.httpserver.application`."""
+        return [web.post("/slack/actions", self.act)]
+
+    @proves_itself
+    async def act(self, request: web.Request) -> web.Response:
+        """Checks that Slack has sent it, and answers in time; what came of it is told to the person alone."""
+        settings = self._settings()
+        if settings is None:
+            raise web.HTTPNotFound(text="the configuration has no section slack\n")
+        body = await read_body(request)
+        self._check(settings, request.headers, body)
+        try:
+            press = parse(body)
+        except Malformed as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
+        if press is not None:
+            doing = self._spawn(self._do(press, settings), "a press in Slack")
+            await asyncio.wait({doing}, timeout=ANSWER_SECONDS)
+        return web.Response()
+
+    def _check(self, settings: SlackSettings, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            found = flaw(settings.signing_secret_file.read(), headers, body, self._now())
+        except SecretUnreadable as error:
+            raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+        if found is not None:
+            self._log.warning("a press was refused", reason=found)
+            raise web.HTTPUnauthorized(text=f"{FLAWS[found]}\n")
+
+    async def _do(self, press: Press, settings: SlackSettings) -> None:
+        by = self._people().get(press.user, press.name)
+        self._log.info("a button was pressed", deed=press.deed, incident=press.incident, by=by, user=press.user)
+        try:
+            if press.deed == "acknowledge":
+                said = await self._desk.acknowledge(press.incident, by, "slack")
+            else:
+                said = await self._desk.silence(press.incident, by, SILENCE_SECONDS)
+        except StorageUnavailable as error:
+            self._log.error("a press came to nothing", incident=press.incident, reason=error.reason)
+            said = FAILED
+        except Exception:  # noqa: BLE001 - a defect of ours must not leave whoever pressed in the dark
+            self._log.exception("a press came to nothing", incident=press.incident)
+            said = FAILED
+        await self._reply(press, said, settings)
+
+    async def _reply(self, press: Press, said: str, settings: SlackSettings) -> None:
+        if not is_hook(press.answer_to, settings.hooks):
+            self._log.warning("a press can't be answered: its address is not Slack's", incident=press.incident)
+            return
+        text = printable(said).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        words = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        limit = aiohttp.ClientTimeout(total=REPLY_SECONDS)
+        try:
+            async with self._session.post(
+                press.answer_to, json=words, timeout=limit, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    self._log.warning("Slack did not take the answer to a press", http_status=response.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self._log.warning("Slack did not take the answer to a press", reason=type(error).__name__)
