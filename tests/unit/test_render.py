@@ -195,7 +195,7 @@ def slack_takes(payload: Any) -> None:
             assert 0 < len(block["text"]["text"]) <= 3000
         assert len(block.get("fields", [])) <= 10
         texts = [block.get("text", {}), *block.get("fields", []), *block.get("elements", [])]
-        for one in (text["text"] for text in texts if text.get("type") == "mrkdwn"):
+        for one in (part["text"] for part in texts if part.get("type") == "mrkdwn"):
             for found in re.findall(r"&(?!amp;|lt;|gt;)", one):
                 raise AssertionError(f"an escape cut in half: {found}")
 
