@@ -64,7 +64,7 @@ async def test_a_drill_goes_the_whole_way_and_back(tmp_path: Path) -> None:
         ]
         lines = iter(said.splitlines())
         assert all(any(words in line for line in lines) for words in wanted), said
-        assert run.told("INFO FIRING", "[DRILL]")
+        assert run.told("FIRING", "[DRILL]")
         assert run.told("RESOLVED", "[DRILL]")
         assert not run.titles("pager")
         notice = (await run.get("receiver", "/v1/incidents/1"))["notices"][0]

@@ -73,7 +73,7 @@ async def test_two_incidents_with_a_cause_in_common_become_one_and_end_as_one(
     clock.at += 61
     await fire(client, receiver, sink, 3, alert("Slow", service="db"))
     message = sink.messages[-1]
-    assert message["title"].startswith("[WARNING FIRING] Slow it is")
+    assert message["title"].startswith("[P2 FIRING] Slow it is")
     assert "Probable cause: Slow of db, which shop, web need" in message["message"]
     assert "Priority: P1" not in message["message"]
     one, two = await shown(client, 1), await shown(client, 2)
@@ -145,7 +145,7 @@ async def test_a_storm_is_one_incident_with_every_alert_in_it(
     alerts = [alert(f"A{number}", service=f"s{number % 4}") for number in range(60)]
     await fire(client, receiver, sink, 4, *alerts)
     (storm,) = (one for one in sink.messages if "Storm" in one["title"])
-    assert storm["title"].startswith("[WARNING FIRING] Storm: 57 alerts so far, such as")
+    assert storm["title"].startswith("[P2 FIRING] Storm: 57 alerts so far, such as")
     assert "57 alerts of 4 services" in storm["message"]
     sizes = [len((await shown(client, number))["alerts"]) for number in range(1, 5)]  # type: ignore[arg-type]
     assert sorted(sizes) == [1, 1, 1, 57]

@@ -78,7 +78,7 @@ async def test_what_a_target_refuses_goes_to_its_fallback_at_once_and_so_does_th
     await post(client, alert(status="resolved"))
     await receiver.pipeline.process()
     await until(lambda: len(mail.messages) == 2)
-    assert [title.partition("]")[0] for title in mail.titles] == ["[WARNING FIRING", "[RESOLVED"]
+    assert [title.partition("]")[0] for title in mail.titles] == ["[P2 FIRING", "[RESOLVED"]
     assert "You may hear" not in mail.messages[1]["message"]
 
 
@@ -115,7 +115,7 @@ async def test_an_incident_that_grows_worse_does_not_begin_to_wait_anew(
     await sql(any_database, "update outbox set planned_at = planned_at - 300")
     await post(client, alert(severity="critical"))
     await receiver.pipeline.process()
-    await until(lambda: "[CRITICAL FIRING] Down it is · 10:00 UTC" in mail.titles)
+    await until(lambda: "[P1 FIRING] Down it is · 10:00 UTC" in mail.titles)
 
 
 async def test_what_has_ended_is_not_told_to_the_fallback(

@@ -104,7 +104,7 @@ async def test_a_captured_webhook_is_told_once_however_often_it_comes(
         )
         assert (answer.status, await answer.json()) == (200, {"new": new})
     await settle(receiver, sink, 1)
-    assert sink.titles == ["[CRITICAL FIRING] gauge 0 is 1 · 21:54 UTC"]
+    assert sink.titles == ["[P1 FIRING] gauge 0 is 1 · 21:54 UTC"]
     assert await metric(client, 'tocsin_receiver_alert_events_total{outcome="duplicate",status="firing"} 2.0')
 
 
@@ -116,7 +116,7 @@ async def test_firing_and_resolve_are_both_told_and_every_attempt_is_on_record(
     await settle(receiver, sink, 1)
     await post(client, alert(status="resolved"))
     await settle(receiver, sink, 2)
-    assert [title.partition("]")[0] for title in sink.titles] == ["[WARNING FIRING", "[RESOLVED"]
+    assert [title.partition("]")[0] for title in sink.titles] == ["[P2 FIRING", "[RESOLVED"]
     shown = await (await client.get("/v1/incidents/1", headers=AUTH)).json()
     assert (shown["state"], shown["revision"], len(shown["alerts"])) == ("resolved", 2, 1)
     assert [notice["state"] for notice in shown["notices"]] == ["sent", "sent"]
@@ -169,7 +169,7 @@ async def test_routes_send_to_who_is_concerned(start_receiver: StartReceiver, si
     client, receiver = await start_receiver(config(sink, more))
     await post(client, alert("Bill", owner="finance"), alert("Other", owner="growth"))
     await settle(receiver, sink, 1)
-    assert sink.titles[0].startswith("[WARNING FIRING] Bill it is")
+    assert sink.titles[0].startswith("[P2 FIRING] Bill it is")
 
 
 async def test_a_resolve_goes_to_whoever_was_told_though_the_routes_lead_elsewhere_by_then(
@@ -338,7 +338,7 @@ async def test_a_missing_fact_is_named_and_holds_nothing_up(start_receiver: Star
     asked["annotations"]["value_query"] = "up"
     await post(client, asked)
     await settle(receiver, sink, 1)
-    assert "Not known: value: Prometheus can't be reached" in sink.messages[0]["message"]
+    assert "value: Prometheus can't be reached" in sink.messages[0]["message"]
     assert await metric(client, 'tocsin_receiver_enrichment_failures_total{enricher="value",reason="unreachable"} 1.0')
 
 

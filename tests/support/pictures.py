@@ -1,6 +1,7 @@
-"""`make pictures`: draws docs/*.png from a real run with headless Chromium, installing it where we may.
+"""`make pictures`: draws the pictures in docs/ with headless Chromium, installing it where we may: the inbox from a real
+run, and the stories as chat and mail programs would show them.
 
-python -m tests.support.pictures --binaries FOLDER
+python -m tests.support.pictures --binaries FOLDER [--only inbox|messages]
 """
 
 import argparse
@@ -12,8 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image, ImageChops
+
+from tests.support.looks import LOOKS
 from tests.support.running import running
 from tests.support.stack import ROOT
+from tests.support.stories import MOMENTS
 
 DOCS = ROOT / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -57,6 +62,31 @@ def page_text(url: str) -> str:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def messages() -> None:
+    """Each story as each program would show it, and the end of one, in docs/pictures/messages/."""
+    folder = DOCS / "pictures" / "messages"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, look in LOOKS.items():
+        for story, message in MOMENTS.items():
+            picture = folder / f"{story}-{name}.png"
+            with tempfile.NamedTemporaryFile("w", suffix=".html") as page:
+                page.write(look(message))
+                page.flush()
+                screenshot(f"file://{page.name}", picture, 720, 1400)
+            _trim(picture)
+    print(f"drew {len(LOOKS) * len(MOMENTS)} pictures in {folder}")
+
+
+def _trim(picture: Path) -> None:
+    """Cuts off what is empty below, and keeps few colours: these are read on a page, not printed."""
+    with Image.open(picture) as drawn:
+        shown = drawn.convert("RGB")
+    empty = Image.new("RGB", shown.size, shown.getpixel((1, shown.height - 2)))
+    bounds = ImageChops.difference(shown, empty).getbbox() or (0, 0, *shown.size)
+    shown = shown.crop((0, 0, shown.width, min(bounds[3] + 14, shown.height)))
+    shown.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
 async def draw() -> None:
     """One unpaid bill and its payment, as the inbox shows them."""
     browser()
@@ -69,7 +99,7 @@ async def draw() -> None:
             inbox = run.stack.ports.url("sandbox")
             await asyncio.to_thread(screenshot, inbox, DOCS / "inbox.png", 1100, 930)
             shown = await asyncio.to_thread(page_text, inbox)
-    missing = [part for part in ("subscription unpaid", "First steps", "RESOLVED") if part not in shown]
+    missing = [part for part in ("subscription unpaid", "First step", "RESOLVED") if part not in shown]
     if missing:
         sys.exit(f"the inbox's page does not show: {', '.join(missing)}")
     print(f"drew {DOCS / 'inbox.png'}")
@@ -78,8 +108,13 @@ async def draw() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--binaries", type=Path, required=True)
-    os.environ["TOCSIN_BINARIES"] = str(parser.parse_args().binaries)
-    asyncio.run(draw())
+    parser.add_argument("--only", choices=("inbox", "messages"), help="draw these alone")
+    arguments = parser.parse_args()
+    os.environ["TOCSIN_BINARIES"] = str(arguments.binaries)
+    if arguments.only != "inbox":
+        messages()
+    if arguments.only != "messages":
+        asyncio.run(draw())
 
 
 if __name__ == "__main__":

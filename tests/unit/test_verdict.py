@@ -8,7 +8,7 @@ from tests.faults.verdict import judge
 from tests.support.receivers import Row
 from tests.support.sink import CUT, ERROR, OK, REPEAT_MARK, Behaviour, Told
 
-FIRING = "[CRITICAL FIRING] alert-1 · 10:00 UTC"
+FIRING = "[P1 FIRING] alert-1 · 10:00 UTC"
 RESOLVED = "[RESOLVED] alert-1 · 10:00 UTC"
 AGAIN = f"{FIRING} {REPEAT_MARK}"
 SURE = Row("alert-1", "firing", "inbox", "sent", may_repeat=False)

@@ -18,7 +18,7 @@ FIELDS_LIMIT = 25
 EMBED_LIMIT = 6000
 """Characters in all texts of an embed together."""
 COLOURS = {"FIRING": 0xD93F3F, "ACKNOWLEDGED": 0xE0A800, "RESOLVED": 0x2EA043, "SOURCE LOST": 0x8B949E}
-_INLINE = ("Since", "Owner")
+_INLINE = ("Owner", "Next", "Acknowledged")
 
 
 def render(message: Message, may_repeat: bool = False) -> Rendered:
@@ -34,31 +34,36 @@ def render(message: Message, may_repeat: bool = False) -> Rendered:
 
 
 def _embed(message: Message, said: Words) -> dict[str, Any]:
-    fields: list[dict[str, Any]] = []
-    room = EMBED_LIMIT - FIELD_LIMIT * 2
-    for fact in _facts(said):
-        field = _field(fact)
-        room -= len(field["name"]) + len(field["value"])
-        if room >= 0 and len(fields) < FIELDS_LIMIT - 1:
-            fields.append(field)
     embed: dict[str, Any] = {"color": next(one for end, one in COLOURS.items() if state(message).endswith(end))}
     if said.lead:
         embed["description"] = fitted(said.lead, FIELD_LIMIT, markdown)
     links = _linked([*said.actions, *said.links])
-    embed["fields"] = [*fields, {"name": "Open", "value": links, "inline": False}] if links else fields
+    opened = [{"name": "Open", "value": links, "inline": False}] if links else []
+    first = [_field(fact) for fact in _first(said)]
+    embed["fields"] = _kept([*first, *opened, *map(_field, said.more)], EMBED_LIMIT - FIELD_LIMIT)
     if chart(message):
         embed["image"] = {"url": f"attachment://{NAME}"}
     return embed
 
 
-def _facts(said: Words) -> list[Fact]:
+def _kept(fields: list[dict[str, Any]], room: int) -> list[dict[str, Any]]:
+    """The fields from the first on, while there is room; the later ones that still fit after one that doesn't."""
+    kept: list[dict[str, Any]] = []
+    for field in fields:
+        size = len(field["name"]) + len(field["value"])
+        if size <= room and len(kept) < FIELDS_LIMIT:
+            kept.append(field)
+            room -= size
+    return kept
+
+
+def _first(said: Words) -> list[Fact]:
     steps = [f"{number}. {step}" for number, step in enumerate(said.steps, start=1)]
     return [
         *said.facts,
         *([Fact("First step" if len(steps) == 1 else "First steps", "\n".join(steps))] if steps else []),
         *([Fact("If that fails", said.fallback)] if said.fallback else []),
         *([Fact("Not known", said.unknown)] if said.unknown else []),
-        *said.more,
     ]
 
 

@@ -67,9 +67,9 @@ def _table(facts: tuple[Fact, ...]) -> Iterator[str]:
 
 
 def _buttons(said: Words) -> Iterator[str]:
-    for link in said.actions:
+    for link in said.actions[:1]:
         yield _link(link, f"{_BUTTON};background:#0969da;color:#ffffff") + " "
-    for link in said.links:
+    for link in (*said.actions[1:], *said.links):
         yield _link(link, f"{_BUTTON};border:1px solid #d0d7de;color:#1f2328") + " "
 
 
