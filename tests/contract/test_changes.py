@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Mapping, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -422,7 +422,7 @@ async def test_a_message_tells_what_the_vendor_says_of_itself(
     client, receiver = await start_receiver(config(sink, more))
     await fire(client, receiver, alert(provider="pay"))
     found = await told(client)
-    assert (found.get("vendor_status", ""), found.get("absent", [])) == (words, [gap] if gap else [])
+    assert (found.get("vendor_status", ""), _gaps(found)) == (words, [gap] if gap else [])
 
 
 HANGS: list[tuple[str, bool, bool, str, str]] = [
@@ -449,7 +449,7 @@ async def test_whoever_hangs_is_not_waited_for_and_named(
     client, receiver = await start_receiver(config(sink, more))
     await fire(client, receiver, alert(provider="pay"))
     found = await told(client)
-    assert (found.get("vendor_status", ""), found.get("absent", [])) == (words, [gap] if gap else [])
+    assert (found.get("vendor_status", ""), _gaps(found)) == (words, [gap] if gap else [])
 
 
 @pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
@@ -461,7 +461,7 @@ async def test_a_prometheus_that_hangs_is_named_where_no_page_is_known(
     vendor.prometheus_hangs = True
     client, receiver = await start_receiver(config(sink, f"prometheus: {{url: 'http://127.0.0.1:{vendor.port}'}}\n"))
     await fire(client, receiver, alert(provider="pay"))
-    assert (await told(client))["absent"] == ["vendor_status: Prometheus did not answer in time"]
+    assert _gaps(await told(client)) == ["vendor_status: Prometheus did not answer in time"]
 
 
 @pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
@@ -473,3 +473,8 @@ async def test_a_providers_name_is_text_in_the_query_and_no_part_of_it(
     client, receiver = await start_receiver(config(sink, f"prometheus: {{url: 'http://127.0.0.1:{vendor.port}'}}\n"))
     await fire(client, receiver, alert(provider='a"} or vector(1) #\\'))
     assert vendor.asked == ['max(thirdparty_status_page_incident{provider="a\\"} or vector(1) #\\\\"})']
+
+
+def _gaps(found: Mapping[str, Any]) -> list[str]:
+    """What the message says is not known of the vendor's status."""
+    return [gap for gap in found.get("absent", []) if gap.startswith("vendor_status: ")]

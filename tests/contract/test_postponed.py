@@ -53,7 +53,7 @@ async def test_a_second_trouble_of_the_same_service_waits_and_is_told_if_it_stil
     assert any("told of incident 1 about the same" in one for one in await entries(line.client, 2))
     await line.passes(1799, 1)
     await line.passes(1, 2)
-    assert line.sink.titles[-1].startswith("[WARNING FIRING] Slow it is")
+    assert line.sink.titles[-1].startswith("[P2 FIRING] Slow it is")
     await line.passes(3600, 2)
 
 
@@ -101,7 +101,7 @@ async def test_in_a_maintenance_window_nothing_is_told_but_what_still_fires_at_i
     await line.hears(1, alert("Slow", "resolved", service="shop"))
     await line.passes(1799, 1)
     await line.passes(1, 2)
-    assert line.sink.titles[-1].startswith("[WARNING FIRING] Down it is · shop")
+    assert line.sink.titles[-1].startswith("[P2 FIRING] Down it is · shop")
     await line.hears(3, alert("Slow", start=1, service="shop"))
 
 
