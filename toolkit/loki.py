@@ -1,5 +1,6 @@
 """Asks Loki over its HTTP API (`/loki/api/v1/query_range`) for log lines."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -28,8 +29,8 @@ class Line:
 
 
 class _Stream(msgspec.Struct):
-    # a third element holds structured metadata
-    values: list[tuple[str, str] | tuple[str, str, msgspec.Raw]] = []
+    # time, line, and with some versions structured metadata
+    values: list[list[str | dict[str, object]]] = []
 
 
 class _Result(msgspec.Struct):
@@ -91,6 +92,14 @@ def _lines(body: bytes) -> list[Line]:
         if data.kind != "streams":
             raise LokiFailed(f"the query returned a {data.kind[:20]}, not log lines")
         streams = msgspec.json.decode(data.result, type=list[_Stream])
-        return [Line(int(value[0]) / _NANOSECONDS, value[1]) for stream in streams for value in stream.values]
+        return [_line(value) for stream in streams for value in stream.values]
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise LokiFailed(f"Loki's answer can't be read: {error}") from None
+
+
+def _line(value: Sequence[object]) -> Line:
+    match value:
+        case [str(at), str(text), *_]:
+            return Line(int(at) / _NANOSECONDS, text)
+        case _:
+            raise ValueError("a line without its time")
