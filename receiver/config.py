@@ -9,6 +9,9 @@ from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
+from receiver.oncall import settings as oncall
+from receiver.oncall.report import gap_lines
+from receiver.oncall.settings import Person, Rota, Team
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
@@ -131,6 +134,9 @@ class ReceiverConfig(Model):
     heartbeat: Heartbeat | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
+    people: dict[Name, Person] = {}
+    teams: dict[Name, Team] = {}
+    rotas: dict[Name, Rota] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -162,6 +168,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             if name not in names:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
+    yield from oncall.lint(config.people, config.teams, config.rotas, names)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -205,8 +212,9 @@ def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
     return way
 
 
-def summary(config: ReceiverConfig) -> str:
-    """One line for `tocsin-receiver check`."""
+def summary(config: ReceiverConfig, now: float) -> str:
+    """What `tocsin-receiver check` prints: a line, and one for each gap that the rotas have from `now` on."""
     warning = "" if config.targets else "; there is no target, so nobody is told"
     warning += "; shadow is on, so nothing is sent" if config.shadow else ""
-    return f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}"
+    gaps = [line for name, rota in config.rotas.items() for line in gap_lines(name, rota, now)]
+    return "\n".join([f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}", *gaps])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -134,6 +135,8 @@ def same(cell: str, default: Any) -> bool:
     if default is ... or default is None:
         return cell == ("required" if default is ... else "none")
     told = yaml.safe_load(cell)
+    if isinstance(default, ZoneInfo):
+        default = default.key
     if isinstance(default, float) and isinstance(told, str):
         told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
@@ -353,7 +356,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 # --- examples --------------------------------------------------------------------------------------------------------
 
 SECRETS = {"heartbeat.url": "https://heartbeat.example.com/ping/4711", "platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
-"""What a secret's file holds where it must be a target's URL; others hold any word."""
+"""What a secret's file holds where it must be a target's URL; others hold any URL or word."""
 
 
 def with_secrets(folder: Path, text: str) -> Path:
@@ -361,7 +364,8 @@ def with_secrets(folder: Path, text: str) -> Path:
     (folder / "runbooks").mkdir(exist_ok=True)
     (folder / "secrets").mkdir(exist_ok=True)
     for name in re.findall(r"secrets/([\w.-]+)", text):
-        (folder / "secrets" / name).write_text(SECRETS.get(name, "user:password"))
+        other = "json://127.0.0.1" if name.endswith(".url") else "user:password"
+        (folder / "secrets" / name).write_text(SECRETS.get(name, other))
     path = folder / "file.yml"
     path.write_text(text, encoding="utf-8")
     return path
