@@ -36,7 +36,16 @@ from receiver.__main__ import COMMAND as RECEIVER
 from receiver.config import ReceiverConfig
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
-from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.metrics import (
+    DECISIONS,
+    ESCALATIONS,
+    HEARTBEATS,
+    INCIDENT_STATES,
+    OUTBOX_STATES,
+    REJECTIONS,
+    RESULTS,
+    ReceiverMetrics,
+)
 from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command
@@ -220,8 +229,8 @@ def test_what_the_client_library_measures_is_named() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS],
-    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat"],
+    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS, ESCALATIONS],
+    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat", "escalation"],
 )  # fmt: skip
 def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> None:
     assert not [value for value in values if f"`{value}`" not in METRICS]
@@ -290,6 +299,14 @@ def subcommands(command: Command) -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, and those of its commands."""
+    yield parser
+    for action in parser._actions:
+        for inner in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from parsers(inner)
+
+
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return {text: action for action in parser._actions for text in action.option_strings if text.startswith("--")}
 
@@ -326,12 +343,7 @@ OTHERS_FLAGS = {
 
 
 def test_every_flag_that_a_document_names_exists() -> None:
-    ours = {
-        flag
-        for command in COMMANDS
-        for parser in (command._parser(), *subcommands(command).values())
-        for flag in flags(parser)
-    }
+    ours = {flag for command in COMMANDS for parser in parsers(command._parser()) for flag in flags(parser)}
     for page, text in TEXT.items():
         for flag in set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text)):
             assert flag in ours | OTHERS_FLAGS, f"{page.relative_to(ROOT)}: {flag}"
