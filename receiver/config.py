@@ -11,6 +11,8 @@ from pydantic import Field
 from receiver.changes.settings import ChangeSources
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers import settings as enrichers
+from receiver.escalation import settings as escalation
+from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import rate_of, url_problem
 from receiver.notifiers.slack import takes_presses
 from receiver.oncall import settings as oncall
@@ -239,6 +241,7 @@ class ReceiverConfig(Model):
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
+    escalations: dict[Name, Escalation] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -277,6 +280,7 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
     yield from _lint_routes(config, names)
+    yield from escalation.lint(config.escalations, config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     yield from _lint_measuring(config)
@@ -290,13 +294,14 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
 def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:
     for index, route in enumerate(config.routes):
         at: Location = ("routes", index)
-        named: list[tuple[Location, str, str, Collection[str]]] = [
+        named: list[tuple[Location, str, str | None, Collection[str]]] = [
             *(((*at, "targets", place), "target", name, targets) for place, name in enumerate(route.targets or ())),
             *(((*at, "hours", place), "hours", name, config.hours) for place, name in enumerate(route.hours)),
-            *([((*at, "team"), "team", route.team, config.teams)] if route.team is not None else []),
+            ((*at, "team"), "team", route.team, config.teams),
+            ((*at, "escalation"), "escalation", route.escalation, config.escalations),
         ]
         for place, kind, name, known in named:
-            if name not in known:
+            if name is not None and name not in known:
                 yield place, f"no {kind} {'are' if kind == 'hours' else 'is'} named '{name}'{nearest(name, known)}"
     if config.routes and not config.routes[-1].matches_everything:
         yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
