@@ -165,7 +165,8 @@ async def test_a_secret_that_went_missing_opens_nothing_and_the_post_may_come_ag
         (folder / name).write_text("their-secret")
     client, _ = await start_receiver(NO_TARGET + HOOKS)
     (folder / "github").unlink()
-    assert (await client.post(CHANGES, data=PING, headers=github(PING))).status == 503
+    answer = await client.post(CHANGES, data=PING, headers=github(PING))
+    assert (answer.status, await answer.text()) == (503, "the secret of this signature can't be read\n")
 
 
 async def test_the_other_doors_stay_shut(start_receiver: StartReceiver) -> None:
@@ -211,6 +212,9 @@ async def test_grafana_draws_them(start_receiver: StartReceiver) -> None:
     }
     answer = await client.post(f"{CHANGES}/annotations", json=question, headers=AUTH)
     assert await answer.json() == [{"annotation": annotation, **drawn, "tags": ["deploy", "checkout", "prod"]}]
+    odd = {**question, "annotation": {"query": "a\0b"}}
+    assert await (await client.post(f"{CHANGES}/annotations", json=odd, headers=AUTH)).json() == []
+    assert await (await client.get(CHANGES, params={"service": "a\0b"}, headers=AUTH)).json() == []
     for query in ({"from": "yesterday"}, {"to": "-1"}):
         assert (await client.get(CHANGES, params=query, headers=AUTH)).status == 400
     assert (await client.post(f"{CHANGES}/annotations", json={"range": {}}, headers=AUTH)).status == 400
