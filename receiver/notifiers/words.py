@@ -13,8 +13,8 @@ from receiver.message import Change, Message
 from toolkit.clock import format_duration, format_utc
 from toolkit.redaction import printable
 
-TITLE_LIMIT = 150
-"""Slack's header takes no more."""
+TITLE_LIMIT = 146
+"""Slack's header takes 150, and has a mark before it."""
 TEXT_LIMIT = 600
 LINK_LIMIT = 500
 """A longer link (a query with its expression) is left to the incident's page: many channels cut it, or refuse it."""
@@ -230,9 +230,9 @@ def _links(message: Message) -> Iterator[Link]:
         "Runbook": message.runbook_url,
         "Dashboard": message.dashboard_url,
         "Query": message.query_url,
+        "Incident": message.incident_url,
         "Logs": message.logs_url,
         "Trace": message.trace_url,
-        "Incident": message.incident_url,
     }
     yield from (Link(label, url) for label, url in links.items() if is_link(url))
 
