@@ -1,8 +1,8 @@
 """What may not leave: secrets, what is personal, and what the operator names, taken out of a message once, before any
 channel writes it. Pure.
 
-Left alone are the links that we have made ourselves, since a signed link looks like a secret and is meant to be one; and
-the mail addresses of those who are to act, since they stand in the rules so that people read them.
+Left alone are our own links, since a signed link looks like a secret and is meant to be one; and the mail addresses of
+those who are to act, since they stand in the rules so that people read them.
 """
 
 from collections.abc import Callable, Iterable

@@ -86,7 +86,7 @@ NO_PERSON = [
     "at 2026-11-21T14:02:11Z, 1795269731.853 s",
     "16 lines a minute, 412 of 412 calls",
     "pod checkout-7d9f8b6c5d-x2x4z, image 1.42.0",
-    "AB12 is no account, nor is DE00 1234 1234 1234 1234 12",
+    "AB12 is no account, nor is DE00 8704 9044 9532 9131 97",
     "user@localhost",
 ]
 
