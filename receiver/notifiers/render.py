@@ -18,11 +18,9 @@ from receiver.notifiers.channels import (
 )
 from receiver.notifiers.folding import folds, parameters, scheme
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Words, words
+from receiver.notifiers.words import Say, Words, words
 
 Render = Callable[[Message, Words], Rendered]
-Say = Callable[[Message, bool], Words]
-"""Puts a message into words; True says that an earlier copy may have arrived."""
 
 CHANNELS: Mapping[str, Render] = {
     "text": lambda _, said: text.render(said),

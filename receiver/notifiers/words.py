@@ -5,7 +5,7 @@ what changed, who owns it, what to do first, and what if that fails. What nobody
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -61,6 +61,10 @@ class Words:
     more: tuple[Fact, ...]
     links: tuple[Link, ...]
     actions: tuple[Link, ...]
+
+
+Say = Callable[[Message, bool], Words]
+"""Puts a message into words; True says that an earlier copy may have arrived."""
 
 
 def words(message: Message, may_repeat: bool = False) -> Words:

@@ -52,7 +52,9 @@ def goalert(message: Message, said: Words) -> Rendered:
 
 def details(said: Words) -> dict[str, str]:
     """The rows as a table of texts, the more useful first."""
-    rows = {"What": said.lead, **{fact.label: text.line(fact).partition(": ")[2] for fact in said.facts}}
+    what = [said.lead, *(fact.text for fact in said.facts if not fact.label)]
+    rows = {"What": "\n".join(line for line in what if line)}
+    rows |= {fact.label: text.line(fact).partition(": ")[2] for fact in said.facts if fact.label}
     rows |= {f"Step {number}": step for number, step in enumerate(said.steps, start=1)}
     rows |= {"If that fails": said.fallback, "Not known": said.unknown}
     for fact in said.more:

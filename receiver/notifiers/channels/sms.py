@@ -31,6 +31,7 @@ def _parts(said: Words) -> list[str]:
         f"Do: {_short(said.steps[0])}" if said.steps else "",
         f"Owner: {_short(owner)}" if owner else "",
         _short(said.lead),
+        *(_short(fact.text) for fact in said.facts if not fact.label),
     ]
     return [part for part in parts if part]
 
