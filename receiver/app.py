@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -28,8 +29,10 @@ from receiver.links import KEY_BYTES
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.folding import shows_acknowledgement
+from receiver.notifiers.style import Style, compiled
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
+from receiver.redact import MessageRedactor
 from receiver.stages.deliver import Deliverer
 from receiver.stages.escalate import Escalator, Means
 from receiver.store import MIGRATIONS, Store
@@ -71,7 +74,8 @@ class Receiver:
         self._reloading = asyncio.Lock()
         self._key = b""
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
-        self._deliverer = Deliverer(store.outbox, open_sink, spawn, metrics, now, log)
+        self._style = Style()
+        self._deliverer = Deliverer(store.outbox, self._open_sink, spawn, metrics, now, log)
         self.pipeline = Pipeline(
             store,
             self._deliverer,
@@ -129,11 +133,21 @@ class Receiver:
         mask(Redactor(part for url in secret_urls(config) for part in secret_parts(url)))
         self.secrets = frozenset(known_secrets(config))
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
+        self._style = Style("", MessageRedactor(config.redact), compiled(config.templates), self._template_failed)
         self.pipeline.settings = self._settings(config)
         self.metrics.targets(target.name for target in config.targets)
         await self._deliverer.follow(config.targets)
         self.metrics.reloaded(True, self._now)
         await self._settle(config)
+
+    def _open_sink(self, target: Target) -> AppriseTarget:
+        """The sink of a configured target; how it is written to is what the configuration says at the time."""
+        return AppriseTarget(
+            target.read_url, target.timeout, 1 / target.rate, lambda: replace(self._style, target=target.name)
+        )
+
+    def _template_failed(self, name: str, reason: str) -> None:
+        self._log.warning("a template failed; the message is told in the usual words", template=name, reason=reason)
 
     def _settings(self, config: ReceiverConfig) -> Settings:
         enrichers = measuring(config, self._session, self._now)
@@ -238,11 +252,6 @@ def _shows(target: Target) -> bool:
         return shows_acknowledgement(target.read_url())
     except SecretUnreadable:
         return False
-
-
-def open_sink(target: Target) -> AppriseTarget:
-    """The sink of a configured target."""
-    return AppriseTarget(target.read_url, target.timeout, 1 / target.rate)
 
 
 def secret_urls(config: ReceiverConfig) -> Iterator[str]:

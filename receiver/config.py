@@ -1,11 +1,12 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
+import re2
 from pydantic import Field
 
 from receiver.changes.settings import ChangeSources
@@ -21,9 +22,11 @@ from receiver.oncall.settings import Moment, Person, Rota, Team, Window
 from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
 from receiver.slack.settings import SlackSettings
+from receiver.templates import settings as templates
+from receiver.templates.settings import TemplateSettings
 from receiver.vocabulary import Vocabulary
 from toolkit import configfile
-from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
+from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Regex, Secret, nearest
 from toolkit.httpserver import ServerAuth
 from toolkit.matchers import MatcherText
 from toolkit.secretfile import SecretFile, SecretUnreadable
@@ -236,6 +239,8 @@ class ReceiverConfig(Model):
     slack: SlackSettings | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
+    redact: tuple[Regex, ...] = ()
+    templates: tuple[TemplateSettings, ...] = ()
     hours: dict[Name, Hours] = {}
     maintenance: tuple[Maintenance, ...] = ()
     people: dict[Name, Person] = {}
@@ -285,6 +290,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     yield from _lint_measuring(config)
     yield from _lint_slack(config)
+    yield from _lint_redact(config.redact)
+    yield from templates.lint(config.templates, names, config.teams)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
@@ -311,6 +318,12 @@ def _lint_measuring(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     for key in ("impact", "traces"):
         if getattr(config, key) and config.prometheus is None:
             yield (key,), "this asks Prometheus; say where it is with prometheus.url"
+
+
+def _lint_redact(patterns: Iterable[str]) -> Iterator[tuple[Location, str]]:
+    for index, pattern in enumerate(patterns):
+        if re2.search(pattern, ""):
+            yield ("redact", index), "this matches the empty text, and so everywhere"
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:

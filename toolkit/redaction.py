@@ -44,6 +44,7 @@ _SHAPES = (
 )
 _MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
 _CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _KEPT_OF_A_SECRET = 8
 """A token that begins with this many characters of a secret is taken for it: vendors cut keys short, or star them."""
 _MOST_LAYERS = 3
@@ -79,16 +80,27 @@ def masked(text: str) -> str:
 
 
 def impersonal(text: str) -> str:
-    """`text` without e-mail addresses and the numbers of payment cards."""
-    text = _MAIL.sub(MASK, text)
-    return _CARD.sub(lambda found: MASK if _is_card(found.group()) else found.group(), text)
+    """`text` without mail addresses, and without the numbers of `unnumbered`."""
+    return unnumbered(_MAIL.sub(MASK, text))
 
 
-def _is_card(number: str) -> bool:
-    """Whether its last digit checks the others (Luhn)."""
-    digits = [int(one) for one in reversed(number) if one.isdigit()]
-    doubled = (sum(divmod(2 * one, 10)) for one in digits[1::2])
-    return (sum(digits[::2]) + sum(doubled)) % 10 == 0
+def unnumbered(text: str) -> str:
+    """`text` without numbers of payment cards and of bank accounts: those with the right check digits, so that an
+    order's number stays."""
+    text = _CARD.sub(lambda found: MASK if _is_card(re.sub(r"\D", "", found[0])) else found[0], text)
+    return _IBAN.sub(lambda found: MASK if _is_iban(found[0].replace(" ", "")) else found[0], text)
+
+
+def _is_card(digits: str) -> bool:
+    """By Luhn's sum."""
+    doubled = (sum(divmod(int(digit) * 2, 10)) for digit in digits[-2::-2])
+    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
+
+
+def _is_iban(account: str) -> bool:
+    """By its check digits, ISO 13616."""
+    number = "".join(str(int(one, 36)) for one in account[4:] + account[:4])
+    return 15 <= len(account) <= 34 and int(number) % 97 == 1
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

@@ -27,6 +27,7 @@ from receiver.notifiers.connections import Connections
 from receiver.notifiers.folding import with_key, with_parameters
 from receiver.notifiers.render import render
 from receiver.notifiers.rendered import Attachment, Rendered
+from receiver.notifiers.style import Style
 from receiver.notifiers.words import TITLE_LIMIT
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable, secret_parts
@@ -91,10 +92,17 @@ def rate_of(url: str, usual: float) -> float:
 class AppriseTarget:
     """One Apprise URL."""
 
-    def __init__(self, read_url: Callable[[], str], timeout: float, apart: float = 0.0) -> None:
+    def __init__(
+        self,
+        read_url: Callable[[], str],
+        timeout: float,
+        apart: float = 0.0,
+        style: Callable[[], Style] = Style,
+    ) -> None:
         """`read_url` is asked at each send, so that a replaced secret is used at once; `timeout` in seconds. `apart`:
-        how many seconds lie between two posts, where one message takes several."""
-        self._read_url, self._timeout = read_url, timeout
+        how many seconds lie between two posts, where one message takes several. `style`: how messages are written,
+        asked at each send too."""
+        self._read_url, self._timeout, self._style = read_url, timeout, style
         self._pace = slack.Pace(apart)
         self._hung = 0
 
@@ -122,9 +130,11 @@ class AppriseTarget:
     def _telling(self, url: str, message: Message, may_repeat: bool, place: str) -> Callable[[], Receipt]:
         """What is to be done in the thread. Raises Unwritable."""
         try:
+            style = self._style()
+            message = style.redact(message)
             if slack.is_for(url):
-                return slack.telling(url, message, may_repeat, place, self._timeout, self._pace)
-            rendered = render(message, url, _limit(url), may_repeat)
+                return slack.telling(url, message, may_repeat, place, self._timeout, self._pace, style.say)
+            rendered = render(message, url, _limit(url), may_repeat, style.say)
         except Exception as error:
             raise Unwritable(type(error).__name__) from error
         return functools.partial(_send, url, rendered, message, self._timeout)

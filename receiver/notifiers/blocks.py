@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.message import Message
 from receiver.notifiers.escape import fitted, mrkdwn
-from receiver.notifiers.words import TITLE_LIMIT, Fact, Link, Words, state, title, words
+from receiver.notifiers.words import Fact, Link, Words, state, words
 
 Block = dict[str, Any]
 """One block, as Slack's API takes it in JSON."""
@@ -20,14 +20,17 @@ MARKS = {"FIRING": "🔴", "ACKNOWLEDGED": "🟡", "RESOLVED": "🟢", "SOURCE L
 """By the end of a message's state."""
 
 
-def blocks(message: Message, may_repeat: bool = False, interactive: bool = True) -> Payload:
-    """The message of an incident, as it stands: firing, acknowledged or ended.
+def blocks(
+    message: Message, may_repeat: bool = False, said: Words | None = None, *, interactive: bool = True
+) -> Payload:
+    """The message of an incident, as it stands: firing, acknowledged or ended. `said`: its words, where they are others
+    than usual.
 
     `interactive`: its buttons report to us (action ids `acknowledge` and `silence`, the value is the incident's
     number). Without it, as for a webhook, they are links, and what would stand in the thread stands here.
     """
-    said = words(message, may_repeat)
-    shown = [_header(message, may_repeat), *_first_view(said)]
+    said = said or words(message, may_repeat)
+    shown = [_header(message, said), *_first_view(said)]
     if not interactive:
         shown += _details(said)
     buttons = [*(_buttons(message) if interactive else map(_link, said.actions)), *map(_link, said.links)]
@@ -36,9 +39,9 @@ def blocks(message: Message, may_repeat: bool = False, interactive: bool = True)
     return {"text": _text(said), "blocks": shown[:BLOCKS_LIMIT]}
 
 
-def details(message: Message) -> Payload | None:
+def details(message: Message, said: Words | None = None) -> Payload | None:
     """What stands in the thread of a message; None when there is nothing to add."""
-    found = list(_details(words(message)))
+    found = list(_details(said or words(message)))
     if not found:
         return None
     return {"text": "Details", "blocks": found[:BLOCKS_LIMIT]}
@@ -49,10 +52,9 @@ def _text(said: Words) -> str:
     return fitted("\n".join(part for part in parts if part), SECTION_LIMIT, mrkdwn)
 
 
-def _header(message: Message, may_repeat: bool) -> Block:
+def _header(message: Message, said: Words) -> Block:
     mark = next(mark for end, mark in MARKS.items() if state(message).endswith(end))
-    text = f"{mark} {title(message, may_repeat, TITLE_LIMIT - 3)}"
-    return {"type": "header", "text": {"type": "plain_text", "text": text, "emoji": False}}
+    return {"type": "header", "text": {"type": "plain_text", "text": f"{mark} {said.title}", "emoji": False}}
 
 
 def _first_view(said: Words) -> Iterator[Block]:
@@ -93,11 +95,11 @@ def _sections(facts: Iterable[Fact]) -> Iterator[Block]:
 
 def _fact(fact: Fact, limit: int, between: str) -> str:
     """A label in bold, its text, and its links; the text gives way."""
-    label = f"*{_escaped(fact.label)}*"
+    label = f"*{_escaped(fact.label)}*{between}" if fact.label else ""
     ends = "".join(f" · <{_address(link.url)}|{_escaped(link.label)}>" for link in fact.links)
     if len(label) + len(ends) > limit // 2:
         ends = ""
-    return f"{label}{between}{fitted(fact.text, limit - len(label) - len(between) - len(ends), mrkdwn)}{ends}".rstrip()
+    return f"{label}{fitted(fact.text, limit - len(label) - len(ends), mrkdwn)}{ends}".rstrip()
 
 
 def _address(url: str) -> str:

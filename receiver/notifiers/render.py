@@ -18,11 +18,12 @@ from receiver.notifiers.channels import (
 )
 from receiver.notifiers.folding import folds, parameters, scheme
 from receiver.notifiers.rendered import Rendered
+from receiver.notifiers.words import Say, Words, words
 
-Render = Callable[[Message, bool], Rendered]
+Render = Callable[[Message, Words], Rendered]
 
 CHANNELS: Mapping[str, Render] = {
-    "text": text.render,
+    "text": lambda _, said: text.render(said),
     "slack": slack.render,
     "teams": teams.render,
     "discord": discord.render,
@@ -31,7 +32,7 @@ CHANNELS: Mapping[str, Render] = {
     "pagerduty": pager.pagerduty,
     "opsgenie": pager.opsgenie,
     "goalert": pager.goalert,
-    "sms": sms.render,
+    "sms": lambda _, said: sms.render(said),
     "voice": voice.render,
     "ntfy": ntfy.render,
     "json": fields.render,
@@ -69,12 +70,12 @@ def channel(url: str, service_limit: int) -> str:
     return "sms" if service_limit <= sms.SERVICE_LIMIT else "text"
 
 
-def render(message: Message, url: str, service_limit: int, may_repeat: bool = False) -> Rendered:
+def render(message: Message, url: str, service_limit: int, may_repeat: bool = False, say: Say = words) -> Rendered:
     """The message as the service behind `url` takes it. `may_repeat`: an earlier copy may have arrived, and the title
     says so, but where the service folds it into the first."""
     # a sink that folds a repeat into the first shows it to nobody
-    marked = may_repeat and not folds(url)
+    said = say(message, may_repeat and not folds(url))
     name = channel(url, service_limit)
     if name == "text":
-        return text.render(message, marked, min(service_limit, text.BODY_LIMIT))
-    return CHANNELS[name](message, marked)
+        return text.render(said, min(service_limit, text.BODY_LIMIT))
+    return CHANNELS[name](message, said)

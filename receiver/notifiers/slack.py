@@ -20,6 +20,7 @@ from receiver.message import Message
 from receiver.notifiers.answers import may_have_arrived
 from receiver.notifiers.slack_api import Pace, Refused, Slack
 from receiver.notifiers.slack_story import Contents, Story
+from receiver.notifiers.words import Say, words
 from toolkit.configfile import nearest
 from toolkit.redaction import Redactor, printable
 
@@ -134,14 +135,14 @@ def _root(place: str, channel: str) -> str:
 
 
 def telling(
-    url: str, message: Message, may_repeat: bool, place: str, timeout: float, pace: Pace
+    url: str, message: Message, may_repeat: bool, place: str, timeout: float, pace: Pace, say: Say = words
 ) -> Callable[[], Receipt]:
     """What tells `message` once it is called, in a thread; see `SlackBot.tell`."""
     try:
         bot = SlackBot(Address.parse(url))
     except ValueError as error:
         return functools.partial(Receipt, "failed", str(error))
-    contents = Contents.of(message, may_repeat, bot.address.buttons)
+    contents = Contents.of(message, may_repeat, bot.address.buttons, say)
     return functools.partial(bot.tell, message, contents, may_repeat, place, timeout, pace)
 
 

@@ -12,7 +12,7 @@ from receiver.message import Message
 from receiver.notifiers.blocks import Block, blocks, details
 from receiver.notifiers.escape import fitted, mrkdwn
 from receiver.notifiers.slack_api import Content, Posted, Refused, Slack
-from receiver.notifiers.words import clean, is_link, words
+from receiver.notifiers.words import Say, clean, is_link, words
 
 T = TypeVar("T")
 _MARGIN_SECONDS = 3600.0
@@ -50,12 +50,13 @@ class Contents:
     happened: Content | None
 
     @classmethod
-    def of(cls, message: Message, may_repeat: bool, buttons: bool) -> "Contents":
-        """`buttons`: whether Acknowledge and Silence report to us, or open a page."""
-        fresh, edited = blocks(message, may_repeat), blocks(message)
+    def of(cls, message: Message, may_repeat: bool, buttons: bool, say: Say = words) -> "Contents":
+        """`buttons`: whether Acknowledge and Silence report to us, or open a page. `say`: what puts it into words."""
+        said = say(message, False)
+        fresh, edited = blocks(message, may_repeat, say(message, may_repeat)), blocks(message, said=said)
         if not buttons:
             fresh, edited = _with_links(fresh, message), _with_links(edited, message)
-        return cls(_bounded(fresh), _bounded(details(message)), _bounded(edited), _bounded(_happened(message)))
+        return cls(_bounded(fresh), _bounded(details(message, said)), _bounded(edited), _bounded(_happened(message)))
 
 
 class Story:

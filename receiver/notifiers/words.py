@@ -5,7 +5,7 @@ what changed, who owns it, what to do first, and what if that fails. What nobody
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -13,8 +13,8 @@ from receiver.message import Change, Message
 from toolkit.clock import format_duration, format_utc
 from toolkit.redaction import printable
 
-TITLE_LIMIT = 150
-"""Slack's header takes no more."""
+TITLE_LIMIT = 146
+"""Slack's header takes 150, and has a mark before it."""
 TEXT_LIMIT = 600
 LINK_LIMIT = 500
 """A longer link (a query with its expression) is left to the incident's page: many channels cut it, or refuse it."""
@@ -61,6 +61,10 @@ class Words:
     more: tuple[Fact, ...]
     links: tuple[Link, ...]
     actions: tuple[Link, ...]
+
+
+Say = Callable[[Message, bool], Words]
+"""Puts a message into words; True says that an earlier copy may have arrived."""
 
 
 def words(message: Message, may_repeat: bool = False) -> Words:
@@ -230,9 +234,9 @@ def _links(message: Message) -> Iterator[Link]:
         "Runbook": message.runbook_url,
         "Dashboard": message.dashboard_url,
         "Query": message.query_url,
+        "Incident": message.incident_url,
         "Logs": message.logs_url,
         "Trace": message.trace_url,
-        "Incident": message.incident_url,
     }
     yield from (Link(label, url) for label, url in links.items() if is_link(url))
 

@@ -11,6 +11,7 @@ from receiver.message import Message
 from receiver.notifiers import blocks
 from receiver.notifiers.render import CHANNELS
 from receiver.notifiers.rendered import Rendered
+from receiver.notifiers.words import words
 from tests.support.stack import ROOT
 from tests.support.stories import MOMENTS
 
@@ -48,7 +49,7 @@ def _json(value: Any) -> str:
 def texts() -> dict[Path, str]:
     """Every golden file with what should stand in it."""
     found = {
-        GOLDEN / channel / f"{name}.txt": shown(render(message, False))
+        GOLDEN / channel / f"{name}.txt": shown(render(message, words(message)))
         for channel, render in CHANNELS.items()
         for name, message in MOMENTS.items()
     }

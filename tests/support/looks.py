@@ -13,6 +13,7 @@ from typing import Any
 from receiver.message import Message
 from receiver.notifiers import blocks
 from receiver.notifiers.render import CHANNELS
+from receiver.notifiers.words import words
 
 Json = Any
 """A part of what a service is sent."""
@@ -101,7 +102,7 @@ def discord(message: Message) -> str:
     max-width: 560px } .fields { display: flex; flex-wrap: wrap; gap: 8px 16px; margin-top: 8px } .field { width: 100% }
     .inline { width: 46% } .label { font-weight: bold; color: #f2f3f5; font-size: 12px } .embed img { margin-top: 10px;
     border-radius: 4px }"""
-    native = CHANNELS["discord"](message, False).native
+    native = CHANNELS["discord"](message, words(message)).native
     assert native is not None
     (embed,) = native["embeds"]
     fields = "".join(
@@ -133,7 +134,7 @@ def teams(message: Message) -> str:
     .block { margin-top: 8px } .small { margin-top: 4px } .accent { color: #5b5fc7 } .card img { margin: 8px 0 }
     .button { display: inline-block; border: 1px solid #d1d1d1; border-radius: 4px; padding: 4px 12px; margin: 12px 8px 0 0;
     font-weight: bold; font-size: 12px; color: #242424 } .name { color: #616161; font-size: 12px; margin: 0 0 6px 4px }"""
-    native = CHANNELS["teams"](message, False).native
+    native = CHANNELS["teams"](message, words(message)).native
     assert native is not None
     card = native["attachments"][0]["content"]
     buttons = "".join(f'<span class="button">{html.escape(one["title"])}</span>' for one in card["actions"])
@@ -158,7 +159,7 @@ def _run(run: Json) -> str:
 
 def mail(message: Message) -> str:
     """The mail's HTML, below its headers."""
-    rendered = CHANNELS["mail"](message, False)
+    rendered = CHANNELS["mail"](message, words(message))
     css = ".head { border-bottom: 1px solid #ddd; padding-bottom: 8px; margin-bottom: 14px; color: #57606a } h1 { font-size: 16px; margin: 0 0 6px; color: #1f2328 }"
     shown = rendered.body.replace("cid:chart.png", _data(message))
     content = f"""<div class="head"><h1>{html.escape(rendered.title)}</h1>Tocsin &lt;tocsin@example.com&gt; to on-call</div>

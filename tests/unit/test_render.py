@@ -15,8 +15,9 @@ from receiver.message import Change, Message
 from receiver.notifiers import blocks
 from receiver.notifiers.channels import sms, teams, telegram, text
 from receiver.notifiers.render import CHANNELS, channel, render
+from receiver.notifiers.rendered import Rendered
 from receiver.notifiers.rows import FIRST_VIEW
-from receiver.notifiers.words import LINK_LIMIT, TITLE_LIMIT, clip
+from receiver.notifiers.words import LINK_LIMIT, TITLE_LIMIT, clip, words
 from tests.support.messages import message
 from tests.support.stories import STORIES
 
@@ -24,16 +25,20 @@ FULL = STORIES["unpaid-bill"]
 TEXT = "tests://host"
 
 
+def write(name: str, told: Message, may_repeat: bool = False) -> Rendered:
+    return CHANNELS[name](told, words(told, may_repeat))
+
+
 def changed(**fields: object) -> Message:
     return msgspec.structs.replace(FULL, **fields)
 
 
 def lines(told: Message) -> list[str]:
-    return text.render(told).body.splitlines()
+    return text.render(words(told)).body.splitlines()
 
 
 def test_a_resolve_says_how_long_it_was_and_asks_for_nothing() -> None:
-    told = text.render(changed(status="resolved", until=FULL.since + 192, firing_count=0))
+    told = text.render(words(changed(status="resolved", until=FULL.since + 192, firing_count=0)))
     assert told.title.startswith("[RESOLVED] Mailgun")
     assert "Since: 2026-11-21 14:02:11 UTC, for 3m12s" in told.body
     for asked in ("First step", "402 in 10 min", "Impact", "Pays", "Acknowledge", "Silence"):
@@ -45,7 +50,7 @@ def test_who_pays_is_not_said_twice() -> None:
 
 
 def test_a_possible_repeat_says_so_even_when_the_title_is_cut() -> None:
-    title = text.render(changed(summary="x" * 500), may_repeat=True).title
+    title = text.render(words(changed(summary="x" * 500), True)).title
     assert title.endswith("· billing-api prod · 14:02 UTC (may be a repeat)")
     assert len(title) == TITLE_LIMIT
 
@@ -89,12 +94,12 @@ def test_a_message_says(fields: dict[str, object], line: str) -> None:
 
 
 def test_the_first_view_stays_short_whatever_is_known() -> None:
-    body = text.render(changed(cause="x", absent=("logs: no answer within 3 s",), owner="")).body
+    body = text.render(words(changed(cause="x", absent=("logs: no answer within 3 s",), owner=""))).body
     assert len(body.split("\n\n")[0].splitlines()) <= FIRST_VIEW
 
 
 def test_an_end_in_doubt_is_no_resolve() -> None:
-    told = text.render(changed(status="resolved", reason="source_lost", until=FULL.since + 60))
+    told = text.render(words(changed(status="resolved", reason="source_lost", until=FULL.since + 60)))
     assert told.title.startswith("[SOURCE LOST] Mailgun")
     assert "Nobody knows whether it has ended" in told.body
 
@@ -105,8 +110,8 @@ def test_an_end_in_doubt_is_no_resolve() -> None:
 )  # fmt: skip
 def test_a_link_that_is_none_or_too_long_is_left_out_everywhere(url: str) -> None:
     told = changed(runbook_url=url, query_url=url, changes=(Change("deploy", 1.0, url, url),))
-    for name, write in CHANNELS.items():
-        shown = write(told, False)
+    for name in CHANNELS:
+        shown = write(name, told)
         native = {} if name == "json" else shown.native  # json:// is for programs, which get the fields as they are
         assert url not in shown.body + json.dumps(native)
 
@@ -165,7 +170,7 @@ def strings(value: Any) -> list[str]:
 @pytest.mark.parametrize("value", HOSTILE, ids=[value[:20].encode("unicode_escape").decode() for value in HOSTILE])
 @pytest.mark.parametrize("name", [name for name in CHANNELS if name != "json"])
 def test_a_hostile_label_is_only_data(name: str, value: str) -> None:
-    told = CHANNELS[name](hostile(value), False)
+    told = write(name, hostile(value))
     shown = [told.title, told.body, *strings(told.native)]
     for one in shown:
         assert name in ("sms", "voice") or not PING.search(one), one  # nobody is pinged by a phone
@@ -215,16 +220,16 @@ def discord_takes(payload: Any) -> None:
 @given(value=st.text(max_size=2000))
 def test_any_text_fits_everywhere(value: str) -> None:
     told = hostile(value)
-    for name, write in CHANNELS.items():
-        shown = write(told, True)
+    for name in CHANNELS:
+        shown = write(name, told, may_repeat=True)
         assert len(shown.title) <= TITLE_LIMIT
         assert "\n" not in shown.title
         assert len(shown.body) <= text.BODY_LIMIT or name in ("mail", "opsgenie")
         within_limits(name, shown.native)
     slack_takes(blocks.blocks(told))
     slack_takes({"text": "", **(blocks.details(told) or {"blocks": []})})
-    assert len(telegram.render(told).body) <= telegram.LIMIT
-    message_text = sms.render(told).body
+    assert len(write("telegram", told).body) <= telegram.LIMIT
+    message_text = write("sms", told).body
     assert len(message_text) <= sms.LIMIT
     assert message_text.isascii()
 
@@ -250,16 +255,16 @@ class Tags(html.parser.HTMLParser):
 @given(value=st.one_of(st.sampled_from(HOSTILE), st.text(alphabet="<>&\"'/=ab @!", max_size=300)))
 def test_html_holds_only_our_own_tags(name: str, value: str) -> None:
     tags = Tags()
-    tags.feed(CHANNELS[name](hostile(value), False).body)
+    tags.feed(write(name, hostile(value)).body)
     assert tags.open == []
     assert tags.seen <= {"div", "h2", "p", "table", "tr", "td", "b", "ol", "li", "a", "img", "style", "href", "src", "alt", "width"}  # fmt: skip
 
 
 def test_a_text_is_cut_at_whole_lines_and_keeps_the_useful_ones() -> None:
     for limit in range(40, 2500, 7):
-        told = text.render(FULL, limit=limit).body
+        told = text.render(words(FULL), limit).body
         assert len(told) <= limit
-        whole = set(text.render(FULL).body.splitlines())
+        whole = set(text.render(words(FULL)).body.splitlines())
         if limit > 250:
             assert set(told.splitlines()) <= whole
             assert [line for line in told.splitlines() if line.startswith("First step: ")]
@@ -299,22 +304,22 @@ def test_a_service_with_a_small_limit_is_told_within_it() -> None:
 def test_the_chart_goes_along_while_it_fires_only() -> None:
     ended = changed(status="resolved", until=FULL.since + 60)
     for name in ("discord", "telegram", "mail", "ntfy", "json"):
-        assert [one.name for one in CHANNELS[name](FULL, False).attachments] == ["chart.png"]
-        assert CHANNELS[name](ended, False).attachments == ()
+        assert [one.name for one in write(name, FULL).attachments] == ["chart.png"]
+        assert write(name, ended).attachments == ()
 
 
 def test_a_chart_too_large_for_teams_is_left_out_of_the_card() -> None:
-    card = CHANNELS["teams"](changed(chart=b"x" * 30_000), False).native
+    card = write("teams", changed(chart=b"x" * 30_000)).native
     assert card is not None
     assert "data:image" not in json.dumps(card)
     assert "First step" in json.dumps(card)
 
 
 def test_a_short_message_needs_no_more_than_its_title() -> None:
-    for write in CHANNELS.values():
-        assert "subscription unpaid" in (write(message(), False).title + write(message(), False).body)
+    for name in CHANNELS:
+        assert "subscription unpaid" in (write(name, message()).title + write(name, message()).body)
 
 
 def test_html_is_escaped_once() -> None:
-    assert html.escape("won't") in CHANNELS["mail"](FULL, False).body
-    assert "&amp;#x27;" not in CHANNELS["mail"](FULL, False).body
+    assert html.escape("won't") in write("mail", FULL).body
+    assert "&amp;#x27;" not in write("mail", FULL).body

@@ -10,7 +10,7 @@ from receiver.notifiers.channels import text
 from receiver.notifiers.channels.chart import NAME, chart
 from receiver.notifiers.escape import fitted, markdown
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Fact, Link, Words, state, words
+from receiver.notifiers.words import Fact, Link, Words, state
 
 CONTENT_LIMIT = 2000
 FIELD_LIMIT = 1024
@@ -21,9 +21,8 @@ COLOURS = {"FIRING": 0xD93F3F, "ACKNOWLEDGED": 0xE0A800, "RESOLVED": 0x2EA043, "
 _INLINE = ("Owner", "Next", "Acknowledged")
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """`native`: a webhook's JSON; the body is plain text of at most 2,000 characters with the title."""
-    said = words(message, may_repeat)
     spoken = text.body(said, CONTENT_LIMIT - len(said.title) - 2)
     native = {
         "content": fitted(said.title, CONTENT_LIMIT - 4, lambda title: f"**{markdown(title)}**"),
@@ -71,7 +70,7 @@ def _field(fact: Fact) -> dict[str, Any]:
     links = _linked(list(fact.links), FIELD_LIMIT // 2)
     between = " · " if links else ""
     value = fitted(fact.text, FIELD_LIMIT - len(links) - len(between), _lines) + between + links
-    return {"name": fact.label, "value": value or "\u200b", "inline": fact.label in _INLINE}
+    return {"name": fact.label or "\u200b", "value": value or "\u200b", "inline": fact.label in _INLINE}
 
 
 def _lines(several: str) -> str:

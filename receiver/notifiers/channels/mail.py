@@ -7,7 +7,7 @@ from receiver.message import Message
 from receiver.notifiers.channels.chart import NAME, chart
 from receiver.notifiers.escape import html_linked, html_text
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Fact, Link, Words, state, words
+from receiver.notifiers.words import Fact, Link, Words, state
 
 COLOURS = {"FIRING": "#b42318", "ACKNOWLEDGED": "#946200", "RESOLVED": "#1a7f37", "SOURCE LOST": "#57606a"}
 _FONT = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.45"
@@ -15,9 +15,8 @@ _LABEL = "padding:3px 14px 3px 0;color:#57606a;vertical-align:top;white-space:no
 _BUTTON = "display:inline-block;margin:0 8px 8px 0;padding:7px 14px;border-radius:6px;text-decoration:none"
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """The subject, the HTML, the chart that the HTML shows as `cid:chart.png`, and the headers."""
-    said = words(message, may_repeat)
     thread = f"<{message.key}@tocsin>"
     return Rendered(
         said.title,

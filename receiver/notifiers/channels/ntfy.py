@@ -7,7 +7,7 @@ from receiver.message import Message
 from receiver.notifiers.channels import text
 from receiver.notifiers.channels.chart import chart
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Link, clip, words
+from receiver.notifiers.words import Link, Words, clip
 
 LIMIT = 4000
 """Bytes: ntfy makes a file of a longer message."""
@@ -16,9 +16,8 @@ ACTIONS_LIMIT = 3
 _PRIORITIES = {"critical": "max", "warning": "high", "info": "default"}
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """`parameters`: what ntfy takes beside the text; those that the target's URL gives already stay as they are."""
-    said = words(message, may_repeat)
     limit = LIMIT
     while len((body := text.body(said, limit)).encode()) > LIMIT:
         limit = limit * 9 // 10

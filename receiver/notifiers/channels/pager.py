@@ -5,7 +5,7 @@ from typing import Any, Literal
 from receiver.message import Message
 from receiver.notifiers.channels import text
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Words, clean, words
+from receiver.notifiers.words import Words, clean
 
 SUMMARY_LIMIT = 1024
 OPSGENIE_LIMIT = 15_000
@@ -13,9 +13,8 @@ GOALERT_LIMIT = 6000
 _SEVERITIES = {"critical": "critical", "warning": "warning", "info": "info"}
 
 
-def pagerduty(message: Message, may_repeat: bool = False) -> Rendered:
+def pagerduty(message: Message, said: Words) -> Rendered:
     """`native`: an event of the Events API v2. An acknowledgement and an end name the incident only."""
-    said = words(message, may_repeat)
     event = _event(message)
     payload = {
         "summary": said.title,
@@ -34,9 +33,8 @@ def pagerduty(message: Message, may_repeat: bool = False) -> Rendered:
     return Rendered(said.title, spoken, native=native, event=event)
 
 
-def opsgenie(message: Message, may_repeat: bool = False) -> Rendered:
+def opsgenie(message: Message, said: Words) -> Rendered:
     """Title, description and details; `native`: the alert's fields that a URL doesn't fill."""
-    said = words(message, may_repeat)
     return Rendered(
         said.title,
         text.body(said, OPSGENIE_LIMIT),
@@ -46,15 +44,17 @@ def opsgenie(message: Message, may_repeat: bool = False) -> Rendered:
     )
 
 
-def goalert(message: Message, may_repeat: bool = False) -> Rendered:
+def goalert(message: Message, said: Words) -> Rendered:
     """Its API opens and closes; who has it is said there by pressing its own button."""
-    spoken = text.render(message, may_repeat, GOALERT_LIMIT)
+    spoken = text.render(said, GOALERT_LIMIT)
     return Rendered(spoken.title, spoken.body, event=_event(message))
 
 
 def details(said: Words) -> dict[str, str]:
     """The rows as a table of texts, the more useful first."""
-    rows = {"What": said.lead, **{fact.label: text.line(fact).partition(": ")[2] for fact in said.facts}}
+    what = [said.lead, *(fact.text for fact in said.facts if not fact.label)]
+    rows = {"What": "\n".join(line for line in what if line)}
+    rows |= {fact.label: text.line(fact).partition(": ")[2] for fact in said.facts if fact.label}
     rows |= {f"Step {number}": step for number, step in enumerate(said.steps, start=1)}
     rows |= {"If that fails": said.fallback, "Not known": said.unknown}
     for fact in said.more:

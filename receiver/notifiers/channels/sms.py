@@ -1,9 +1,8 @@
 """SMS: two segments at most, in characters of which each takes one place. Pure."""
 
-from receiver.message import Message
 from receiver.notifiers.escape import ascii_text
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Words, clip, title, words
+from receiver.notifiers.words import Words, clip
 
 LIMIT = 306
 """Two segments of 153: the alphabet of SMS takes seven bits a character, and a message of several has headers."""
@@ -12,11 +11,9 @@ SERVICE_LIMIT = 160
 _TWO_PLACES = str.maketrans("[]{}|^~\\`", "()()/-- '")
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(said: Words) -> Rendered:
     """One text: the title, the first step, where to acknowledge; the rest while it fits."""
-    said = words(message, may_repeat)
-    head = _short(title(message, may_repeat, 120))
-    found = head
+    found = _short(said.title)
     for part in _parts(said):
         if len(found) + 1 + len(part) <= LIMIT:
             found += f"\n{part}"
@@ -34,6 +31,7 @@ def _parts(said: Words) -> list[str]:
         f"Do: {_short(said.steps[0])}" if said.steps else "",
         f"Owner: {_short(owner)}" if owner else "",
         _short(said.lead),
+        *(_short(fact.text) for fact in said.facts if not fact.label),
     ]
     return [part for part in parts if part]
 

@@ -13,7 +13,7 @@ from receiver.notifiers.channels import text as plain_text
 from receiver.notifiers.channels.chart import chart
 from receiver.notifiers.escape import divided
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import Fact, Link, Words, clip, state, words
+from receiver.notifiers.words import Fact, Link, Words, clip, state
 
 Element = dict[str, Any]
 
@@ -25,9 +25,8 @@ SHORT = 60
 STYLES = {"FIRING": "attention", "ACKNOWLEDGED": "warning", "RESOLVED": "good", "SOURCE LOST": "default"}
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """`native`: the message with its card. Where it would be too large, the chart goes first, then the details."""
-    said = words(message, may_repeat)
     spoken = plain_text.body(said, BODY_LIMIT)
     picture = [_picture(one.content) for one in chart(message)]
     more = [_fact(fact) for fact in _more(said)]
@@ -84,7 +83,8 @@ def _more(said: Words) -> list[Fact]:
 
 
 def _fact(fact: Fact) -> Element:
-    runs = [_run(f"{fact.label}: ", weight="Bolder"), *_runs(fact.text)]
+    label = [_run(f"{fact.label}: ", weight="Bolder")] if fact.label else []
+    runs = [*label, *_runs(fact.text)]
     for link in fact.links:
         runs += [_run(" · "), _linked(link)]
     return {**_text(runs), "spacing": "Small"}

@@ -7,14 +7,13 @@ from receiver.notifiers.channels.chart import chart
 from receiver.notifiers.escape import html_text
 from receiver.notifiers.rendered import Rendered
 from receiver.notifiers.rows import fit, view
-from receiver.notifiers.words import Fact, Link, words
+from receiver.notifiers.words import Fact, Link, Words
 
 LIMIT = 4096
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """The title is the body's first line."""
-    said = words(message, may_repeat)
     head = f"<b>{html_text(said.title)}</b>"
     links = [link for link in map(_link, (*said.actions, *said.links)) if len(link) < LIMIT // 10]
     tail = " · ".join(links)

@@ -1,18 +1,16 @@
 """Plain text, for every service that has no file of its own: short labelled lines, the first view first. Pure."""
 
-from receiver.message import Message
 from receiver.notifiers.rendered import Rendered
 from receiver.notifiers.rows import Row, fit, view
-from receiver.notifiers.words import Fact, Words, words
+from receiver.notifiers.words import Fact, Words
 
 BODY_LIMIT = 8000
 LINK_LIMIT = 200
 """A longer link (a query with its expression) is left to the incident's page: nobody reads it off a phone."""
 
 
-def render(message: Message, may_repeat: bool = False, limit: int = BODY_LIMIT) -> Rendered:
+def render(said: Words, limit: int = BODY_LIMIT) -> Rendered:
     """`limit`: characters that the service takes as a body."""
-    said = words(message, may_repeat)
     return Rendered(said.title, body(said, limit))
 
 

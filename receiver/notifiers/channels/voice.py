@@ -5,16 +5,15 @@ import re
 from receiver.message import Message
 from receiver.notifiers.escape import ascii_text
 from receiver.notifiers.rendered import Rendered
-from receiver.notifiers.words import clean, clip, words
+from receiver.notifiers.words import Words, clean, clip
 
 LIMIT = 600
 _URL = re.compile(r"https?://\S+")
 _UNSPOKEN = re.compile(r"[<>\[\]{}|\\^~`*_#=]+")
 
 
-def render(message: Message, may_repeat: bool = False) -> Rendered:
+def render(message: Message, said: Words) -> Rendered:
     """What broke, where, and the first step; the message in writing has the rest."""
-    said = words(message, may_repeat)
     ended = message.status == "resolved"
     parts = [
         f"{'This has ended' if ended else f'Alert of severity {message.severity}'}: {_spoken(message.summary)}",

@@ -1,0 +1,55 @@
+"""What may not leave: secrets, what is personal, and what the operator names, taken out of a message once, before any
+channel writes it. Pure.
+
+Left alone are our own links, since a signed link looks like a secret and is meant to be one; and the mail addresses of
+those who are to act, since they stand in the rules so that people read them.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import re2
+
+from receiver.message import Change, Message
+from toolkit.redaction import MASK, Redactor, impersonal, masked, unnumbered
+
+OURS = frozenset({"acknowledge_url", "silence_url", "incident_url", "status", "reason", "severity", "priority"})
+RESPONSIBLE = frozenset({"owner", "pays", "on_call", "next_step", "acknowledged_by"})
+
+
+class MessageRedactor:
+    """Takes out of a message what may not leave."""
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        """`patterns`: regular expressions of RE2, whose matches are masked wherever they stand."""
+        self._named = [re2.compile(pattern) for pattern in patterns]
+        self._credentials = Redactor()
+
+    def __call__(self, message: Message) -> Message:
+        """The same message without it. What is left stays readable."""
+        fields = {name: getattr(message, name) for name in message.__struct_fields__ if name not in OURS}
+        return msgspec.structs.replace(message, **{name: self._field(name, value) for name, value in fields.items()})
+
+    def _field(self, name: str, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._field(name, one) for one in value)
+        if isinstance(value, Change):
+            return Change(self._text(value.what), value.at, self._link(value.url), self._link(value.undo_url))
+        if not isinstance(value, str):
+            return value
+        if name.endswith("_url"):
+            return self._link(value)
+        return self._text(value, impersonal if name not in RESPONSIBLE else unnumbered)
+
+    def _text(self, text: str, personal: Callable[[str], str] = impersonal) -> str:
+        return personal(masked(self._by_name(text)))
+
+    def _link(self, url: str) -> str:
+        """A link whose parts are no words: only what a query names as a credential is one."""
+        return self._credentials(self._by_name(url))
+
+    def _by_name(self, text: str) -> str:
+        for pattern in self._named:
+            text = pattern.sub(MASK, text)
+        return text

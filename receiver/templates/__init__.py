@@ -1,0 +1,1 @@
+"""Messages in the operator's own words."""
