@@ -194,7 +194,7 @@ class Desk:
             raise Refused("not_silenced", "no Alertmanager is configured (alertmanagers in receiver.yml)")
         matchers = matching.matchers(case.incident, case.config.correlation.labels)
         if not matchers:
-            raise Refused("not_silenced", "its alerts have no label in common, so no silence could name them")
+            raise Refused("not_silenced", "its alerts have too many names for one silence")
         until = case.now + seconds
 
         async def one(server: Alertmanager) -> tuple[bool, str]:
