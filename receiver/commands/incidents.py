@@ -137,9 +137,7 @@ def _deed_flags(parser: argparse.ArgumentParser, deed: _Deed) -> None:
     if deed.takes_over:
         parser.add_argument("--take-over", action="store_true", help="also when somebody else has it")
     parser.add_argument("--by", default=_myself(), metavar="NAME", help="who you are (default: %(default)s)")
-    add_flags(parser)
-    # what stands before the action holds unless it is said again
-    parser.set_defaults(url=argparse.SUPPRESS, token_file=argparse.SUPPRESS)
+    add_flags(parser, above=True)
 
 
 def _number(text: str) -> int:

@@ -7,6 +7,7 @@ from typing import Literal
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig
 from receiver.escalation.opening import wanted_escalation
+from receiver.escalation.people import known
 from receiver.escalation.policy import Progress, begin, ended, put_off, resumed
 from receiver.incidents import SEVERITIES, Incident, acknowledge
 from receiver.oncall.contacts import contacts
@@ -92,7 +93,7 @@ def acknowledging(case: Case, by: Person, take_over: bool, note: str = "") -> Ou
     if progress is not None and progress.due_at is not None:
         progress = ended(case.config.escalations.get(progress.policy), progress, "acknowledged", case.now)
     detail = f"taken over from {holder}" if holder is not None else ""
-    said = f"You have incident {before.id}. Nobody more is called."
+    said = f"You have incident {before.id}. Nobody else is called."
     return Outcome(after, said, _action("acknowledged", by, detail, note), progress, shown=True)
 
 
@@ -112,11 +113,11 @@ def assigning(case: Case, by: Person, to: str, note: str) -> Outcome:
     before = live(case.incident)
     if to == by.name:
         return acknowledging(case, by, take_over=True, note=note)
-    person = case.config.people.get(to)
-    if person is None and case.config.people:
+    short = known(to, case.config)
+    if short is None and case.config.people:
         raise Refused("unknown_person", f"nobody is named '{to}'{nearest(to, case.config.people)}")
     served = {target.name for target in case.config.targets}
-    found = contacts(person, before.severity) if person is not None else ()
+    found = contacts(case.config.people[short], before.severity) if short is not None else ()
     tells = tuple(target for target in found if target in served)
     state: Literal["open", "reopened"] = "reopened" if before.reopened else "open"
     after = _next(before, state=state, acknowledged_by=None, acknowledged_at=None, assigned_to=to)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -112,8 +112,9 @@ class Desk:
             if action.what == "silenced" and abs(case.now - (action.at or 0.0)) < TWICE_SECONDS:
                 return Done(case.incident, f"{action.by} has silenced it a moment ago, {action.detail}.", changed=False)
         words = _note(reason) or f"silenced from incident {case.incident.id}"
-        where = await self._silenced(case, who, seconds, words)
-        return await self._do(incident, who, lambda case: deeds.snoozing(case, who, seconds, words, "silenced", where))
+        where, failed = await self._silenced(case, who, seconds, words)
+        done = await self._do(incident, who, lambda case: deeds.snoozing(case, who, seconds, words, "silenced", where))
+        return replace(done, said=f"{done.said} That failed at {failed}.") if failed else done
 
     # --- how it is done
 
@@ -186,15 +187,15 @@ class Desk:
         )
         return Planned(target, because, message, shadow=case.config.shadow)
 
-    async def _silenced(self, case: Case, by: Person, seconds: float, words: str) -> str:
-        """Where it is silenced, and where that failed. Raises Refused when it is nowhere."""
+    async def _silenced(self, case: Case, by: Person, seconds: float, words: str) -> tuple[str, str]:
+        """What each Alertmanager said, and what those did that failed. Raises Refused when all failed."""
         sources = {alert.source for alert in case.incident.firing or case.incident.alerts}
         servers = [server for source, server in self._servers() if source in sources]
         if not servers:
             raise Refused("not_silenced", "no Alertmanager is configured (alertmanagers in receiver.yml)")
         matchers = matching.matchers(case.incident, case.config.correlation.labels)
         if not matchers:
-            raise Refused("not_silenced", "its alerts have no label in common, so no silence could name them")
+            raise Refused("not_silenced", "its alerts have too many names for one silence")
         until = case.now + seconds
 
         async def one(server: Alertmanager) -> tuple[bool, str]:
@@ -209,7 +210,7 @@ class Desk:
         said = "; ".join(line for _, line in outcomes)
         if not any(done for done, _ in outcomes):
             raise Refused("not_silenced", said)
-        return said
+        return said, "; ".join(line for done, line in outcomes if not done)
 
 
 def _note(text: str) -> str:

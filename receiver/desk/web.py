@@ -141,7 +141,7 @@ class DeskEndpoints:
 
 
 def _expected(deed: type[Any]) -> str:
-    fields = msgspec.structs.fields(deed)
+    fields = sorted(msgspec.structs.fields(deed), key=lambda one: not one.required)
     return ", ".join(one.encode_name if one.required else f"[{one.encode_name}]" for one in fields)
 
 

@@ -38,6 +38,16 @@ class Called:
 NOBODY = Called(())
 
 
+def known(name: str, directory: Directory) -> str | None:
+    """Whose name this is: a short name, or what a message calls somebody, as people write it; None: nobody's."""
+    if name in directory.people:
+        return name
+    folded = name.casefold()
+    return next(
+        (short for short, one in directory.people.items() if folded in (short.casefold(), one.name.casefold())), None
+    )
+
+
 def called(notify: Iterable[str], directory: Directory, served: Collection[str], severity: str, at: float) -> Called:
     """Whom these names reach at an instant (seconds since the epoch), for an incident of `severity`.
 

@@ -166,7 +166,7 @@ def take(policy: Escalation, progress: Progress, call: Callable[[Step], Called],
 
 
 def ended(policy: Escalation | None, progress: Progress, by: EndedBy, now: float) -> Progress:
-    """Nobody more is called; somebody is reminded, where the policy says so."""
+    """Nobody else is called; somebody is reminded, where the policy says so."""
     reminder = policy.reminder if policy is not None else None
     return replace(progress, ended_by=by, due_at=now + reminder if reminder is not None else None)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from receiver.config import ReceiverConfig, graph
 from receiver.delivery.outbox import Planned
 from receiver.escalation.opening import choices, handling, step_words, whom
+from receiver.escalation.people import known
 from receiver.escalation.policy import (
     QUIET,
     EndedBy,
@@ -182,8 +183,8 @@ class Escalator:
         config = self._means().config
         served = {target.name for target in config.targets}
         by = incident.acknowledged_by or incident.assigned_to or ""
-        person = config.people.get(by)
-        found = contacts(person, incident.severity) if person is not None else ()
+        short = known(by, config)
+        found = contacts(config.people[short], incident.severity) if short is not None else ()
         why = f"a reminder for {by}, who has it" if found else "a reminder, since it goes on"
         return tuple(Choice(target, why) for target in found or progress.called or told if target in served)
 

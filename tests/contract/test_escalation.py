@@ -98,7 +98,7 @@ TIMELINES: list[tuple[str, list[tuple[float, str, tuple[Any, ...]]], float, list
     ("never acknowledged: every step, twice, then reminders", [], 130, [*ROUND, *AGAIN, "110:00 cy-phone reminder"]),
     (
         "acknowledged, and it goes on: whoever has it is reminded every hour",
-        [(3, "acknowledges", ("bo",))],
+        [(3, "acknowledges", ("Bo Lima",))],
         130,
         ["3:00 pager acknowledged", "63:00 bo-phone reminder", "123:00 bo-phone reminder"],
     ),
@@ -286,3 +286,57 @@ async def test_an_incident_that_changes_while_the_facts_are_found_out_takes_its_
     world.first.meanwhile = acknowledged
     await world.until(30)
     assert not [line for line in world.sinks.told if "cy-phone" in line], "acknowledged at the last moment"
+
+
+async def test_what_a_person_calls_critical_is_escalated_again(world: World) -> None:
+    await world.do("fires", alert(severity="warning", team="night"))
+    await world.until(8)
+    assert (await world.first.store.escalations.waiting()) == []
+    await world.first.desk.reclassify(1, "ana", "they can't pay", severity="critical")
+    await world.until(9)
+    assert world.sinks.told == ["0:00 chat opened", "0:00 bo-phone opened", "8:00 bo-phone escalated"]
+    assert world.sinks.arrived[-1][2].severity == "critical"
+
+
+async def test_a_snooze_of_what_nobody_is_called_for_ends_with_a_reminder(world: World) -> None:
+    await world.do("fires", alert(team="nobody"))
+    await world.do("snoozes", 30)
+    await world.until(45)
+    assert world.sinks.told == ["0:00 chat opened", "30:00 chat reminder"]
+
+
+async def test_a_shadow_calls_nobody(world: World) -> None:
+    world.config = config(shadow=True)
+    await world.do("restarts")
+    await world.do("fires")
+    await world.until(7)
+    await world.do("acknowledges", "ana")
+    await world.until(8)
+    assert world.sinks.told == []
+    planned = {(one["target"], one["reason"], one["state"]) for one in await world.first.store.notices(1)}
+    assert ("bo-phone", "escalated", "shadow") in planned
+    assert ("pager", "acknowledged", "shadow") in planned
+
+
+async def test_an_escalation_that_left_the_configuration_calls_nobody(world: World) -> None:
+    await world.do("fires")
+    world.config = config(escalations={}, teams={}, routes=[])
+    await world.do("restarts")
+    await world.until(10)
+    assert world.sinks.told == OPENED
+    assert await world.first.store.escalations.waiting() == []
+
+
+async def test_who_is_part_of_another_incident_is_not_called_for_it(world: World) -> None:
+    services = {"web": {"depends_on": ["db"]}, "db": {}}
+    world.config = config(services=services, correlation={"labels": ["alertname"]})
+    await world.do("restarts")
+    await world.do("fires", alert(name="Web", service="web", team="nobody"))
+    await world.do("fires", alert(name="Far", service="far"))
+    await world.do("fires", alert(name="Db", service="db", at=EVENING + 30))
+    await world.until(6)
+    progress = await world.first.store.escalations.of(1)
+    assert progress is not None
+    assert progress.policy == "standard", "the whole has what its part brought"
+    far = [line for line in world.sinks.told if "bo-phone" in line]
+    assert far == ["5:00 bo-phone escalated", "5:00 bo-phone escalated"], "each incident calls for itself"

@@ -42,7 +42,9 @@ CONFIG: dict[str, Any] = {
         {"match": {"team": "night"}, "targets": ["chat"], "escalation": "by_rota"},
         {"targets": ["chat"]},
     ],
-    "people": {name: {"contacts": {"default": [f"{name}-phone"]}} for name in ("ana", "bo", "cy")},
+    "people": {
+        name: {"name": f"{name} Lima", "contacts": {"default": [f"{name}-phone"]}} for name in ("ana", "bo", "cy")
+    },
     "teams": {"shop": {"members": ["cy"], "escalation": "by_rota"}},
     "rotas": {
         "platform": {
