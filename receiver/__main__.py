@@ -1,6 +1,7 @@
 """The command `tocsin-receiver`."""
 
 import sys
+import time
 from pathlib import Path
 
 from receiver import config
@@ -16,7 +17,7 @@ COMMAND = Command(
     about="Takes Alertmanager's webhooks, groups and enriches the alerts, and tells the right people once.",
     port=9971,
     run=run,
-    check=lambda path: config.summary(config.load(Path(path))),
+    check=lambda path: config.summary(config.load(Path(path)), time.time()),
     extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY),
 )
 

@@ -1,6 +1,6 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +8,13 @@ import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
+from receiver.escalation import settings as escalation
+from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import rate_of, url_problem
 from receiver.notifiers.slack import takes_presses
+from receiver.oncall import settings as oncall
+from receiver.oncall.report import gap_lines
+from receiver.oncall.settings import Person, Rota, Team
 from receiver.services import ServiceGraph
 from receiver.slack.settings import SlackSettings
 from toolkit import configfile
@@ -130,6 +135,7 @@ class Route(Model):
     match: dict[str, str] = {}
     targets: tuple[str, ...]
     continue_: bool = Field(default=False, alias="continue")
+    escalation: str | None = None
 
 
 class ReceiverConfig(Model):
@@ -148,6 +154,10 @@ class ReceiverConfig(Model):
     slack: SlackSettings | None = None
     targets: tuple[Target, ...] = ()
     routes: tuple[Route, ...] = ()
+    people: dict[Name, Person] = {}
+    teams: dict[Name, Team] = {}
+    rotas: dict[Name, Rota] = {}
+    escalations: dict[Name, Escalation] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -174,12 +184,11 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         if problem:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
-    for index, route in enumerate(config.routes):
-        for place, name in enumerate(route.targets):
-            if name not in names:
-                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    yield from _lint_routes(config, names)
+    yield from escalation.lint(config.escalations, config, names)
     yield from _lint_services(config)
     yield from _lint_slack(config)
+    yield from oncall.lint(config.people, config.teams, config.rotas, names)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -189,6 +198,15 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:
+    for index, route in enumerate(config.routes):
+        for place, name in enumerate(route.targets):
+            if name not in targets:
+                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, targets)}"
+        if route.escalation is not None and route.escalation not in config.escalations:
+            yield ("routes", index, "escalation"), escalation.unknown(route.escalation, config.escalations)
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
@@ -229,8 +247,9 @@ def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
     return way
 
 
-def summary(config: ReceiverConfig) -> str:
-    """One line for `tocsin-receiver check`."""
+def summary(config: ReceiverConfig, now: float) -> str:
+    """What `tocsin-receiver check` prints: a line, and one for each gap that the rotas have from `now` on."""
     warning = "" if config.targets else "; there is no target, so nobody is told"
     warning += "; shadow is on, so nothing is sent" if config.shadow else ""
-    return f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}"
+    gaps = [line for name, rota in config.rotas.items() for line in gap_lines(name, rota, now)]
+    return "\n".join([f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}", *gaps])

@@ -155,6 +155,8 @@ class _Walk:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key: Hashable = self._scalar(key_node)
+            if isinstance(key, bool):
+                key = key_node.value  # YAML 1.1 reads `on` and `no` as truths, and a key is none
             if not isinstance(key, str):
                 raise self._error(key_node, f"the key {key!r} is no text; put it in quotes")
             if key in result:
@@ -246,7 +248,7 @@ def _fields(model: type[Model], location: Location) -> list[str]:
             kind = models[0].model_fields[part].annotation
         else:
             kind = next(iter(_inner(kind)), None)
-    return [name for found in _models(kind) for name in found.model_fields]
+    return [field.alias or name for found in _models(kind) for name, field in found.model_fields.items()]
 
 
 def _models(kind: Any) -> list[type[Model]]:

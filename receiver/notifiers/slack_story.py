@@ -20,7 +20,7 @@ _MARGIN_SECONDS = 3600.0
 _TEXT_LIMIT = 3000
 _ALL_BLOCKS_LIMIT = 10_000
 """Slack refuses some 12,000 characters and more, all blocks together; its developers say so, its documents do not."""
-_QUIET = frozenset({"opened", "cause_found", "acknowledged"})
+_QUIET = frozenset({"opened", "cause_found", "acknowledged", "noted", "snoozed", "silenced", "reclassified"})
 """What stands in the thread alone. Of anything else the channel is told as well, for an edit notifies nobody."""
 _HAPPENED: Mapping[str, str] = {
     "severity_rose": "The severity rose",
@@ -28,7 +28,11 @@ _HAPPENED: Mapping[str, str] = {
     "storm_grew": "The storm has grown",
     "fired_again": "It fires anew",
     "reopened": "It fires again",
-    "acknowledged": "Acknowledged",
+    "assigned": "It was handed over",
+    "noted": "Somebody has left a note",
+    "snoozed": "It was put off",
+    "silenced": "It was silenced",
+    "reclassified": "It was classed anew",
     "escalated": "Nobody has acknowledged it",
     "reminder": "It is still open",
 }

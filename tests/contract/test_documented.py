@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -35,7 +36,16 @@ from receiver.__main__ import COMMAND as RECEIVER
 from receiver.config import ReceiverConfig
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
-from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.metrics import (
+    DECISIONS,
+    ESCALATIONS,
+    HEARTBEATS,
+    INCIDENT_STATES,
+    OUTBOX_STATES,
+    REJECTIONS,
+    RESULTS,
+    ReceiverMetrics,
+)
 from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command
@@ -136,6 +146,8 @@ def same(cell: str, default: Any) -> bool:
     if default is ... or default is None:
         return cell == ("required" if default is ... else "none")
     told = yaml.safe_load(cell)
+    if isinstance(default, ZoneInfo):
+        default = default.key
     if isinstance(default, float) and isinstance(told, str):
         told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
@@ -219,8 +231,8 @@ def test_what_the_client_library_measures_is_named() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS],
-    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat"],
+    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS, ESCALATIONS],
+    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat", "escalation"],
 )  # fmt: skip
 def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> None:
     assert not [value for value in values if f"`{value}`" not in METRICS]
@@ -289,6 +301,14 @@ def subcommands(command: Command) -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, and those of its commands."""
+    yield parser
+    for action in parser._actions:
+        for inner in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
+            yield from parsers(inner)
+
+
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return {text: action for action in parser._actions for text in action.option_strings if text.startswith("--")}
 
@@ -325,12 +345,7 @@ OTHERS_FLAGS = {
 
 
 def test_every_flag_that_a_document_names_exists() -> None:
-    ours = {
-        flag
-        for command in COMMANDS
-        for parser in (command._parser(), *subcommands(command).values())
-        for flag in flags(parser)
-    }
+    ours = {flag for command in COMMANDS for parser in parsers(command._parser()) for flag in flags(parser)}
     for page, text in TEXT.items():
         for flag in set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text)):
             assert flag in ours | OTHERS_FLAGS, f"{page.relative_to(ROOT)}: {flag}"
@@ -355,7 +370,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 # --- examples --------------------------------------------------------------------------------------------------------
 
 SECRETS = {"heartbeat.url": "https://heartbeat.example.com/ping/4711", "platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
-"""What a secret's file holds where it must be a target's URL; others hold any word."""
+"""What a secret's file holds where it must be a target's URL; others hold any URL or word."""
 
 
 def with_secrets(folder: Path, text: str) -> Path:
@@ -363,7 +378,8 @@ def with_secrets(folder: Path, text: str) -> Path:
     (folder / "runbooks").mkdir(exist_ok=True)
     (folder / "secrets").mkdir(exist_ok=True)
     for name in re.findall(r"secrets/([\w.-]+)", text):
-        (folder / "secrets" / name).write_text(SECRETS.get(name, "user:password"))
+        other = "json://127.0.0.1" if name.endswith(".url") else "user:password"
+        (folder / "secrets" / name).write_text(SECRETS.get(name, other))
     path = folder / "file.yml"
     path.write_text(text, encoding="utf-8")
     return path

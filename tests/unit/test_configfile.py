@@ -91,6 +91,9 @@ EXPORTER = [
     ("an alias of itself", "▶a: &a [*a]\n", "nested too deeply"),
 ]
 
+PEOPLE = "people: {ana: {}, bo: {}}\n"
+LAYER = "name: one, starts: 2026-01-05, handover: {every: week, at: '09:00'}"
+ROTA = PEOPLE + f"rotas:\n  p:\n    layers: [{{{LAYER}, people: [ana]}}]\n"
 SLACK = "targets: [{name: slack, url: 'json://x'}]\n"
 BOT = "slackbot://xoxb-4711-canary-0123456789"
 RECEIVER = [
@@ -134,6 +137,97 @@ RECEIVER = [
     ("a runbook folder that is none", "▶runbooks: nowhere\n", "nowhere is not a folder"),
     ("a heartbeat without a URL", "▶heartbeat: {interval: 1m}\n", "needs either url or url_file"),
     ("a heartbeat to what is no web address", "heartbeat: {▶url_file: full}\n", "holds no http:// or https:// URL"),
+    (
+        "an unknown person on a rota",
+        PEOPLE + f"rotas: {{p: {{layers: [{{{LAYER}, people: [▶anna]}}]}}}}\n",
+        "no person is named 'anna'; did you mean 'ana'?",
+    ),
+    (
+        "an unknown member of a team",
+        PEOPLE + "teams: {t: {members: [ana, ▶boo]}}\n",
+        "no person is named 'boo'; did you mean 'bo'?",
+    ),
+    ("a team of an unknown rota", ROTA + "teams: {t: {▶rota: q}}\n", "no rota is named 'q'; known: p"),
+    (
+        "a contact that is no target",
+        SLACK + "people: {ana: {contacts: {default: [▶slak]}}}\n",
+        "no target is named 'slak'; did you mean 'slack'?",
+    ),
+    (
+        "a contact for no severity",
+        SLACK + "people: {ana: {contacts: {▶critcal: [slack]}}}\n",
+        "no severity is named 'critcal'; did you mean 'critical'?",
+    ),
+    ("contacts that reach nobody", "people: {ana: {contacts: {▶default: []}}}\n", "would reach nobody"),
+    (
+        "an unknown time zone",
+        "people: {ana: {▶timezone: Europe/Lisboa}}\n",
+        "no time zone is named 'Europe/Lisboa'; did you mean 'Europe/Lisbon'?",
+    ),
+    ("a time zone like no other", "people: {ana: {▶timezone: here}}\n", "write it like Europe/Lisbon or UTC"),
+    ("a time zone that is a path", "people: {ana: {▶timezone: ../../etc/passwd}}\n", "no time zone is named"),
+    (
+        "a time without quotes",
+        "people: {ana: {quiet_hours: [{▶from: 22:00, to: '07:00'}]}}\n",
+        '1320 is not a time of day; write it in quotes, like "22:00"',
+    ),
+    (
+        "a misspelt key of quiet hours",
+        "people: {ana: {quiet_hours: [{▶form: '22:00', to: '07:00'}]}}\n",
+        "unknown key; did you mean 'from'?",
+    ),
+    (
+        "quiet hours without end",
+        "people: {ana: {▶quiet_hours: [{from: '08:00', to: '20:00'}, {from: '20:00', to: '08:00'}]}}\n",
+        "it is quiet all the time",
+    ),
+    ("a holiday backwards", "people: {ana: {holidays: [▶{from: 2026-12-25, to: 2026-12-24}]}}\n", "ends before"),
+    ("a holiday that is none", "people: {ana: {holidays: [▶2026-13-25]}}\n", "should be a valid date"),
+    ("a year that is a slip", "people: {ana: {holidays: [▶0206-12-25]}}\n", "greater than or equal to 2000-01-01"),
+    ("a rota without a layer", "rotas: {p: {▶layers: []}}\n", "nobody would be on call"),
+    (
+        "a layer that nobody is in",
+        f"rotas: {{p: {{layers: [{{{LAYER}, ▶people: []}}]}}}}\n",
+        "names nobody, so nobody would be on call",
+    ),
+    (
+        "two layers of one name",
+        PEOPLE + f"rotas: {{p: {{layers: [{{{LAYER}, people: [bo]}}, {{▶{LAYER}, people: [bo]}}]}}}}\n",
+        "the name 'one' is used twice",
+    ),
+    (
+        "a daily handover on a day of the week",
+        "rotas: {p: {layers: [{name: a, starts: 2026-01-05, people: [], ▶handover: {every: day, on: monday, at: '09:00'}}]}}\n",
+        "a handover on each day needs no 'on'",
+    ),
+    (
+        "overrides that overlap",
+        ROTA
+        + "    overrides:\n"
+        + "      - {person: bo, layer: one, from: 2026-12-24 09:00, to: 2026-12-26 09:00}\n"
+        + "      - ▶{person: ana, layer: one, from: 2026-12-26 08:00+00:00, to: 2026-12-27}\n",
+        "overlaps overrides[0] of the same layer",
+    ),
+    (
+        "an override backwards",
+        ROTA + "    overrides: [{person: bo, layer: one, from: 2026-12-24 09:00, ▶to: 2026-12-24}]\n",
+        "it ends before it begins",
+    ),
+    (
+        "an override of an unknown layer",
+        ROTA + "    overrides: [{person: bo, ▶layer: two, from: 2026-12-24, to: 2026-12-25}]\n",
+        "no layer is named 'two'; known: one",
+    ),
+    (
+        "an override by an unknown person",
+        ROTA + "    overrides: [{▶person: ben, layer: one, from: 2026-12-24, to: 2026-12-25}]\n",
+        "no person is named 'ben'",
+    ),
+    (
+        "a moment that is none",
+        ROTA + "    overrides: [{person: bo, layer: one, ▶from: tomorrow, to: 2026-12-25}]\n",
+        "'tomorrow' is not a date with a time; write it like 2026-12-24 09:00",
+    ),
     ("a Prometheus URL with a password", "prometheus: {▶url: 'http://me:pw@x/'}\n", "must not hold credentials"),
 ]
 

@@ -1,0 +1,1 @@
+"""Who is responsible when, and how each is reached: people, teams, rotas."""
