@@ -49,6 +49,8 @@ from toolkit.secretfile import SecretUnreadable
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate
 
+LONGEST_APART_SECONDS = 1.0
+"""Between the posts of one message, which a slow target's rate must not draw out beyond its timeout."""
 LINK_KEY = "link_key"
 """The name of the sign in the store that holds what links are signed with: made once, and shared by replicas."""
 
@@ -245,7 +247,7 @@ def _shows(target: Target) -> bool:
 
 def open_sink(target: Target) -> AppriseTarget:
     """The sink of a configured target."""
-    return AppriseTarget(target.read_url, target.timeout, 1 / target.rate)
+    return AppriseTarget(target.read_url, target.timeout, min(1 / target.rate, LONGEST_APART_SECONDS))
 
 
 def secret_urls(config: ReceiverConfig) -> Iterator[str]:
