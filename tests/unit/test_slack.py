@@ -196,6 +196,7 @@ async def test_buttons_open_pages_unless_somebody_takes_their_presses(workspace:
 async def test_a_message_without_a_page_has_no_row_of_buttons(workspace: Slack, teller: Teller) -> None:
     await teller.tell(message(incident_url=""))
     assert buttons(workspace.roots()[0]) == {}
+    assert workspace.roots()[0].blocks
 
 
 # --- what was lost is found again
@@ -225,6 +226,7 @@ async def test_an_end_finds_the_message_though_nobody_kept_where_it_stands(works
     await teller.tell(firing(revision=2, untold=True, **ENDED))
     (root,) = workspace.roots()
     assert "RESOLVED" in root.text
+    assert "RESOLVED" in workspace.thread(root)[-1].text
 
 
 async def test_a_broadcast_reply_is_not_taken_for_the_message(workspace: Slack, teller: Teller) -> None:
