@@ -57,7 +57,7 @@ class Contents:
     def of(cls, message: Message, may_repeat: bool, buttons: bool) -> "Contents":
         """`buttons`: whether Acknowledge and Silence report to us, or open a page."""
         fresh, edited = blocks(message, may_repeat), blocks(message)
-        if not buttons:
+        if not buttons or not message.incident:
             fresh, edited = _with_links(fresh, message), _with_links(edited, message)
         return cls(_bounded(fresh), _bounded(details(message)), _bounded(edited), _bounded(_happened(message)))
 
@@ -86,7 +86,7 @@ class Story:
     def _find(self) -> str:
         """The incident's message, where one may stand there that we don't know of."""
         message = self._message
-        if not self._may_repeat and message.revision == 1:
+        if not self._may_repeat and (message.revision == 1 or not message.incident):
             return ""
         # what came back is older than it says
         since = 0.0 if message.reopened else message.since - _MARGIN_SECONDS
@@ -166,7 +166,7 @@ def _happened(message: Message) -> Content | None:
     if message.status == "resolved":
         ends = [said.lead, *(f"{label}: {facts[label]}" for label in ("Since", "Measured now") if label in facts)]
         return _paragraph([said.title, *ends])
-    if message.reason == "opened":
+    if message.reason == "opened" or not message.incident:
         return details(message)
     if message.reason == "acknowledged":
         return _paragraph([f"Acknowledged {facts.get('Acknowledged', '')}".rstrip()])

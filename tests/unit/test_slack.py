@@ -176,6 +176,15 @@ async def test_what_is_written_is_a_second_apart(workspace: Slack, clock: Clock)
     assert clock.slept == [pytest.approx(1.0)]
 
 
+async def test_a_message_of_several_incidents_is_nobodys_place(workspace: Slack, clock: Clock) -> None:
+    teller = Teller(workspace, clock, buttons="yes")
+    told = firing(incident=0, revision=12, reason="digest", incident_url="http://receiver/v1/incidents")
+    assert await teller.tell(told) == Receipt("sent", "posted", 200)
+    assert "conversations.history" not in workspace.calls
+    assert not {"Acknowledge", "Silence 2 h"} & set(buttons(workspace.roots()[0]))
+    assert (await teller.tell(told, may_repeat=True)).detail == "found again, and edited"
+
+
 # --- buttons
 
 
