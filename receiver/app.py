@@ -33,6 +33,7 @@ from receiver.notifiers.style import Style, compiled
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.redact import MessageRedactor
+from receiver.slack.web import SlackEndpoints
 from receiver.stages.deliver import Deliverer
 from receiver.stages.escalate import Escalator, Means
 from receiver.store import MIGRATIONS, Store
@@ -52,6 +53,8 @@ from toolkit.secretfile import SecretUnreadable
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate
 
+LONGEST_APART_SECONDS = 1.0
+"""Between the posts of one message, which a slow target's rate must not draw out beyond its timeout."""
 LINK_KEY = "link_key"
 """The name of the sign in the store that holds what links are signed with: made once, and shared by replicas."""
 
@@ -99,6 +102,9 @@ class Receiver:
         )
         self.escalator = Escalator(store, self._means, self.pipeline.enrich, self._deliverer.wake, metrics, now, log)
         self.desk = Desk(store, self._means, self._alertmanagers, _shows, self._work, now, log)
+        self.presses = SlackEndpoints(
+            self.desk, lambda: self.pipeline.settings.config.slack, self._slack_users, session, spawn, now, log
+        )
         self.driller = Driller(store.drills, session, lambda: self.pipeline.settings.config, now)
         self.auditor = Auditor(store.audit, self._served, metrics, now, log)
         self.heart = Heart(
@@ -143,7 +149,10 @@ class Receiver:
     def _open_sink(self, target: Target) -> AppriseTarget:
         """The sink of a configured target; how it is written to is what the configuration says at the time."""
         return AppriseTarget(
-            target.read_url, target.timeout, 1 / target.rate, lambda: replace(self._style, target=target.name)
+            target.read_url,
+            target.timeout,
+            min(1 / target.rate, LONGEST_APART_SECONDS),
+            lambda: replace(self._style, target=target.name),
         )
 
     def _template_failed(self, name: str, reason: str) -> None:
@@ -171,6 +180,10 @@ class Receiver:
 
     def _served(self) -> list[str]:
         return [target.name for target in self.pipeline.settings.config.targets]
+
+    def _slack_users(self) -> dict[str, str]:
+        people = self.pipeline.settings.config.people
+        return {person.slack: name for name, person in people.items() if person.slack}
 
     async def watchdog_seen(self) -> float | None:
         """When the Watchdog last came, of several sources the one that is silent the longest; now, where none is
@@ -314,4 +327,5 @@ async def _run(options: Options, log: Logger) -> None:
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         app.add_routes(RotaEndpoints(receiver, time.time).routes())
         app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, time.time).routes())
+        app.add_routes(receiver.presses.routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

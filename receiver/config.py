@@ -15,6 +15,7 @@ from receiver.enrichers import settings as enrichers
 from receiver.escalation import settings as escalation
 from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import rate_of, url_problem
+from receiver.notifiers.slack import is_for as is_slack_bot
 from receiver.notifiers.slack import takes_presses
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
@@ -84,6 +85,9 @@ class Storm(Model):
 
 USUAL_RATE = 10.0
 """Messages per second, where neither the target nor its kind of sink says otherwise."""
+
+
+SHORTEST_SLACK_SECONDS = 5.0
 
 
 def _usual_rate(given: Mapping[str, Any]) -> float:
@@ -338,6 +342,11 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
 
 def _lint_slack(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     for index, target in enumerate(config.targets):
+        if is_slack_bot(target.read_url()) and target.timeout < SHORTEST_SLACK_SECONDS:
+            yield (
+                ("targets", index, "timeout"),
+                f"a Slack bot writes twice, a second apart: give it {SHORTEST_SLACK_SECONDS:g}s at least",
+            )
         if config.slack is None and takes_presses(target.read_url()):
             yield ("targets", index), "buttons=yes needs slack.signing_secret_file, or nobody's press is believed"
 

@@ -176,6 +176,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_databa
         app.add_routes(OutboxEndpoints(receiver, clock).routes())
         app.add_routes(RotaEndpoints(receiver, clock).routes())
         app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, clock).routes())
+        app.add_routes(receiver.presses.routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start

@@ -128,6 +128,11 @@ RECEIVER = [
     ),
     ("a Slack bot with a channel's name", f"targets: [{{name: s, ▶url: '{BOT}/general'}}]\n", "not with its name"),
     (
+        "a Slack bot without time",
+        f"targets: [{{name: s, url: '{BOT}/C0123ABCD', ▶timeout: 2s}}]\n",
+        "give it 5s at least",
+    ),
+    (
         "buttons whose presses nobody takes",
         f"targets: [▶{{name: s, url: '{BOT}/C0123ABCD?buttons=yes'}}]\n",
         "buttons=yes needs slack.signing_secret_file",

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig, load
 from receiver.escalation.people import Call, Called, called
 from receiver.escalation.policy import (
@@ -198,9 +199,13 @@ ROUTED = [
 ]
 
 
+def labelled(labels: dict[str, str]) -> AlertEvent:
+    return AlertEvent("f", "firing", DAY, None, labels, {}, "")
+
+
 @pytest.mark.parametrize(("labels", "wanted"), [row[1:] for row in ROUTED], ids=[row[0] for row in ROUTED])
 def test_which_escalation_an_alert_has(labels: dict[str, str], wanted: str | None) -> None:
-    assert escalation_of(labels, config()) == wanted
+    assert escalation_of(labelled(labels), config(), DAY) == wanted
 
 
 def test_the_first_route_that_names_one_decides_while_routes_go_on() -> None:
@@ -210,8 +215,8 @@ def test_the_first_route_that_names_one_decides_while_routes_go_on() -> None:
         {"targets": [], "escalation": "standard"},
     ]
     found: ReceiverConfig = config(routes=routes)
-    assert escalation_of({"a": "1", "b": "1"}, found) == "by_rota"
-    assert escalation_of({"a": "1"}, found) == "standard"
+    assert escalation_of(labelled({"a": "1", "b": "1"}), found, DAY) == "by_rota"
+    assert escalation_of(labelled({"a": "1"}), found, DAY) == "standard"
 
 
 # --- what check refuses
