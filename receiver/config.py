@@ -9,9 +9,10 @@ from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
 from receiver.notifiers.apprise import url_problem
+from receiver.notifiers.folding import folds
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
-from receiver.oncall.settings import Person, Rota, Team
+from receiver.oncall.settings import Digest, Person, Rota, Team
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
@@ -137,6 +138,7 @@ class ReceiverConfig(Model):
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
+    digests: dict[Name, Digest] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -169,6 +171,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                 yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
+    yield from oncall.lint_digests(config.digests, names)
+    yield from _folding_digests(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -187,6 +191,17 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                 yield (
                     ("services", name, "depends_on", place),
                     f"no service is named '{needed}'{nearest(needed, config.services)}; give it an entry, {{}} will do",
+                )
+
+
+def _folding_digests(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    folding = {target.name for target in config.targets if folds(target.read_url())}
+    for name, digest in config.digests.items():
+        for place, target in enumerate(digest.targets):
+            if target in folding:
+                yield (
+                    ("digests", name, "targets", place),
+                    f"'{target}' keeps one alert for each incident, and a digest tells of many",
                 )
 
 

@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Adds columns and tables."""
     op.add_column("outbox", sa.Column("place", sa.Text))
     op.add_column("outbox", sa.Column("digest", sa.Text))
+    op.add_column("outbox", sa.Column("held_until", sa.Float))
     op.create_table(
         "actions",
         sa.Column("id", sa.Integer, primary_key=True),
