@@ -39,7 +39,7 @@ def digest(messages: Sequence[Message], number: int) -> Message:
         revision=number,
         status="firing" if firing else "resolved",
         reason="digest",
-        severity=max((one.severity for one in firing or ended), key=SEVERITIES.index),
+        severity=max((one.severity for one in firing or ended), key=_weight),
         alert="Digest",
         summary=f"Digest of {len(messages)} incidents: {counts}",
         since=min(one.since for one in messages),
@@ -51,7 +51,11 @@ def digest(messages: Sequence[Message], number: int) -> Message:
 
 
 def _urgency(message: Message) -> tuple[int, float]:
-    return -SEVERITIES.index(message.severity), message.since
+    return -_weight(message.severity), message.since
+
+
+def _weight(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
 
 
 def _lines(firing: Iterable[Message], ended: Iterable[Message]) -> Iterable[str]:
