@@ -15,11 +15,12 @@ from receiver.enrichers import settings as enrichers
 from receiver.escalation import settings as escalation
 from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import rate_of, url_problem
+from receiver.notifiers.folding import folds
 from receiver.notifiers.slack import is_for as is_slack_bot
 from receiver.notifiers.slack import takes_presses
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
-from receiver.oncall.settings import Moment, Person, Rota, Team, Window
+from receiver.oncall.settings import Digest, Moment, Person, Rota, Team, Window
 from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
 from receiver.slack.settings import SlackSettings
@@ -251,6 +252,7 @@ class ReceiverConfig(Model):
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
     escalations: dict[Name, Escalation] = {}
+    digests: dict[Name, Digest] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -296,6 +298,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     yield from _lint_slack(config)
     yield from _lint_redact(config.redact)
     yield from templates.lint(config.templates, names, config.teams)
+    yield from oncall.lint_digests(config.digests, names)
+    yield from _folding_digests(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
@@ -349,6 +353,17 @@ def _lint_slack(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             )
         if config.slack is None and takes_presses(target.read_url()):
             yield ("targets", index), "buttons=yes needs slack.signing_secret_file, or nobody's press is believed"
+
+
+def _folding_digests(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    folding = {target.name for target in config.targets if folds(target.read_url())}
+    for name, digest in config.digests.items():
+        for place, target in enumerate(digest.targets):
+            if target in folding:
+                yield (
+                    ("digests", name, "targets", place),
+                    f"'{target}' keeps one alert for each incident, and a digest tells of many",
+                )
 
 
 def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:

@@ -293,7 +293,9 @@ class Store:
             return select(table.c.state, func.count()).group_by(table.c.state)
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
-        oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
+        oldest = select(func.min(func.coalesce(outbox.c.held_until, outbox.c.planned_at))).where(
+            outbox.c.finished_at.is_(None)
+        )
         async with self._database.read() as connection:
             return Figures(
                 incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
@@ -332,7 +334,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), and events to process."""
+    """Counts by state, since when the oldest unfinished outbox row is to be told (0: none), and events to process."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
@@ -451,6 +453,8 @@ def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: f
         "may_repeat": False,
         "received_at": received_at,
         "planned_at": now,
-        "next_attempt_at": now,
+        "next_attempt_at": now if planned.hold is None else planned.hold.until,
         "finished_at": now if planned.shadow else None,
+        "digest": None if planned.hold is None else planned.hold.digest,
+        "held_until": None if planned.hold is None else planned.hold.until,
     }

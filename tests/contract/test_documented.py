@@ -1,6 +1,7 @@
 """The documents against the code, both ways: what there is, is told, and what is told, is there."""
 
 import argparse
+import datetime
 import re
 import subprocess
 import sys
@@ -148,6 +149,8 @@ def same(cell: str, default: Any) -> bool:
     told = yaml.safe_load(cell)
     if isinstance(default, ZoneInfo):
         default = default.key
+    if isinstance(default, datetime.time):
+        default = f"{default:%H:%M}"
     if isinstance(default, float) and isinstance(told, str):
         told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
