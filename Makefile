@@ -15,7 +15,7 @@ PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --san
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run secrets replicas test unit acceptance faults check format bench lock pictures clean
+.PHONY: help install run secrets replicas test unit acceptance faults check format bench lock pictures golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -58,6 +58,9 @@ bench: .venv/.dev $(TOOLS)/.$(SUITE) ## print figures, each against a baseline i
 
 pictures: .venv/.dev $(TOOLS)/.native ## draw the pictures in docs/ with headless Chromium
 	@$(BIN)/python -m tests.support.pictures --binaries "$$(cat $(TOOLS)/.native)"
+
+golden: .venv/.dev ## write anew what each channel makes of the five stories, in tests/golden/
+	@$(BIN)/python -m tests.support.golden
 
 lock: ## resolve the dependencies anew into requirements*.lock (needs uv)
 	@uv lock --quiet

@@ -10,6 +10,7 @@ from receiver.commands.drill import DRILL
 from receiver.commands.explain import EXPLAIN, REPORT
 from receiver.commands.incidents import INCIDENTS
 from receiver.commands.oncall import ONCALL
+from receiver.commands.preview import PREVIEW
 from receiver.commands.replay import REPLAY
 from toolkit.cli import Command
 
@@ -19,7 +20,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path)), time.time()),
-    extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY, ONCALL),
+    extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY, ONCALL, PREVIEW),
 )
 
 

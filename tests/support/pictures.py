@@ -15,7 +15,8 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from tests.support.looks import LOOKS
+from receiver.commands.looks import LOOKS
+from receiver.notifiers.words import words
 from tests.support.running import running
 from tests.support.stack import ROOT
 from tests.support.stories import MOMENTS
@@ -70,7 +71,7 @@ def messages() -> None:
         for story, message in MOMENTS.items():
             picture = folder / f"{story}-{name}.png"
             with tempfile.NamedTemporaryFile("w", suffix=".html") as page:
-                page.write(look(message))
+                page.write(look(message, words(message)))
                 page.flush()
                 screenshot(f"file://{page.name}", picture, 720, 1400)
             _trim(picture)

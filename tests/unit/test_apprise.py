@@ -1,24 +1,35 @@
 """What comes of a send, found out from real HTTP servers that answer as sinks do."""
 
 import asyncio
+import base64
 import contextlib
+import email
+import email.policy
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import apprise
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
+from apprise.plugins.slack import NotifySlack
 
 from receiver.delivery.outbox import Receipt
 from receiver.message import Message
 from receiver.notifiers.apprise import MOST_HUNG_SENDS, AppriseTarget, install_recorder, url_problem
 from receiver.notifiers.folding import PARAMETERS, folds, with_key
+from receiver.notifiers.natives import NativeWorkflows, equip
+from receiver.notifiers.render import render
+from receiver.notifiers.stories import acknowledged, resolved
 from tests.support.messages import message
+from tests.support.stories import STORIES
 
 KEY = message().key
 CANARY = "canary-4711-secret"
@@ -312,3 +323,176 @@ def test_a_key_is_an_incidents_own() -> None:
     assert later.key == message.key
     assert len({message.key, *(other.key for other in others)}) == 3
     assert len(message.key) <= 255
+
+
+# --- what each service is sent
+
+FULL = STORIES["checkout-drop"]
+
+
+@pytest.fixture
+async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[tuple[str, str, bytes]]]:
+    """(path, content type, body) of what Slack, Discord, PagerDuty and Opsgenie are sent."""
+    found: list[tuple[str, str, bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        found.append((request.path, request.content_type, await request.read()))
+        return (
+            web.Response(text="ok")
+            if request.path.startswith("/slack")
+            else web.json_response({"requestId": "x"}, status=200)
+        )
+
+    app = web.Application()
+    app.add_routes([web.post("/{any:.*}", take)])
+    async with TestServer(app) as server:
+        base = str(server.make_url("/"))
+        monkeypatch.setattr(NotifySlack, "webhook_url", f"{base}slack")
+        monkeypatch.setattr(NotifyDiscord, "notify_url", f"{base}discord")
+        monkeypatch.setitem(PAGERDUTY_API_LOOKUP, "us", f"{base}pagerduty")
+        monkeypatch.setitem(OPSGENIE_API_LOOKUP, "us", f"{base}opsgenie")
+        yield found
+
+
+async def sent(url: str, told: Message) -> None:
+    receipt = await AppriseTarget(lambda: url, timeout=30.0).send(told, may_repeat=False)
+    assert receipt.result == "sent", receipt
+
+
+SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+Service = list[tuple[str, str, bytes]]
+
+
+async def test_a_slack_webhook_is_sent_blocks_and_a_text_for_phones(service: Service) -> None:
+    await sent(f"{SLACK}/#alerts", FULL)
+    ((path, _, body),) = service
+    payload = json.loads(body)
+    assert path == "/slack/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
+    assert set(payload) <= {"text", "blocks", "channel", "icon_url"}
+    assert payload["channel"] == "#alerts"
+    assert payload["text"].startswith("[P1 FIRING] Checkouts 84 % below normal")
+    buttons = payload["blocks"][-1]["elements"]
+    assert all("url" in button for button in buttons)  # a press would report to nobody
+
+
+async def test_discord_is_sent_one_message_with_the_chart_in_its_embed(service: Service) -> None:
+    await sent("discord://4711/token", FULL)
+    ((path, kind, body),) = service
+    assert (path, kind) == ("/discord/4711/token", "multipart/form-data")
+    assert b'"allowed_mentions": {"parse": []}' in body
+    assert b"attachment://chart.png" in body
+    assert FULL.chart in body
+
+
+async def test_discord_mentions_whom_the_operator_names(service: Service) -> None:
+    await sent(
+        "discord://4711/token?ping=@everyone,%3C@4712%3E", acknowledged(msgspec.structs.replace(FULL, chart=b""))
+    )
+    ((_, _, body),) = service
+    payload = json.loads(body)
+    assert payload["allowed_mentions"] == {"parse": ["everyone"], "users": ["4712"], "roles": []}
+    assert payload["content"].endswith("👉 @everyone <@4712>")
+
+
+async def test_pagerduty_is_sent_details_an_acknowledgement_and_an_end(service: Service) -> None:
+    for told in (FULL, acknowledged(FULL), resolved(FULL)):
+        await sent("pagerduty://integration@apikey", told)
+    trigger, acknowledge, resolve = (json.loads(body) for _, _, body in service)
+    assert trigger["payload"]["summary"].startswith("[P1 FIRING] Checkouts")
+    assert (
+        trigger["payload"]["custom_details"]["Impact"] == "about 4,300 EUR an hour; no sale completes for card payers"
+    )
+    assert {link["text"] for link in trigger["links"]} >= {"Runbook", "Dashboard", "Incident"}
+    for event, action in ((acknowledge, "acknowledge"), (resolve, "resolve")):
+        assert event == {
+            "event_action": action,
+            "dedup_key": FULL.key,
+            "routing_key": "integration",
+            "client": "Tocsin",
+        }
+
+
+async def test_pagerduty_keeps_what_the_operator_says_of_it(service: Service) -> None:
+    await sent("pagerduty://integration@apikey?severity=warning&group=mine&dedup=own&+Team=payments", FULL)
+    event = json.loads(service[0][2])
+    assert (event["dedup_key"], event["payload"]["severity"], event["payload"]["group"]) == ("own", "warning", "mine")
+    assert event["payload"]["custom_details"]["Team"] == "payments"
+
+
+async def test_opsgenie_is_sent_details_a_priority_and_an_acknowledgement(service: Service) -> None:
+    await sent("opsgenie://apikey/#team", FULL)
+    await sent("opsgenie://apikey/#team", acknowledged(FULL))
+    made = json.loads(service[0][2])
+    assert (made["priority"], made["entity"], made["alias"]) == ("P1", "checkout", FULL.key)
+    assert made["details"]["Owner"] == "payments (on call: Bo Berg)"
+    assert service[1][0] == f"/opsgenie/{FULL.key}/acknowledge"
+
+
+async def test_json_has_the_fields_and_the_chart_beside_the_text() -> None:
+    taken: list[dict[str, Any]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        taken.append(await request.json())
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/x", take)])
+    async with TestServer(app) as server:
+        await sent(f"json://127.0.0.1:{server.port}/x", FULL)
+    (posted,) = taken
+    assert posted["title"].startswith("[P1 FIRING]")
+    assert posted["incident"]["changes"][0]["undo_url"] == "https://argocd.example.com/checkout/rollback"
+    assert posted["incident"]["key"] == FULL.key
+    assert base64.b64decode(posted["attachments"][0]["base64"]) == FULL.chart
+
+
+def test_teams_is_sent_a_card_and_an_operators_template_is_left_to_them() -> None:
+    rendered = render(FULL, "workflows://host/flow/signature", 1000)
+    for url, ours in (
+        ("workflows://host/flow/signature", True),
+        ("workflows://host/flow/signature?template=/tmp/x.json", False),
+    ):
+        service = apprise.Apprise.instantiate(url)
+        assert isinstance(service, NativeWorkflows)
+        equip(service, rendered)
+        payload = service.gen_payload(body="text", title="title")
+        assert (payload == rendered.native) is ours
+
+
+@asynccontextmanager
+async def post_office() -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A mail server: (its port, the mails that it took)."""
+    mails: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := await reader.readline():
+            if line.upper().startswith(b"DATA"):
+                writer.write(b"354 go on\r\n")
+                mails.append(await reader.readuntil(b"\r\n.\r\n"))
+            writer.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 ok\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2**22)
+    try:
+        yield server.sockets[0].getsockname()[1], mails
+    finally:
+        server.close()
+
+
+async def test_a_mail_shows_the_chart_in_its_place_and_keeps_an_incident_together() -> None:
+    async with post_office() as (port, mails):
+        for told in (FULL, resolved(FULL)):
+            await sent(f"mailto://127.0.0.1:{port}?from=tocsin@example.com&to=on-call@example.com&mode=insecure", told)
+    first, last = (email.message_from_bytes(mail, policy=email.policy.default) for mail in mails)
+    assert first["References"] == last["References"] == first["In-Reply-To"] == f"<{FULL.key}@tocsin>"
+    assert first["Subject"] == "[P1 FIRING] Checkouts 84 % below normal · checkout prod · 14:02 UTC"
+    parts = {part.get_content_type(): part for part in first.walk()}
+    assert first.get_content_type() == "multipart/related"
+    assert parts["image/png"]["Content-ID"] == "<chart.png>"
+    assert parts["image/png"].get_payload(decode=True) == FULL.chart
+    assert 'src="cid:chart.png"' in parts["text/html"].get_content()
+    plain = parts["text/plain"].get_content()
+    assert "First step" in plain
+    assert "Roll checkout back to 1.41" in plain
+    assert "https://tocsin.example.com/a/7f3Kq9-43" in plain

@@ -43,6 +43,7 @@ def _page(message: Message, said: Words) -> Iterator[str]:
     if chart(message):
         yield f'<p style="margin:0 0 10px"><img src="cid:{NAME}" alt="{html_text(_alt(said))}" width="600"></p>\n'
     yield from _table(said.more)
+    yield from _written_out(said)
     yield "</div>"
 
 
@@ -61,8 +62,12 @@ def _table(facts: tuple[Fact, ...]) -> Iterator[str]:
     yield '<table style="border-collapse:collapse;margin:0 0 10px">\n'
     for fact in facts:
         text = " · ".join([html_linked(fact.text), *map(_link, fact.links)])
-        yield f'<tr><td style="{_LABEL}">{html_text(fact.label)}</td><td style="padding:3px 0">{text}</td></tr>\n'
+        yield f'<tr><td style="{_LABEL}">{html_text(_label(fact))}</td><td style="padding:3px 0">{text}</td></tr>\n'
     yield "</table>\n"
+
+
+def _label(fact: Fact) -> str:
+    return f"{fact.label}:" if fact.label else ""
 
 
 def _buttons(said: Words) -> Iterator[str]:
@@ -70,6 +75,14 @@ def _buttons(said: Words) -> Iterator[str]:
         yield _link(link, f"{_BUTTON};background:#0969da;color:#ffffff") + " "
     for link in (*said.actions[1:], *said.links):
         yield _link(link, f"{_BUTTON};border:1px solid #d0d7de;color:#1f2328") + " "
+
+
+def _written_out(said: Words) -> Iterator[str]:
+    """The links again, to be read: the plain text beside the HTML is made of what can be read."""
+    links = (*said.actions, *said.links, *(link for fact in (*said.facts, *said.more) for link in fact.links))
+    lines = "<br>\n".join(f"{html_text(link.label)}: {html_text(link.url)}" for link in links)
+    if lines:
+        yield f'<p style="margin:14px 0 0;color:#57606a;font-size:11px">{lines}</p>\n'
 
 
 def _link(link: Link, style: str = "color:#0969da") -> str:

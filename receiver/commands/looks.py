@@ -1,7 +1,7 @@
 """Pages that lay a message out as Slack, Teams, Discord and a mail program would show it, from what each is sent.
 
-Drawn by `make pictures`. They imitate where things stand and how texts are marked up, so that a person can judge the
-message; they are not those programs.
+They imitate where things stand and how texts are marked up, so that a person can judge the message; they are not those
+programs.
 """
 
 import base64
@@ -13,7 +13,8 @@ from typing import Any
 from receiver.message import Message
 from receiver.notifiers import blocks
 from receiver.notifiers.render import CHANNELS
-from receiver.notifiers.words import words
+from receiver.notifiers.rendered import Rendered
+from receiver.notifiers.words import Words
 
 Json = Any
 """A part of what a service is sent."""
@@ -24,26 +25,33 @@ a {{ color: {link}; text-decoration: none }} img {{ display: block; max-width: 1
 </style><body>{content}</body>"""
 
 
-def slack(message: Message) -> str:
+def slack(message: Message, said: Words) -> str:
     """The bot's message, with its thread below."""
     css = """
-    .who { display: flex; gap: 10px } .face { width: 36px; height: 36px; border-radius: 6px; background: #7c2d12;
-    color: #fff; text-align: center; line-height: 36px; font-weight: bold; flex: none } .name { font-weight: bold }
-    .app { background: #eee; color: #616061; font-size: 10px; padding: 1px 4px; border-radius: 3px; margin-left: 4px }
-    .time { color: #616061; font-size: 11px; margin-left: 6px } .header { font-size: 16px; font-weight: bold; margin: 6px 0 }
+    .who { display: flex; gap: 10px }
+    .face { width: 36px; height: 36px; border-radius: 6px; background: #7c2d12; color: #fff; text-align: center;
+    line-height: 36px; font-weight: bold; flex: none }
+    .name { font-weight: bold }
+    .app { background: #eee; color: #616061; font-size: 10px; padding: 1px 4px; border-radius: 3px; margin-left: 4px
+    }
+    .time { color: #616061; font-size: 11px; margin-left: 6px }
+    .header { font-size: 16px; font-weight: bold; margin: 6px 0 }
     .dot { display: inline-block; width: 12px; height: 12px; border-radius: 6px; margin-right: 6px }
-    .section { margin: 6px 0 } .fields { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 18px; margin: 8px 0 }
+    .section { margin: 6px 0 }
+    .fields { display: grid; grid-template-columns: 1fr 1fr; gap: 8px 18px; margin: 8px 0 }
     .context { color: #616061; font-size: 12px; margin: 6px 0 } .actions { margin: 8px 0 }
-    .button { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 4px 11px; margin: 0 6px 6px 0;
-    font-weight: bold; color: #1d1c1d; font-size: 12px } .primary { background: #007a5a; border-color: #007a5a; color: #fff }
-    .thread { border-left: 3px solid #ddd; margin: 8px 0 0 46px; padding-left: 12px } .replies { color: #1264a3;
-    font-weight: bold; font-size: 12px; margin-left: 46px }"""
-    thread = blocks.details(message)
+    .button { display: inline-block; border: 1px solid #bbb; border-radius: 4px; padding: 4px 11px; margin: 0 6px
+    6px 0; font-weight: bold; color: #1d1c1d; font-size: 12px }
+    .primary { background: #007a5a; border-color: #007a5a; color: #fff }
+    .thread { border-left: 3px solid #ddd; margin: 8px 0 0 46px; padding-left: 12px }
+    .replies { color: #1264a3; font-weight: bold; font-size: 12px; margin-left: 46px }"""
+    thread = blocks.details(message, said)
     replies = ""
     if thread:
         replies = f'<div class="replies">1 reply</div><div class="thread">{_blocks(thread["blocks"])}</div>'
-    content = f"""<div class="who"><div class="face">T</div><div><span class="name">Tocsin</span><span class="app">APP</span>
-    <span class="time">14:02</span>{_blocks(blocks.blocks(message)["blocks"])}</div></div>{replies}"""
+    content = f"""<div class="who"><div class="face">T</div><div>
+    <span class="name">Tocsin</span><span class="app">APP</span>
+    <span class="time">14:02</span>{_blocks(blocks.blocks(message, said=said)["blocks"])}</div></div>{replies}"""
     return _PAGE.format(body="background: #fff; color: #1d1c1d", link="#1264a3", css=css, content=content)
 
 
@@ -92,27 +100,31 @@ def _mrkdwn(text: Json) -> str:
     return re.sub(r"\*([^*\n]+)\*", r"<b>\1</b>", linked).replace("\n", "<br>")
 
 
-def discord(message: Message) -> str:
+def discord(message: Message, said: Words) -> str:
     """The webhook's message with its embed."""
     css = """
-    .who { display: flex; gap: 14px } .face { width: 40px; height: 40px; border-radius: 20px; background: #7c2d12;
-    color: #fff; text-align: center; line-height: 40px; font-weight: bold; flex: none } .name { font-weight: bold;
-    color: #f2f3f5 } .app { background: #5865f2; color: #fff; font-size: 10px; padding: 1px 4px; border-radius: 3px }
+    .who { display: flex; gap: 14px }
+    .face { width: 40px; height: 40px; border-radius: 20px; background: #7c2d12; color: #fff; text-align: center;
+    line-height: 40px; font-weight: bold; flex: none }
+    .name { font-weight: bold; color: #f2f3f5 }
+    .app { background: #5865f2; color: #fff; font-size: 10px; padding: 1px 4px; border-radius: 3px }
     .embed { background: #2b2d31; border-left: 4px solid; border-radius: 4px; padding: 10px 14px; margin-top: 6px;
-    max-width: 560px } .fields { display: flex; flex-wrap: wrap; gap: 8px 16px; margin-top: 8px } .field { width: 100% }
-    .inline { width: 46% } .label { font-weight: bold; color: #f2f3f5; font-size: 12px } .embed img { margin-top: 10px;
-    border-radius: 4px }"""
-    native = CHANNELS["discord"](message, words(message)).native
-    assert native is not None
+    max-width: 560px }
+    .fields { display: flex; flex-wrap: wrap; gap: 8px 16px; margin-top: 8px } .field { width: 100% }
+    .inline { width: 46% } .label { font-weight: bold; color: #f2f3f5; font-size: 12px }
+    .embed img { margin-top: 10px; border-radius: 4px }"""
+    native = CHANNELS["discord"](message, said).native or {}
     (embed,) = native["embeds"]
     fields = "".join(
-        f'<div class="field {"inline" if field["inline"] else ""}"><div class="label">{html.escape(field["name"])}</div>'
+        f'<div class="field {"inline" if field["inline"] else ""}">'
+        f'<div class="label">{html.escape(field["name"])}</div>'
         f"{_markdown(field['value'])}</div>"
         for field in embed["fields"]
     )
     lead = f"<div>{_markdown(embed['description'])}</div>" if "description" in embed else ""
     picture = f'<img src="{_data(message)}">' if "image" in embed else ""
-    content = f"""<div class="who"><div class="face">T</div><div><span class="name">Tocsin</span> <span class="app">APP</span>
+    content = f"""<div class="who"><div class="face">T</div><div>
+    <span class="name">Tocsin</span> <span class="app">APP</span>
     <div>{_markdown(native["content"])}</div><div class="embed" style="border-color:#{embed["color"]:06x}">{lead}
     <div class="fields">{fields}</div>{picture}</div></div></div>"""
     return _PAGE.format(body="background: #313338; color: #dbdee1", link="#00a8fc", css=css, content=content)
@@ -125,17 +137,18 @@ def _markdown(text: str) -> str:
     return re.sub(r"\\([^a-zA-Z0-9\s])", r"\1", bold).replace("\n", "<br>")
 
 
-def teams(message: Message) -> str:
+def teams(message: Message, said: Words) -> str:
     """The Adaptive Card."""
     css = """
-    .card { background: #fff; border: 1px solid #d1d1d1; border-radius: 6px; padding: 0 16px 12px; overflow: hidden }
+    .card { background: #fff; border: 1px solid #d1d1d1; border-radius: 6px; padding: 0 16px 12px; overflow: hidden
+    }
     .container { margin: 0 -16px; padding: 12px 16px } .attention { background: #fde7e9; color: #8e192e }
     .warning { background: #fff4ce; color: #835c00 } .good { background: #dff6dd; color: #0e700e }
     .block { margin-top: 8px } .small { margin-top: 4px } .accent { color: #5b5fc7 } .card img { margin: 8px 0 }
-    .button { display: inline-block; border: 1px solid #d1d1d1; border-radius: 4px; padding: 4px 12px; margin: 12px 8px 0 0;
-    font-weight: bold; font-size: 12px; color: #242424 } .name { color: #616161; font-size: 12px; margin: 0 0 6px 4px }"""
-    native = CHANNELS["teams"](message, words(message)).native
-    assert native is not None
+    .button { display: inline-block; border: 1px solid #d1d1d1; border-radius: 4px; padding: 4px 12px; margin: 12px
+    8px 0 0; font-weight: bold; font-size: 12px; color: #242424 }
+    .name { color: #616161; font-size: 12px; margin: 0 0 6px 4px }"""
+    native = CHANNELS["teams"](message, said).native or {}
     card = native["attachments"][0]["content"]
     buttons = "".join(f'<span class="button">{html.escape(one["title"])}</span>' for one in card["actions"])
     body = "".join(map(_element, card["body"]))
@@ -157,12 +170,15 @@ def _run(run: Json) -> str:
     return f'<span class="accent">{text}</span>' if run.get("color") == "Accent" else text
 
 
-def mail(message: Message) -> str:
+def mail(message: Message, said: Words) -> str:
     """The mail's HTML, below its headers."""
-    rendered = CHANNELS["mail"](message, words(message))
-    css = ".head { border-bottom: 1px solid #ddd; padding-bottom: 8px; margin-bottom: 14px; color: #57606a } h1 { font-size: 16px; margin: 0 0 6px; color: #1f2328 }"
+    rendered = CHANNELS["mail"](message, said)
+    css = """
+    .head { border-bottom: 1px solid #ddd; padding-bottom: 8px; margin-bottom: 14px; color: #57606a }
+    h1 { font-size: 16px; margin: 0 0 6px; color: #1f2328 }"""
     shown = rendered.body.replace("cid:chart.png", _data(message))
-    content = f"""<div class="head"><h1>{html.escape(rendered.title)}</h1>Tocsin &lt;tocsin@example.com&gt; to on-call</div>
+    content = f"""<div class="head"><h1>{html.escape(rendered.title)}</h1>
+    Tocsin &lt;tocsin@example.com&gt; to on-call</div>
     {shown}"""
     return _PAGE.format(body="background: #fff; color: #1f2328", link="#0969da", css=css, content=content)
 
@@ -171,4 +187,16 @@ def _data(message: Message) -> str:
     return f"data:image/png;base64,{base64.b64encode(message.chart).decode()}"
 
 
-LOOKS: Mapping[str, Callable[[Message], str]] = {"slack": slack, "teams": teams, "mail": mail, "discord": discord}
+def plain(rendered: Rendered) -> str:
+    """What any other service is sent, as it is."""
+    shown = "\n\n".join(html.escape(part) for part in (rendered.title, rendered.body) if part)
+    content = f'<pre style="white-space: pre-wrap; font: inherit">{shown}</pre>'
+    return _PAGE.format(body="background: #fff; color: #1f2328", link="#0969da", css="", content=content)
+
+
+LOOKS: Mapping[str, Callable[[Message, Words], str]] = {
+    "slack": slack,
+    "teams": teams,
+    "mail": mail,
+    "discord": discord,
+}
