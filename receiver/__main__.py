@@ -9,6 +9,7 @@ from receiver.app import run
 from receiver.commands.drill import DRILL
 from receiver.commands.explain import EXPLAIN, REPORT
 from receiver.commands.incidents import INCIDENTS
+from receiver.commands.oncall import ONCALL
 from receiver.commands.replay import REPLAY
 from toolkit.cli import Command
 
@@ -18,7 +19,7 @@ COMMAND = Command(
     port=9971,
     run=run,
     check=lambda path: config.summary(config.load(Path(path)), time.time()),
-    extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY),
+    extras=(INCIDENTS, EXPLAIN, REPORT, DRILL, REPLAY, ONCALL),
 )
 
 

@@ -26,6 +26,7 @@ from receiver.links import KEY_BYTES
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.folding import shows_acknowledgement
+from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
@@ -291,4 +292,5 @@ async def _run(options: Options, log: Logger) -> None:
         app.add_routes(LinkPages(receiver, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
+        app.add_routes(RotaEndpoints(receiver, time.time).routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

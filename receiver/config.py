@@ -11,9 +11,10 @@ from receiver.delivery.pace import parse_rate
 from receiver.escalation import settings as escalation
 from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import url_problem
+from receiver.notifiers.folding import folds
 from receiver.oncall import settings as oncall
-from receiver.oncall.report import gap_lines
-from receiver.oncall.settings import Person, Rota, Team
+from receiver.oncall.report import gap_lines, unreachable_lines
+from receiver.oncall.settings import Digest, Person, Rota, Team
 from receiver.services import ServiceGraph
 from toolkit import configfile
 from toolkit.configfile import Duration, FilePath, HttpUrl, Location, Model, Name, Secret, nearest
@@ -141,6 +142,7 @@ class ReceiverConfig(Model):
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
     escalations: dict[Name, Escalation] = {}
+    digests: dict[Name, Digest] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -171,6 +173,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     yield from escalation.lint(config.escalations, config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
+    yield from oncall.lint_digests(config.digests, names)
+    yield from _folding_digests(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.routes and config.routes[-1].match:
@@ -201,6 +205,17 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
                 )
 
 
+def _folding_digests(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    folding = {target.name for target in config.targets if folds(target.read_url())}
+    for name, digest in config.digests.items():
+        for place, target in enumerate(digest.targets):
+            if target in folding:
+                yield (
+                    ("digests", name, "targets", place),
+                    f"'{target}' keeps one alert for each incident, and a digest tells of many",
+                )
+
+
 def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:
     """Fallbacks that are none: a name that nobody has, or one that leads back to where it began."""
     following = {target.name: target.fallback for target in targets}
@@ -224,8 +239,9 @@ def _way(name: str | None, following: Mapping[str, str | None]) -> list[str]:
 
 
 def summary(config: ReceiverConfig, now: float) -> str:
-    """What `tocsin-receiver check` prints: a line, and one for each gap that the rotas have from `now` on."""
+    """What `tocsin-receiver check` prints: a line, and one for each gap of the rotas from `now` on."""
     warning = "" if config.targets else "; there is no target, so nobody is told"
     warning += "; shadow is on, so nothing is sent" if config.shadow else ""
     gaps = [line for name, rota in config.rotas.items() for line in gap_lines(name, rota, now)]
+    gaps += unreachable_lines(config.people, config.rotas)
     return "\n".join([f"valid: {len(config.targets)} targets, {len(config.routes)} routes{warning}", *gaps])

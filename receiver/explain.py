@@ -26,6 +26,8 @@ REASONS: Mapping[str, str] = {
     "exhausted": "every step was taken, and nobody has acknowledged",
     "no_news": "nothing that people did not know",
     "no_incident": "there is no incident to tell of",
+    "quiet_hours": "it can wait, and whom it is for is not to be disturbed",
+    "digest": "it can wait, and is told with others in one message",
     "routes_name_nobody": "no route names a target for it",
     "nobody_was_told_that_it_began": "nobody was told that it began, so nobody is told of its end",
 }

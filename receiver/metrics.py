@@ -118,7 +118,7 @@ class ReceiverMetrics(ServiceMetrics):
         self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
         self._oldest = Gauge(
             "tocsin_receiver_outbox_oldest_timestamp_seconds",
-            "When the oldest message that is not delivered was planned; 0 when there is none.",
+            "Since when the oldest message that is not delivered is to be told; 0 when there is none.",
             registry=registry,
         )
         self._unprocessed = Gauge(

@@ -20,10 +20,12 @@ from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
 from receiver.links import Signer
 from receiver.metrics import ReceiverMetrics
+from receiver.oncall.hold import Holds
 from receiver.payload import parse
 from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, enrich
+from receiver.stages.hold import hold, words
 from receiver.stages.plan import plan
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
@@ -58,6 +60,11 @@ class Settings:
     def signer(self) -> Signer:
         """What makes and checks the links in a message."""
         return Signer(self.key, self.external_url)
+
+    @property
+    def holds(self) -> Holds:
+        """What is told later."""
+        return Holds(self.config.people, self.config.teams, self.config.digests)
 
     @property
     def rules(self) -> Rules:
@@ -277,6 +284,9 @@ class Pipeline:
         rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config), handled)
         if config.shadow:
             rows = tuple(replace(row, shadow=True) for row in rows)
+        if not is_drill(incident.leading.labels):
+            rows = hold(rows, self.settings.holds, self._now())
+        decided += [Decision("held", row.hold.reason, words(row.target, row.hold)) for row in rows if row.hold]
         targets = ", ".join(choice.target for choice in choices)
         return rows, (*decided, Decision("shadow" if config.shadow else "told", hearers.notice, targets))
 

@@ -30,8 +30,8 @@ CALLS = frozenset({"escalated", "reminder", "assigned", "acknowledged"})
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the outbox, as far as it matters here. Times are seconds since the epoch; `why` is the message's
-    reason."""
+    """A row of the outbox, as far as it matters here. Times are seconds since the epoch; `held_until` is when it is to
+    be told, where that is later than at once. `why` is the message's reason."""
 
     id: int
     revision: int
@@ -41,6 +41,7 @@ class Row:
     planned_at: float
     next_attempt_at: float
     finished_at: float | None
+    held_until: float | None = None
     why: str = ""
 
 
@@ -137,7 +138,9 @@ def _was_not_needed(row: Row) -> bool:
 
 
 def _when(newest: Row, waiting: Sequence[Row], ordered: Sequence[Row], now: float) -> tuple[Reason, float]:
-    if now < newest.next_attempt_at <= now + FURTHEST_SECONDS:
+    # what was planned in the future was planned by a clock that has been set back, and so was its hold
+    held = newest.held_until or 0.0 if newest.planned_at <= now + FURTHEST_SECONDS else 0.0
+    if now < newest.next_attempt_at <= max(now + FURTHEST_SECONDS, held):
         return "not_due", newest.next_attempt_at
     heard = _last_heard(ordered)
     told = heard.finished_at or 0.0 if heard is not None and heard.status == "firing" else 0.0

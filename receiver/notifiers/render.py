@@ -11,6 +11,7 @@ from toolkit.redaction import printable
 TITLE_LIMIT = 150
 """Slack's header takes no more."""
 _LINE_LIMIT = 600
+_DIGEST_LINE_LIMIT = 180
 _LINK_LIMIT = 200
 """A longer link (a query with its expression) is left to the incident's page: nobody reads it off a phone."""
 _ZERO_WIDTH = "\u200b"
@@ -20,7 +21,8 @@ _MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)", re.IGN
 def render(message: Message, may_repeat: bool) -> tuple[str, str]:
     """(title, body). `may_repeat` says that an earlier copy may have arrived, and so does the title."""
     repeat = " (may be a repeat)" if may_repeat else ""
-    return _clip(_title(message), TITLE_LIMIT - len(repeat)) + repeat, "\n".join(_body(message))
+    lines = _digest(message) if message.digest else _body(message)
+    return _clip(_title(message), TITLE_LIMIT - len(repeat)) + repeat, "\n".join(lines)
 
 
 def _title(message: Message) -> str:
@@ -67,6 +69,12 @@ def _body(message: Message) -> Iterator[str]:
     yield from (f"{label}: {_safe(url)}" for label, url in links.items() if _is_link(url))
     if message.absent:
         yield _clip(f"Not known: {_safe('; '.join(message.absent))}")
+
+
+def _digest(message: Message) -> Iterator[str]:
+    yield from (_clip(_safe(line), _DIGEST_LINE_LIMIT) for line in message.digest)
+    if _is_link(message.incident_url):
+        yield f"Incidents: {_safe(message.incident_url)}"
 
 
 def _extent(message: Message) -> Iterator[str]:

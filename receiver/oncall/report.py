@@ -1,10 +1,10 @@
 """The gaps of a rota in words, for `check`. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from receiver.oncall.rota import GAPS, Reason, gaps, nobody
-from receiver.oncall.settings import Rota
+from receiver.oncall.settings import Person, Rota
 
 Span = tuple[float, float]
 AHEAD_SECONDS = 90 * 86400.0
@@ -21,6 +21,15 @@ def gap_lines(name: str, rota: Rota, now: float) -> Iterator[str]:
     empty = list(nobody(rota, now, now + AHEAD_SECONDS))
     if empty:
         yield f"rotas.{name}: nobody at all is on call: {_times(empty, rota)}"
+
+
+def unreachable_lines(people: Mapping[str, Person], rotas: Mapping[str, Rota]) -> Iterator[str]:
+    """A line for each person on a rota who can be reached by no target."""
+    named = {name for rota in rotas.values() for layer in rota.layers for name in layer.people}
+    named |= {override.person for rota in rotas.values() for override in rota.overrides}
+    for name in sorted(named):
+        if not people[name].contacts:
+            yield f"people.{name}: is on a rota and has no contacts, so a call reaches nobody"
 
 
 def _times(spans: Sequence[Span], rota: Rota) -> str:

@@ -33,14 +33,14 @@ def _time_of_day(value: object) -> time:
     return time(int(found[1]), int(found[2]))
 
 
-def _moment(value: object) -> datetime:
-    """A date alone is its midnight."""
+def moment(value: object) -> datetime:
+    """A date and time, to the second, as YAML or a person gives it; a date alone is its midnight. Raises ValueError."""
     found = _read(value)
     if found is None:
         raise ValueError(f"{value!r} is not a date with a time; write it like 2026-12-24 09:00")
     if not FIRST_DAY <= found.date() <= LAST_DAY:
         raise ValueError(f"it should be between {FIRST_DAY} and {LAST_DAY}")
-    return found
+    return found.replace(microsecond=0)
 
 
 def _read(value: object) -> datetime | None:
@@ -54,7 +54,7 @@ def _read(value: object) -> datetime | None:
 
 TimeOfDay = Annotated[time, pydantic.PlainValidator(_time_of_day)]
 """A time on the wall, to the minute."""
-Moment = Annotated[datetime, pydantic.PlainValidator(_moment)]
+Moment = Annotated[datetime, pydantic.PlainValidator(moment)]
 """A date and time; local where it names no zone."""
 Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 
@@ -154,9 +154,20 @@ class Rota(Model):
     layers: tuple[Layer, ...]
     overrides: tuple[Override, ...] = ()
 
-    def instant(self, moment: datetime) -> float:
+    def instant(self, when: datetime) -> float:
         """A moment of the file as seconds since the epoch."""
-        return (moment if moment.tzinfo else moment.replace(tzinfo=self.timezone)).timestamp()
+        return (when if when.tzinfo else when.replace(tzinfo=self.timezone)).timestamp()
+
+
+class Digest(Model):
+    """What can wait, told in one message each hour or day to the targets, in place of many. Each hour it is told at the
+    minute of `at`."""
+
+    every: Literal["hour", "day"]
+    at: TimeOfDay = time(9)
+    timezone: TimeZone = Field(default_factory=lambda: UTC)
+    targets: tuple[str, ...]
+    severities: tuple[Literal["info", "warning"], ...] = ("info", "warning")
 
 
 def lint(
@@ -232,6 +243,21 @@ def _overlaps(at: Location, rota: Rota) -> Iterator[tuple[Location, str]]:
         ends = min(rota.instant(one.to), rota.instant(other.to))
         if one.layer == other.layer and begins < ends:
             yield (*at, second), f"overlaps overrides[{first}] of the same layer, so two people would be on call"
+
+
+def lint_digests(digests: Mapping[str, Digest], targets: Collection[str]) -> Iterator[tuple[Location, str]]:
+    """Digests for nobody, and two that would tell the same."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, digest in digests.items():
+        at: Location = ("digests", name)
+        if not digest.targets:
+            yield (*at, "targets"), "names no target, so nobody would be told"
+        yield from _unknown((*at, "targets"), digest.targets, targets, "target")
+        for place, target in enumerate(digest.targets):
+            for severity in digest.severities:
+                other = taken.setdefault((target, severity), name)
+                if other != name:
+                    yield (*at, "targets", place), f"'{target}' has its {severity} in the digest '{other}' already"
 
 
 def _unknown(at: Location, names: Sequence[str], known: Collection[str], kind: str) -> Iterator[tuple[Location, str]]:

@@ -285,7 +285,9 @@ class Store:
             return select(table.c.state, func.count()).group_by(table.c.state)
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
-        oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
+        oldest = select(func.min(func.coalesce(outbox.c.held_until, outbox.c.planned_at))).where(
+            outbox.c.finished_at.is_(None)
+        )
         watchdog = await self.signs.get("watchdog")
         async with self._database.read() as connection:
             return Figures(
@@ -326,8 +328,8 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), events to process, and when the
-    Watchdog was last seen (0 for never)."""
+    """Counts by state, since when the oldest unfinished outbox row is to be told (0 for none), events to process, and
+    when the Watchdog was last seen (0 for never)."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
@@ -446,6 +448,8 @@ def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: f
         "may_repeat": False,
         "received_at": received_at,
         "planned_at": now,
-        "next_attempt_at": now,
+        "next_attempt_at": now if planned.hold is None else planned.hold.until,
         "finished_at": now if planned.shadow else None,
+        "digest": None if planned.hold is None else planned.hold.digest,
+        "held_until": None if planned.hold is None else planned.hold.until,
     }

@@ -101,6 +101,7 @@ outbox = Table(
     Column("place", Text),  # where the message stands in the sink, in the sink's words
     Column("digest", Text),  # the digest that it waits for, which tells several at once
     Column("reason", Text, nullable=False, server_default=""),  # the message's
+    Column("held_until", Float),  # not told before: its target is quiet until then, or its digest comes then
     Index("outbox_once", "incident_id", "revision", "target", unique=True),
     _where("outbox_due", "finished_at IS NULL", "target", "next_attempt_at"),
     _where("outbox_leased", "lease_until IS NOT NULL", "lease_until"),

@@ -25,6 +25,7 @@ from receiver.desk.web import DeskEndpoints
 from receiver.drills.web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
+from receiver.oncall.web import RotaEndpoints
 from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
@@ -172,6 +173,7 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_databa
         app.add_routes(LinkPages(receiver, clock).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, clock).routes())
+        app.add_routes(RotaEndpoints(receiver, clock).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start

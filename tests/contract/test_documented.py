@@ -1,6 +1,7 @@
 """The documents against the code, both ways: what there is, is told, and what is told, is there."""
 
 import argparse
+import datetime
 import re
 import subprocess
 import sys
@@ -146,6 +147,8 @@ def same(cell: str, default: Any) -> bool:
     told = yaml.safe_load(cell)
     if isinstance(default, ZoneInfo):
         default = default.key
+    if isinstance(default, datetime.time):
+        default = f"{default:%H:%M}"
     if isinstance(default, float) and isinstance(told, str):
         told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
@@ -299,12 +302,13 @@ def subcommands(command: Command) -> dict[str, argparse.ArgumentParser]:
     return dict(found.choices)
 
 
-def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """A parser, and those of its commands."""
+def nested(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, those of its subcommands, and theirs."""
     yield parser
     for action in parser._actions:
-        for inner in action.choices.values() if isinstance(action, argparse._SubParsersAction) else ():
-            yield from parsers(inner)
+        if isinstance(action, argparse._SubParsersAction):
+            for below_ in action.choices.values():
+                yield from nested(below_)
 
 
 def flags(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -343,7 +347,7 @@ OTHERS_FLAGS = {
 
 
 def test_every_flag_that_a_document_names_exists() -> None:
-    ours = {flag for command in COMMANDS for parser in parsers(command._parser()) for flag in flags(parser)}
+    ours = {flag for command in COMMANDS for parser in nested(command._parser()) for flag in flags(parser)}
     for page, text in TEXT.items():
         for flag in set(re.findall(r"(?<![\w-])--[a-z][\w.-]*\w", text)):
             assert flag in ours | OTHERS_FLAGS, f"{page.relative_to(ROOT)}: {flag}"

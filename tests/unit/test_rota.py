@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from icalendar import Calendar, Event
 
 from receiver.oncall.contacts import contacts
-from receiver.oncall.report import gap_lines
+from receiver.oncall.feed import feed
+from receiver.oncall.report import gap_lines, unreachable_lines
 from receiver.oncall.rota import gaps, nobody, on_call, shifts
 from receiver.oncall.settings import WEEKDAYS, Person, Rota
 from toolkit.clock import parse_rfc3339
@@ -88,6 +90,13 @@ def test_a_rota_that_is_always_manned_has_nothing_to_tell() -> None:
     assert list(gap_lines("p", rota(WEEKLY), at("2026-01-06T12:00:00Z"))) == []
 
 
+def test_check_names_who_is_on_a_rota_and_can_not_be_reached() -> None:
+    people = {"ana": Person(contacts={"default": ("chat",)}), "bo": Person(), "cy": Person()}
+    assert list(unreachable_lines(people, {"p": rota(WEEKLY)})) == [
+        "people.bo: is on a rota and has no contacts, so a call reaches nobody"
+    ]
+
+
 REACHED = [
     ("each severity by its own", {"critical": ["phone", "chat"], "default": ["chat"]}, "critical", ("phone", "chat")),
     ("others by the default", {"critical": ["phone"], "default": ["chat"]}, "info", ("chat",)),
@@ -149,7 +158,47 @@ rotas = st.builds(
 instants = st.integers(int(FIRST.timestamp()), int((FIRST + YEARS).timestamp())).map(float)
 
 
-@settings(max_examples=1000, deadline=None)
+def events(calendar: bytes) -> list[Event]:
+    read = Calendar.from_ical(calendar)
+    assert isinstance(read, Calendar)
+    return read.events
+
+
+def as_read(calendar: bytes) -> list[tuple[str, str, float, float]]:
+    """(layer, person, since, until) of every event."""
+    return [
+        (one.categories[0], str(one["X-TOCSIN-PERSON"]), seconds(one.start), seconds(one.end))
+        for one in events(calendar)
+    ]
+
+
+def seconds(when: date) -> float:
+    assert isinstance(when, datetime)
+    return when.timestamp()
+
+
+@settings(max_examples=100, deadline=None)
+@given(rotas, instants, st.floats(-29.9, 89.9))
+def test_the_calendar_read_back_gives_the_same_answer(given_: Rota, now: float, days: float) -> None:
+    when = now + days * 86400
+    (shift,) = on_call(given_, when)
+    found = [one for one in as_read(feed("p", given_, {}, now)) if one[2] <= when < one[3]]
+    assert found == ([("primary", shift.person, shift.since, shift.until)] if shift.person else [])
+
+
+def test_a_calendar_calls_people_by_their_names_and_each_shift_by_one_id() -> None:
+    people = {"ana": Person(name="Ana; Lima, Ltd"), "bo": Person()}
+    first, later = (
+        feed("p", rota(WEEKLY), people, at(now)) for now in ("2026-01-06T12:00:00Z", "2026-01-20T12:00:00Z")
+    )
+    (event, *_) = events(first)
+    assert str(event["SUMMARY"]) == "Ana; Lima, Ltd is on call (p, primary)"
+    ids = [str(one["UID"]) for one in events(first)]
+    assert len(set(ids)) == len(ids)
+    assert set(ids) <= {str(one["UID"]) for one in events(later)}
+
+
+@settings(max_examples=500, deadline=None)
 @given(rotas, instants)
 def test_one_person_for_each_layer_or_a_gap_that_is_reported(given_: Rota, when: float) -> None:
     (shift,) = on_call(given_, when)

@@ -15,6 +15,7 @@ def upgrade() -> None:
     for name in ("assigned_to", "owner", "kind"):
         op.add_column("incidents", sa.Column(name, sa.Text))
     op.add_column("incidents", sa.Column("snoozed_until", sa.Float))
+    op.add_column("outbox", sa.Column("held_until", sa.Float))
     op.create_table(
         "actions",
         sa.Column("id", sa.Integer, primary_key=True),
