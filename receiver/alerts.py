@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["firing", "resolved"]
-Origin = Literal["webhook", "reconciled", "filled_in", "source_lost"]
+Origin = Literal["webhook", "reconciled", "filled_in", "source_lost", "by_hand"]
 Occurrence = tuple[str, float]
 """(fingerprint, starts_at): one time that one alert fired."""
 
@@ -15,7 +15,7 @@ class AlertEvent:
     """What Alertmanager said of one alert. Times are seconds since the epoch; `ends_at` is None while it fires.
 
     `origin` says how we know: a webhook; that no Alertmanager holds the alert any more; that one holds it and left it
-    out of a webhook; or a resolve that came while the source of the alerts was silent.
+    out of a webhook; a resolve that came while the source of the alerts was silent; or that a person said so.
     """
 
     fingerprint: str

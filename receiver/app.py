@@ -1,6 +1,7 @@
 """Wires the receiver: configuration, store, pipeline, deliverer and web server, each released when it stops."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -13,16 +14,23 @@ from receiver import config as configuration
 from receiver.alerts import Notification
 from receiver.config import ReceiverConfig, Target
 from receiver.delivery.web import OutboxEndpoints
+from receiver.desk import Desk
+from receiver.desk.pages import LinkPages
+from receiver.desk.web import DeskEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
 from receiver.enrichers.promql import PromqlEnricher
 from receiver.enrichers.runbook import RunbookEnricher
+from receiver.incidents import Incident
+from receiver.links import KEY_BYTES
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
+from receiver.notifiers.folding import shows_acknowledgement
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import WATCHDOG, Pipeline, Settings, is_watchdog
 from receiver.stages.deliver import Deliverer
-from receiver.stages.enrich import Enricher
+from receiver.stages.enrich import Enricher, Enrichment, enrich
+from receiver.stages.escalate import Escalator, Means
 from receiver.store import MIGRATIONS, Store
 from receiver.upkeep.auditor import Auditor
 from receiver.upkeep.heart import Heart
@@ -37,8 +45,12 @@ from toolkit.httpserver import Authenticator, Probes, application, require_authe
 from toolkit.logs import Logger, configure, mask
 from toolkit.prometheus import Prometheus
 from toolkit.redaction import Redactor, secret_parts
+from toolkit.secretfile import SecretUnreadable
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate
+
+LINK_KEY = "link_key"
+"""The name of the sign in the store that holds what links are signed with: made once, and shared by replicas."""
 
 
 class Receiver:
@@ -56,6 +68,7 @@ class Receiver:
     ) -> None:
         self.store, self.metrics, self.ready = store, metrics, False
         self._reloading = asyncio.Lock()
+        self._key = b""
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._deliverer = Deliverer(store.outbox, open_sink, spawn, metrics, now, log)
         self.pipeline = Pipeline(
@@ -79,6 +92,8 @@ class Receiver:
             now,
             log,
         )
+        self.escalator = Escalator(store, self._means, self._enrich, self._deliverer.wake, metrics, now, log)
+        self.desk = Desk(store, self._means, self._alertmanagers, _shows, self._work, now, log)
         self.driller = Driller(store.drills, session, lambda: self.pipeline.settings.config, now)
         self.auditor = Auditor(store.audit, self._served, metrics, now, log)
         self.heart = Heart(
@@ -126,7 +141,18 @@ class Receiver:
         if config.prometheus is not None:
             server = Prometheus(self._session, config.prometheus.url, config.prometheus.bearer_token_file)
             enrichers["value"] = PromqlEnricher(server)
-        return Settings(config, enrichers, external_url)
+        return Settings(config, enrichers, external_url, self._key)
+
+    def _means(self) -> Means:
+        settings = self.pipeline.settings
+        return Means(settings.config, settings.external_url, settings.signer.incident_url)
+
+    def _work(self) -> None:
+        self.pipeline.wake()
+        self._deliverer.wake()
+
+    async def _enrich(self, incident: Incident) -> Enrichment:
+        return await enrich(incident, self.pipeline.settings.enrichers, self.metrics, self._log)
 
     def _alertmanagers(self) -> list[Alertmanager]:
         configured = self.pipeline.settings.config.alertmanagers
@@ -166,6 +192,8 @@ class Receiver:
         lost = 0 if self.store.shared else await self.store.outbox.recover(self._now())
         if lost:
             self._log.warning("sends were cut off; they are tried again and marked as possible repeats", rows=lost)
+        sign = await self.store.signs.first(LINK_KEY, self._now(), secrets.token_hex(KEY_BYTES))
+        self._key = bytes.fromhex(sign.detail)
         await self.reload()
         self.ready = True
 
@@ -198,6 +226,14 @@ class Receiver:
     def probes(self) -> Probes:
         """What the web server asks."""
         return Probes(lambda: self.ready, self.reload, self.drain, lambda: self._authenticator)
+
+
+def _shows(target: Target) -> bool:
+    """Whether a target shows who has an incident where its message stands."""
+    try:
+        return shows_acknowledgement(target.read_url())
+    except SecretUnreadable:
+        return False
 
 
 def open_sink(target: Target) -> AppriseTarget:
@@ -246,11 +282,14 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.pipeline.run(), "pipeline")
         background.spawn(receiver.reconciler.run(), "reconciler")
         background.spawn(receiver.reconciler.fill(), "fill in")
+        background.spawn(receiver.escalator.run(), "escalator")
         background.spawn(receiver.auditor.run(), "auditor")
         background.spawn(receiver.heart.run(), "heartbeat")
         background.spawn(receiver.daily.run(), "daily report")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
+        app.add_routes(DeskEndpoints(receiver).routes())
+        app.add_routes(LinkPages(receiver, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         app.add_routes(RotaEndpoints(receiver, time.time).routes())

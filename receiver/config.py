@@ -1,6 +1,6 @@
 """`config/receiver.yml` as frozen values. Read `docs/configuration.md` for the file as an operator sees it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,8 @@ import pydantic
 from pydantic import Field
 
 from receiver.delivery.pace import parse_rate
+from receiver.escalation import settings as escalation
+from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import url_problem
 from receiver.notifiers.folding import folds
 from receiver.oncall import settings as oncall
@@ -118,6 +120,7 @@ class Route(Model):
     match: dict[str, str] = {}
     targets: tuple[str, ...]
     continue_: bool = Field(default=False, alias="continue")
+    escalation: str | None = None
 
 
 class ReceiverConfig(Model):
@@ -138,6 +141,7 @@ class ReceiverConfig(Model):
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
+    escalations: dict[Name, Escalation] = {}
     digests: dict[Name, Digest] = {}
 
 
@@ -165,10 +169,8 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         if problem:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
-    for index, route in enumerate(config.routes):
-        for place, name in enumerate(route.targets):
-            if name not in names:
-                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, names)}"
+    yield from _lint_routes(config, names)
+    yield from escalation.lint(config.escalations, config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     yield from oncall.lint_digests(config.digests, names)
@@ -182,6 +184,15 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         )
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+
+
+def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:
+    for index, route in enumerate(config.routes):
+        for place, name in enumerate(route.targets):
+            if name not in targets:
+                yield ("routes", index, "targets", place), f"no target is named '{name}'{nearest(name, targets)}"
+        if route.escalation is not None and route.escalation not in config.escalations:
+            yield ("routes", index, "escalation"), escalation.unknown(route.escalation, config.escalations)
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:

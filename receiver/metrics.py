@@ -6,6 +6,8 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from receiver.enrichers.absence import Reason
+from receiver.escalation.policy import QUIET
+from receiver.escalation.policy import Reason as Escalation
 from receiver.incidents import Reason as Decision
 from receiver.incidents import State
 from receiver.store.store import Figures
@@ -19,6 +21,7 @@ INCIDENT_STATES = get_args(State)
 DECISIONS = get_args(Decision)
 ENRICHERS = ("runbook", "value")
 RECONCILIATIONS = ("ok", "unreachable")
+ESCALATIONS = tuple(reason for reason in get_args(Escalation) if reason not in QUIET)
 HEARTBEATS = ("sent", "failed", *get_args(Silence))
 RESULTS = ("sent", "failed", "unknown", "dead")
 
@@ -57,6 +60,12 @@ class ReceiverMetrics(ServiceMetrics):
             "tocsin_receiver_fallbacks_total",
             "Messages that a target's fallback was told in its place.",
             ["target"],
+            registry=registry,
+        )
+        self.escalations = Counter(
+            "tocsin_receiver_escalations_total",
+            "What the time did to escalations: a step, a reminder, an end.",
+            ["reason"],
             registry=registry,
         )
         self.circuit_open = Gauge(
@@ -127,6 +136,8 @@ class ReceiverMetrics(ServiceMetrics):
             self.decisions.labels(reason)
         for result in RECONCILIATIONS:
             self.reconciliations.labels(result)
+        for reason in ESCALATIONS:
+            self.escalations.labels(reason)
         for result in HEARTBEATS:
             self.heartbeats.labels(result)
         self.audited({})

@@ -15,8 +15,10 @@ from receiver.alerts import AlertEvent, Notification, StoredEvent
 from receiver.config import ReceiverConfig, graph
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import is_drill
+from receiver.escalation.opening import Opening, handling, opening
 from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
+from receiver.links import Signer
 from receiver.metrics import ReceiverMetrics
 from receiver.oncall.hold import Holds
 from receiver.payload import parse
@@ -51,6 +53,13 @@ class Settings:
     config: ReceiverConfig
     enrichers: Mapping[str, Enricher]
     external_url: str
+    key: bytes = b""
+    """What links are signed with; without one there are none."""
+
+    @property
+    def signer(self) -> Signer:
+        """What makes and checks the links in a message."""
+        return Signer(self.key, self.external_url)
 
     @property
     def holds(self) -> Holds:
@@ -114,6 +123,10 @@ class Pipeline:
             self._log.warning("a webhook left alerts out; Alertmanager is asked", alerts=notification.truncated)
             self._truncated(notification)
         return sum(new)
+
+    def wake(self) -> None:
+        """Lets what is stored be worked on now."""
+        self._awake.set()
 
     async def take(self, events: Sequence[AlertEvent]) -> int:
         """Stores events that no webhook brought; returns how many were new. Raises StorageUnavailable."""
@@ -223,18 +236,21 @@ class Pipeline:
                 [one.id for one in loaded if one.id is not None], self.settings.config.shadow
             )
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
+            first = loaded[0].id if loaded else None
+            progress = await self._store.escalations.of(first) if first is not None else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
-        hearers = audience(step, events, told, self.settings.config, drill)
+        called = opening(step, progress, self.settings.config, self._now())
+        hearers = called.joined_by(audience(step, events, told, self.settings.config, drill))
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
             enrichment = await enrich(step.incident, self.settings.enrichers, self._metrics, self._log)
 
         def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
-            return self._plan(replace(step, incident=incident), hearers, enrichment)
+            return self._plan(replace(step, incident=incident), hearers, enrichment, called)
 
         async with self._storing:
-            incident = await self._store.commit(step, before, stored, planned, self._now())
+            incident = await self._store.commit(step, before, stored, planned, self._now(), called.begun)
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(
@@ -248,7 +264,7 @@ class Pipeline:
         return incident
 
     def _plan(
-        self, step: Step, hearers: Audience, enrichment: Enrichment
+        self, step: Step, hearers: Audience, enrichment: Enrichment, called: Opening
     ) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
         """The rows for a stored incident, and why somebody is told or nobody."""
         incident, config = step.incident, self.settings.config
@@ -256,12 +272,16 @@ class Pipeline:
         decided = [
             Decision("merged", "cause_found", f"incident {other.id} is part of this one") for other in step.merged
         ]
+        decided += [Decision("escalation", "step_due", called.words)] if called.begun is not None else []
         # the configuration may have changed while the facts were gathered: who left it is not planned for
         served = {target.name for target in config.targets}
         choices = [choice for choice in hearers.choices if choice.target in served]
         if hearers.notice is None or not choices:
             return (), (*decided, Decision("not_told", hearers.why, _counted(step.reasons)))
-        rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config))
+        now = self._now()
+        act_url = self.settings.signer.incident_url(incident.id or 0, now)
+        handled = handling(incident, called.progress, config, act_url, now)
+        rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config), handled)
         if config.shadow:
             rows = tuple(replace(row, shadow=True) for row in rows)
         if not is_drill(incident.leading.labels):
@@ -272,10 +292,10 @@ class Pipeline:
 
     async def _doubted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
         """`stored`, its resolves marked when the source of the alerts has fallen silent."""
-        if not any(one.event.status == "resolved" for one in stored) or not await self.source_is_silent():
+        if not any(_came_as_resolved(one.event) for one in stored) or not await self.source_is_silent():
             return stored
         return [
-            replace(one, event=replace(one.event, origin="source_lost")) if one.event.status == "resolved" else one
+            replace(one, event=replace(one.event, origin="source_lost")) if _came_as_resolved(one.event) else one
             for one in stored
         ]
 
@@ -288,6 +308,11 @@ class Pipeline:
 def is_watchdog(labels: Mapping[str, str], config: ReceiverConfig) -> bool:
     """Whether an alert with these labels is the one that always fires."""
     return bool(config.watchdog) and all(labels.get(label) == value for label, value in config.watchdog.items())
+
+
+def _came_as_resolved(event: AlertEvent) -> bool:
+    """Whether this is an end that Alertmanager tells of; a person knows what they say."""
+    return event.status == "resolved" and event.origin != "by_hand"
 
 
 def _counted(reasons: Iterable[str]) -> str:

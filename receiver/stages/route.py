@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from receiver.alerts import AlertEvent
 from receiver.config import ReceiverConfig, Route
 from receiver.drills.drill import Drill, drill_targets
-from receiver.incidents import TOLD, Reason, Step
+from receiver.incidents import TOLD, Reason, Step, severity_of
+
+TEAM_LABELS = ("team", "owner")
+"""The labels that may name the team that answers for an alert."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,20 @@ def route(labels: Mapping[str, str], routes: Sequence[Route], everyone: Sequence
             if not candidate.continue_:
                 break
     return tuple(chosen.values())
+
+
+def escalation_of(labels: Mapping[str, str], config: ReceiverConfig) -> str | None:
+    """The escalation for an alert with these labels: that of the first of its routes that names one, else that of the
+    team in its label `team` or `owner`. A team is not called because of what is only information."""
+    for candidate in config.routes:
+        if all(labels.get(label) == value for label, value in candidate.match.items()):
+            if candidate.escalation is not None:
+                return candidate.escalation
+            if not candidate.continue_:
+                break
+    teams = (config.teams.get(labels.get(label, "")) for label in TEAM_LABELS)
+    found = next((team.escalation for team in teams if team is not None), None)
+    return found if severity_of(labels) != "info" else None
 
 
 def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:

@@ -25,6 +25,8 @@ _encode = msgspec.json.Encoder().encode
 _NOT_SENT = {
     "told_already": "was last told that it had ended, and what came since was over within a minute",
     "part_of_ended": "is told of the end of the incident that this one is part of",
+    "acknowledged": "is not called any more, since somebody has the incident",
+    "never_called": "was not called before somebody had the incident, so need not hear of its end",
 }
 """Why a message is not sent, where no newer one of its incident is sent in its place."""
 MOST_IN_A_DIGEST = 40
@@ -174,6 +176,17 @@ class OutboxStore:
         async with self._database.read() as connection:
             return list(dict.fromkeys((await connection.execute(query)).scalars()))
 
+    async def newest(self, incident: int) -> dict[str, Message]:
+        """What each target was last to be told of an incident, the target that was told last at the end."""
+        query = select(outbox.c.target, outbox.c.message_json).where(outbox.c.incident_id == incident)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(outbox.c.revision, outbox.c.id))).all()
+        newest: dict[str, str] = {}
+        for target, text in rows:
+            newest.pop(target, None)
+            newest[target] = text
+        return {target: _message.decode(text) for target, text in newest.items()}
+
     async def abandon(self, served: Iterable[str], now: float) -> dict[str, int]:
         """Ends what waits for a target that nobody serves any more; returns how many rows that were, by target."""
         gone = outbox.c.finished_at.is_(None) & outbox.c.target.not_in(list(served))
@@ -232,16 +245,16 @@ def _has_more_urgent() -> ColumnElement[bool]:
 
 async def _candidates(
     connection: AsyncConnection, which: ColumnElement[bool], now: float, most: int
-) -> list[tuple[int, bool]]:
+) -> list[tuple[int, bool, bool]]:
     """Incidents with a row due of `which`, locked against every other claim until the transaction ends; and of each
-    whether it is part of another one that has ended.
+    whether it is part of another one that has ended, and whether somebody has acknowledged it.
 
     The lock is on the incident, since another row may be added while this one is chosen. It lets rows be added.
     """
     whole = incidents.alias()
     ended = select(whole.c.resolved_at).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
     query = (
-        select(outbox.c.incident_id, ended.is_not(None))
+        select(outbox.c.incident_id, ended.is_not(None), incidents.c.state == "acknowledged")
         .join(incidents, incidents.c.id == outbox.c.incident_id)
         .where(which, outbox.c.next_attempt_at <= now)
         .order_by(outbox.c.next_attempt_at, outbox.c.id)
@@ -249,16 +262,16 @@ async def _candidates(
         .with_for_update(of=incidents, skip_locked=True, key_share=True)  # on PostgreSQL; SQLite has one writer
     )
     found = (await connection.execute(query)).all()
-    return [(incident, bool(over)) for incident, over in dict.fromkeys((row[0], row[1]) for row in found)]
+    return [(incident, bool(over), bool(taken)) for incident, over, taken in dict.fromkeys(map(tuple, found))]
 
 
 async def _take(
-    connection: AsyncConnection, found: tuple[int, bool], target: str, owner: str, now: float
+    connection: AsyncConnection, found: tuple[int, bool, bool], target: str, owner: str, now: float
 ) -> tuple[Turn, Claimed | None]:
     """Whose turn it is of a locked incident's rows: leased when it is due, else put off."""
-    incident, over = found
+    incident, over, taken = found
     rows = await _rows(connection, incident, target)
-    turn = choose((_row(row) for row in rows), now, over)
+    turn = choose((_row(row) for row in rows), now, over, taken)
     await _replace(connection, turn, rows, now)
     if turn.row is None or turn.reason == "in_flight":
         return turn, None
@@ -286,6 +299,7 @@ def _row(row: RowMapping) -> Row:
         planned_at=row["planned_at"],
         next_attempt_at=row["next_attempt_at"],
         finished_at=row["finished_at"],
+        why=row["reason"],
         held_until=row["held_until"],
     )
 

@@ -116,7 +116,7 @@ async def _with_last_attempt(connection: AsyncConnection, row: int, since: float
 
 
 def _stand_in_row(row: RowMapping, fallback: str, route: str, now: float) -> dict[str, Any]:
-    kept = ("incident_id", "revision", "status", "received_at")
+    kept = ("incident_id", "revision", "status", "reason", "received_at")
     message = msgspec.structs.replace(_message.decode(row["message_json"]), stands_in=route)
     return {
         **{name: row[name] for name in kept},

@@ -37,7 +37,16 @@ from receiver.__main__ import COMMAND as RECEIVER
 from receiver.config import ReceiverConfig
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
-from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.metrics import (
+    DECISIONS,
+    ESCALATIONS,
+    HEARTBEATS,
+    INCIDENT_STATES,
+    OUTBOX_STATES,
+    REJECTIONS,
+    RESULTS,
+    ReceiverMetrics,
+)
 from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command
@@ -223,8 +232,8 @@ def test_what_the_client_library_measures_is_named() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS],
-    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat"],
+    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS, ESCALATIONS],
+    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat", "escalation"],
 )  # fmt: skip
 def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> None:
     assert not [value for value in values if f"`{value}`" not in METRICS]
