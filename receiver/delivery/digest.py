@@ -8,6 +8,9 @@ from receiver.incidents import SEVERITIES
 from receiver.message import Message
 from toolkit.clock import format_duration, format_utc
 
+SUMMARY_LIMIT, WHERE_LIMIT = 60, 30
+"""Characters of a line that tells of one incident: twenty lines fit a narrow chat."""
+
 
 def as_one(rows: Sequence[Claimed]) -> Claimed:
     """What is sent for rows of one target, at least one: the row itself, or a message that lists them.
@@ -68,7 +71,11 @@ def _lines(firing: Iterable[Message], ended: Iterable[Message]) -> Iterable[str]
 
 def _what(message: Message) -> tuple[str, ...]:
     where = " ".join(part for part in (message.service, message.environment) if part)
-    return f"#{message.incident}", message.summary, where
+    return f"#{message.incident}", _clip(message.summary, SUMMARY_LIMIT), _clip(where, WHERE_LIMIT)
+
+
+def _clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _at(seconds: float) -> str:

@@ -24,8 +24,9 @@ Reason = Literal[
     "nothing",  # nothing waits
 ]
 
-CALLS = frozenset({"escalated", "reminder", "assigned", "acknowledged"})
-"""The reasons of messages that keep no pace: the time for them has come, or a person waits to see what they did."""
+CALLS = frozenset({"severity_rose", "escalated", "reminder", "assigned", "acknowledged"})
+"""The reasons of messages that keep no pace: it has become worse, the time for them has come, or a person waits to see
+what they did."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Row:
     planned_at: float
     next_attempt_at: float
     finished_at: float | None
-    why: str = ""
     held_until: float | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

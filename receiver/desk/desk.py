@@ -14,7 +14,7 @@ from receiver.escalation.opening import handling
 from receiver.incidents import Incident
 from receiver.message import Message
 from receiver.stages.enrich import Enrichment
-from receiver.stages.escalate import Means
+from receiver.stages.escalate import Means, held, kept_back
 from receiver.stages.plan import compose, in_hands
 from receiver.store import Changed, Decision, Record, Store
 from toolkit.alertmanager import Alertmanager, Unreachable
@@ -149,10 +149,12 @@ class Desk:
         action = outcome.action
         assert action is not None  # noqa: S101 - _do has seen to it
         newest = await self._store.outbox.newest(case.incident.id or 0)
-        rows = [self._planned(case, outcome, target, newest, outcome.because) for target in outcome.tells]
+        calls = [self._planned(case, outcome, target, newest, outcome.because) for target in outcome.tells]
+        rows = list(kept_back(calls, case.config, case.now))
         shows, hidden = await self._who_sees(case) if outcome.shown else ([], [])
         rows += [self._planned(case, outcome, target, newest, "it was told that it began") for target in shows]
-        more = [Decision("not_shown", "sink_shows_none", ", ".join(hidden))] if hidden else []
+        more = [*held(rows)]
+        more += [Decision("not_shown", "sink_shows_none", ", ".join(hidden))] if hidden else []
         words = " ".join(
             part for part in (f"by {action.by}", action.detail, action.note and f"({action.note})") if part
         )

@@ -1,7 +1,7 @@
 """Takes the steps of escalations when they are due: the leader does, and each step in one transaction with its rows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from receiver.config import ReceiverConfig, graph
@@ -24,7 +24,9 @@ from receiver.escalation.policy import (
 from receiver.incidents import Incident
 from receiver.metrics import ReceiverMetrics
 from receiver.oncall.contacts import contacts
+from receiver.oncall.hold import Holds
 from receiver.stages.enrich import Enrichment
+from receiver.stages.hold import hold, words
 from receiver.stages.plan import plan
 from receiver.stages.route import Choice
 from receiver.store import Changed, Decision, Record, Store
@@ -34,6 +36,8 @@ from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
 
 LOOK_SECONDS = 1.0
+AT_ONCE = 8
+"""How many incidents ask for the facts of a message side by side."""
 TRIES = 5
 """An incident that grows changes between our reading and writing; so often in one look it is tried again."""
 ESCALATED, REMINDER = "escalated", "reminder"
@@ -89,14 +93,23 @@ class Escalator:
 
     async def look(self) -> None:
         """Does what is due. Raises StorageUnavailable."""
-        due = [one for one in await self._store.escalations.waiting() if await self._due(one) not in QUIET]
-        await asyncio.gather(*(self._try(one.incident) for one in due))
+        waiting = await self._store.escalations.waiting()
+        troubled = await self._store.escalations.troubled([one.incident for one in waiting if one.progress.active])
+        due = [one for one in waiting if await self._due(one, one.incident in troubled) not in QUIET]
+        gate = asyncio.Semaphore(AT_ONCE)
 
-    async def _due(self, waiting: Waiting) -> Reason:
+        async def act(number: int) -> None:
+            async with gate:
+                await self._try(number)
+
+        await asyncio.gather(*(act(one.incident) for one in due))
+
+    async def _due(self, waiting: Waiting, troubled: bool = True) -> Reason:
+        """What is due. Only an incident that is `troubled`, with messages that failed, is asked whom they reached."""
         progress = waiting.progress
         policy = self._means().config.escalations.get(progress.policy)
         reached = True
-        if progress.active and progress.called:
+        if troubled and progress.active and progress.called:
             reached = is_reached(await self._store.escalations.reach(waiting.incident, progress))
         return decide(policy, progress, waiting.standing, reached, self._now())
 
@@ -136,7 +149,7 @@ class Escalator:
         after = replace(incident, revision=incident.revision + 1)
         following, record, decision = self._acts(after, progress, reason, facts)
         try:
-            record = replace(record, escalation=following)
+            record = replace(record, escalation=following, more=held(record.rows))
             await self._store.change(after, incident, decision, self._now(), record)
         except Changed:
             return False
@@ -199,7 +212,18 @@ class Escalator:
         means, now = self._means(), self._now()
         handled = handling(incident, progress, means.config, means.act_url(incident.id or 0, now), now)
         rows = plan(incident, notice, enrichment, told, means.external_url, graph(means.config), handled)
-        return tuple(replace(row, shadow=True) for row in rows) if means.config.shadow else rows
+        return kept_back(rows, means.config, now)
+
+
+def kept_back(rows: Iterable[Planned], config: ReceiverConfig, now: float) -> tuple[Planned, ...]:
+    """The rows as they are sent: not at all, in the shadow; later, to whoever is quiet."""
+    shadowed = (replace(row, shadow=config.shadow) for row in rows)
+    return hold(shadowed, Holds(config.people, config.teams, config.digests), now)
+
+
+def held(rows: Iterable[Planned]) -> tuple[Decision, ...]:
+    """Why some of the rows are sent later."""
+    return tuple(Decision("held", row.hold.reason, words(row.target, row.hold)) for row in rows if row.hold)
 
 
 _TOLD: frozenset[Reason] = frozenset({"step_due", "unreachable", "reminder_due"})

@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.escalation.policy import Progress, Reach, Standing
+from receiver.store.correlation import MOST_NAMED
 from receiver.store.dead_letters import last_attempt
 from receiver.store.tables import escalations, incidents, outbox
 from toolkit.storage import Database
@@ -53,6 +54,16 @@ class EscalationStore:
         return [
             Waiting(row["incident_id"], _progress(row), Standing(row["state"], row["snoozed_until"])) for row in rows
         ]
+
+    async def troubled(self, ids: Sequence[int]) -> set[int]:
+        """Which of these incidents have messages that failed, and are tried again or were given up."""
+        query = select(outbox.c.incident_id).where(outbox.c.state.in_(("failed", "unknown", "dead"))).distinct()
+        found: set[int] = set()
+        async with self._database.read() as connection:
+            for start in range(0, len(ids), MOST_NAMED):
+                some = ids[start : start + MOST_NAMED]
+                found.update((await connection.execute(query.where(outbox.c.incident_id.in_(some)))).scalars())
+        return found
 
     async def reach(self, incident: int, progress: Progress) -> list[Reach]:
         """What became of the newest message for each target that the last step called."""

@@ -31,8 +31,8 @@ _NOT_SENT = {
     "never_called": "was not called before somebody had the incident, so need not hear of its end",
 }
 """Why a message is not sent, where no newer one of its incident is sent in its place."""
-MOST_IN_A_DIGEST = 40
-"""What many channels can show in one message. The next one, at once, tells the rest."""
+MOST_IN_A_DIGEST = 20
+"""What a narrow chat can show in one message (Discord: 2,000 characters). The next one, at once, tells the rest."""
 _UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, enriching, latency, probing, receiving, scrape, sinks, storm, verdicts, year
+from tests.bench import alerta, enriching, latency, noise, probing, receiving, scrape, sinks, storm, verdicts, year
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
     verdicts.BENCH,
     year.BENCH,
+    noise.BENCH,
     scrape.BENCH,
     probing.BENCH,
     sinks.BENCH,

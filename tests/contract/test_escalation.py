@@ -10,7 +10,8 @@ import pytest
 
 from receiver.explain import explained
 from receiver.store import MIGRATIONS
-from tests.support.escalating import EVENING, Replica, Sinks, Time, alert, config, new_metrics
+from tests.faults.mortal import Died, Fuse
+from tests.support.escalating import CONFIG, EVENING, Replica, Sinks, Time, alert, config, new_metrics
 from toolkit.storage import migrate, storage_url
 
 
@@ -340,3 +341,42 @@ async def test_who_is_part_of_another_incident_is_not_called_for_it(world: World
     assert progress.policy == "standard", "the whole has what its part brought"
     far = [line for line in world.sinks.told if "bo-phone" in line]
     assert far == ["5:00 bo-phone escalated", "5:00 bo-phone escalated"], "each incident calls for itself"
+
+
+async def test_who_is_quiet_is_not_called_for_a_warning_before_morning(world: World) -> None:
+    people = {name: dict(one) for name, one in CONFIG["people"].items()}
+    people["bo"]["quiet_hours"] = [{"from": "22:00", "to": "22:30"}]
+    world.config = config(people=people)
+    await world.do("restarts")
+    await world.do("fires", alert(severity="warning"))
+    await world.until(20)
+    assert world.sinks.told == [*OPENED, "15:00 cy-phone escalated"]
+    await world.until(33)
+    assert world.sinks.told[4:] == ["25:00 ana-phone escalated", "30:00 bo-phone escalated"]
+    facts = await world.first.store.explained.facts(1)
+    assert facts is not None
+    assert any(
+        "held" in entry.text and "bo-phone is told at 2026-11-20 22:30:00" in entry.text for entry in explained(facts)
+    )
+
+
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("transactions", range(12))
+async def test_a_process_that_dies_between_any_two_transactions_of_a_step_leaves_it_due_or_done(
+    world: World, transactions: int
+) -> None:
+    await world.do("fires")
+    await world.until(4)
+    world.time.passed = 300.0
+    fuse = Fuse()
+    fuse.left = transactions
+    try:
+        await world.first.escalator.look()
+    except Died:
+        pass
+    finally:
+        fuse.left = None
+        fuse.remove()
+    await world.do("restarts")
+    await world.until(20)
+    assert world.sinks.told == [*OPENED, *ROUND]

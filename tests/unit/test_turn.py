@@ -21,6 +21,10 @@ def firing(state: State = "planned", **more: float | bool) -> Row:
     return row("firing", state, **more)
 
 
+def rose() -> Row:
+    return replace(firing(), why="severity_rose")
+
+
 def ended(state: State = "planned", **more: float | bool) -> Row:
     return row("resolved", state, **more)
 
@@ -101,6 +105,32 @@ HISTORIES: list[tuple[str, list[Row], str, int | None, tuple[int, ...], str]] = 
     ("an unheard end between two firings is left out", [firing("sent"), ended("failed"), firing()], "due", 3, (2,), ""),
     ("a firing within the pace waits for it", [firing("sent", finished_at=AGO), firing()], "paced", 2, (), ""),
     ("an end does not", [firing("sent", finished_at=AGO), firing(), ended()], "due", 3, (2,), ""),
+    ("nor what has become worse", [firing("sent", finished_at=AGO), rose()], "due", 2, (), ""),
+    ("nor what came after that", [firing("sent", finished_at=AGO), rose(), firing()], "due", 3, (2,), ""),
+    (
+        "one that is held waits for its time",
+        [firing(next_attempt_at=NOW + 86400, held_until=NOW + 86400)],
+        "not_due",
+        1,
+        (),
+        "",
+    ),
+    (
+        "one that was held by a clock a year ahead holds nothing up",
+        [firing(planned_at=NOW + 2 * 86400, next_attempt_at=NOW + 3 * 86400, held_until=NOW + 3 * 86400)],
+        "due",
+        1,
+        (),
+        "",
+    ),
+    (
+        "one that is not held any more replaces what is",
+        [firing(next_attempt_at=NOW + 86400, held_until=NOW + 86400), firing()],
+        "due",
+        2,
+        (1,),
+        "",
+    ),
     (
         "one that comes back after an end that was told does not either",
         [firing("sent", finished_at=AGO), ended("sent"), firing()],
