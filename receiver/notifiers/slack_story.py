@@ -156,7 +156,9 @@ class Story:
 
 
 def _is_loud(message: Message, broadcast: bool) -> bool:
-    return broadcast if message.status == "resolved" else message.reason not in _QUIET
+    if message.status == "resolved":
+        return broadcast or message.reason == "source_lost"  # which may be no end
+    return message.reason not in _QUIET
 
 
 def _happened(message: Message) -> Content | None:

@@ -136,6 +136,8 @@ async def test_the_channel_is_not_told_of_the_end_where_the_url_says_so(workspac
     (root,) = workspace.roots()
     assert "RESOLVED" in root.text
     assert [reply.broadcast for reply in workspace.thread(root)] == [False, False]
+    await teller.tell(firing(revision=3, **ENDED | {"reason": "source_lost"}))
+    assert workspace.thread(root)[-1].broadcast, "that may be no end"
 
 
 async def test_the_end_of_what_was_never_told_is_posted(workspace: Slack, teller: Teller) -> None:
@@ -416,6 +418,9 @@ PROBLEMS: list[tuple[str, str, str]] = [
     ("a name for the channel", f"slackbot://{TOKEN}/general", "not with its name"),
     ("no token", "slackbot://C0123ABCD", "begins with the app's token"),
     ("a token of another kind", "slackbot://xapp-1-a-2-b/C0123ABCD", "begins with the app's token"),
+    ("a user's token", "slackbot://xoxp-4711-canary-0123/C0123ABCD", "begins with the app's token"),
+    ("what is no URL", f"slackbot://[{TOKEN}/{CHANNEL}", "can't be read"),
+    ("a token that can't be read", f"slackbot://{TOKEN}\u2100/{CHANNEL}", "can't be read"),
     ("a misspelt parameter", f"slackbot://{TOKEN}/{CHANNEL}?brodcast=no", "did you mean 'broadcast'?"),
     ("a switch that is neither", f"slackbot://{TOKEN}/{CHANNEL}?buttons=maybe", "buttons is yes or no"),
     ("an address that is none", f"slackbot://{TOKEN}/{CHANNEL}?api=slack.com", "api is an http"),
