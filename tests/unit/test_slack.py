@@ -13,7 +13,7 @@ from receiver.notifiers import slack
 from receiver.notifiers.apprise import AppriseTarget, install_recorder, url_problem
 from receiver.notifiers.slack_api import PAGE_SIZE, PAGES, Pace
 from tests.support.messages import PLAIN, message
-from tests.support.slack import CHANNEL, TOKEN, Fault, Said, Slack, broken, done, done_but, limited, refusing
+from tests.support.slack import CHANNEL, TOKEN, Fault, Said, Slack, answering, broken, done, done_but, limited, refusing
 
 TIMEOUT = 20.0
 ENDED = {"status": "resolved", "reason": "resolved", "until": PLAIN.since + 2280}
@@ -185,6 +185,42 @@ async def test_a_message_of_several_incidents_is_nobodys_place(workspace: Slack,
     assert "conversations.history" not in workspace.calls
     assert not {"Acknowledge", "Silence 2 h"} & set(buttons(workspace.roots()[0]))
     assert (await teller.tell(told, may_repeat=True)).detail == "found again, and edited"
+
+
+# --- the chart
+
+CHART = b"\x89PNG and so on"
+
+
+async def test_the_chart_stands_in_the_thread(workspace: Slack, teller: Teller) -> None:
+    assert (await teller.tell(firing(chart=CHART))).detail == "posted"
+    _, picture = workspace.thread(workspace.roots()[0])
+    assert picture.pictures == [CHART]
+    await teller.tell(firing(revision=2, chart=CHART, **ENDED))
+    assert sum(len(said.pictures) for said in workspace.channels[CHANNEL]) == 1
+
+
+UNDRAWN: list[tuple[str, str, Fault, str]] = [
+    ("no scope", "files.getUploadURLExternal", refusing("missing_scope", needed="files:write"), "missing_scope"),
+    ("it is down", "files.completeUploadExternal", broken(503), "HTTP 503"),
+    (
+        "it names no address",
+        "files.getUploadURLExternal",
+        answering({"upload_url": "file:///etc/passwd", "file_id": "F1"}),
+        "HTTP 502",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "fault", "why"), [row[1:] for row in UNDRAWN], ids=[row[0] for row in UNDRAWN])
+async def test_a_chart_that_is_not_taken_holds_nothing_up(
+    workspace: Slack, teller: Teller, method: str, fault: Fault, why: str
+) -> None:
+    workspace.faults[method].append(fault)
+    receipt = await teller.tell(firing(chart=CHART))
+    assert receipt.result == "sent"
+    assert receipt.detail.startswith(f"posted; its chart was refused: {why}")
+    assert len(workspace.thread(workspace.roots()[0])) == 1
 
 
 # --- buttons
