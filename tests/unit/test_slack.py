@@ -445,7 +445,7 @@ async def test_a_target_hands_over_the_message_and_its_place(workspace: Slack, c
 async def test_a_slack_that_never_answers_is_cut_off(workspace: Slack) -> None:
     install_recorder()
     workspace.hold("chat.postMessage")
-    receipt = await AppriseTarget(workspace.url, 0.3).send(message(), may_repeat=False)
+    receipt = await AppriseTarget(workspace.url, 3.0).send(message(), may_repeat=False)
     assert receipt.result == "unknown"
     assert len(workspace.roots()) == 1
 
