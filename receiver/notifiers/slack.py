@@ -30,7 +30,7 @@ SCHEME = "slackbot"
 API = "https://slack.com/api"
 RATE = 1.0
 """Messages a second that Slack takes in a channel."""
-_TOKEN = re.compile(r"xox[bp]-[A-Za-z0-9-]{8,200}")
+_TOKEN = re.compile(r"xoxb-[A-Za-z0-9-]{8,200}")
 _CHANNEL = re.compile(r"[CGD][A-Z0-9]{2,30}")
 _SWITCH = {"yes": True, "no": False}
 
@@ -49,7 +49,10 @@ class Address:
     @classmethod
     def parse(cls, url: str) -> "Address":
         """Raises ValueError in words that show nothing of the URL."""
-        split = urlsplit(url)
+        try:
+            split = urlsplit(url)
+        except ValueError:  # its words hold what it could not read
+            raise ValueError("this slackbot:// URL can't be read") from None
         token, channel = unquote(split.netloc), unquote(split.path.strip("/"))
         if not _TOKEN.fullmatch(token):
             raise ValueError("a slackbot:// URL begins with the app's token: slackbot://xoxb-.../C0123ABCD")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+import requests
+
 from receiver.message import Message
 from receiver.notifiers.blocks import Block, blocks, details
 from receiver.notifiers.escape import fitted, mrkdwn
@@ -17,6 +19,7 @@ from receiver.notifiers.words import Say, clean, is_link, words
 T = TypeVar("T")
 _MARGIN_SECONDS = 3600.0
 """How much earlier than the trouble began its message is looked for: clocks differ."""
+CHART_NAME = "chart.png"
 _TEXT_LIMIT = 3000
 _ALL_BLOCKS_LIMIT = 10_000
 """Slack refuses some 12,000 characters and more, all blocks together; its developers say so, its documents do not."""
@@ -115,7 +118,19 @@ class Story:
     def _post(self) -> str:
         self.root = self._shown(self._contents.fresh, lambda shown: self._slack.post(self._message, shown))
         self.begun = True
-        return "posted" + self._reply(self._contents.details, aloud=False)
+        return "posted" + self._reply(self._contents.details, aloud=False) + self._attach()
+
+    def _attach(self) -> str:
+        """Puts the chart into the thread; returns what went wrong. No message is told again for its picture."""
+        if not self._message.chart:
+            return ""
+        try:
+            self._slack.attach(self._message.chart, CHART_NAME, self.root)
+        except Refused as refused:
+            return f"; its chart was refused: {refused}"
+        except requests.RequestException as error:
+            return f"; its chart was not taken ({type(error).__name__})"
+        return ""
 
     def _edit(self) -> str:
         """Puts the message in the place of what stands there; "" when nothing stands there any more."""
@@ -157,7 +172,9 @@ class Story:
 
 
 def _is_loud(message: Message, broadcast: bool) -> bool:
-    return broadcast if message.status == "resolved" else message.reason not in _QUIET
+    if message.status == "resolved":
+        return broadcast or message.reason == "source_lost"  # which may be no end
+    return message.reason not in _QUIET
 
 
 def _happened(message: Message) -> Content | None:

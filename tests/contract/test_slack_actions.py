@@ -199,6 +199,20 @@ async def test_nobody_but_slack_is_told(door: Door, url: str) -> None:
 # --- with the receiver itself
 
 
+async def test_without_a_secret_no_press_is_believed(folder: Path, start_receiver: StartReceiver) -> None:
+    client, receiver = await start_receiver("{}")
+    pressed = body()
+    async with client.post(PATH, data=pressed, headers=sign(pressed, 1000.0)) as answer:
+        assert answer.status == 404
+    (folder / "secret").write_text(SECRET)
+    (folder / "receiver.yml").write_text("slack: {signing_secret_file: secret}\n")
+    await receiver.reload()
+    (folder / "secret").unlink()
+    async with client.post(PATH, data=pressed, headers=sign(pressed, 1000.0)) as answer:
+        assert answer.status == 503
+        assert SECRET not in await answer.text()
+
+
 async def test_a_press_edits_the_message_and_calls_nobody_more(
     folder: Path, start_receiver: StartReceiver, clock: Clock
 ) -> None:

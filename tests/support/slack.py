@@ -53,6 +53,7 @@ class Said:
     thread_ts: str = ""
     broadcast: bool = False
     edits: int = 0
+    pictures: list[bytes] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
     def shown(self, with_metadata: bool) -> dict[str, Any]:
@@ -96,6 +97,8 @@ ARGUMENTS: Mapping[str, tuple[set[str], set[str]]] = {
         {"channel", "ts"},
         {"cursor", "include_all_metadata", "inclusive", "latest", "limit", "oldest"},
     ),
+    "files.getUploadURLExternal": ({"filename", "length"}, {"alt_txt", "snippet_type"}),
+    "files.completeUploadExternal": ({"files"}, {"channel_id", "thread_ts", "initial_comment", "blocks", "channels"}),
     "auth.test": (set(), set()),
 }
 """By method: the arguments that must be given, and those that may."""
@@ -114,7 +117,7 @@ class Slack:
         self.channels: dict[str, list[Said]] = {CHANNEL: []}
         self.archived: set[str] = set()
         self.not_in: set[str] = set()
-        self.scopes = {"chat:write", "channels:history"}
+        self.scopes = {"chat:write", "channels:history", "files:write"}
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.refused: list[tuple[str, str]] = []
         """(method, error), in order; what was too fast not among them."""
@@ -124,6 +127,7 @@ class Slack:
         self.holding = asyncio.Event()
         """Set once somebody waits for an answer that `hold` keeps back."""
         self.api = ""
+        self._files: dict[str, tuple[int, bytes]] = {}
         self._over = asyncio.Event()
         self._posted_at: dict[str, float] = {}
         self._called_at: dict[str, deque[float]] = defaultdict(deque)
@@ -150,7 +154,7 @@ class Slack:
     async def serving(self) -> AsyncIterator["Slack"]:
         """Listens while the block runs; `api` is its address."""
         app = web.Application(client_max_size=16 * 1024**2)
-        app.add_routes([web.route("*", "/api/{method}", self._serve)])
+        app.add_routes([web.route("*", "/api/{method}", self._serve), web.post("/upload/{file}", self._upload)])
         async with TestServer(app) as server:
             self.api = str(server.make_url("/api"))
             try:
@@ -225,13 +229,16 @@ class Slack:
             "chat.update": self._update,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
+            "files.getUploadURLExternal": self._begin_upload,
+            "files.completeUploadExternal": self._share,
             "auth.test": lambda _: {"user_id": "U0BOT", "team_id": "T0", "bot_id": "B0"},
         }
-        self._in_scope("channels:history" if method.startswith("conversations") else "chat:write")
+        scopes = {"conversations": "channels:history", "files": "files:write", "auth": ""}
+        self._in_scope(scopes.get(method.partition(".")[0], "chat:write"))
         return handlers[method](arguments)
 
     def _in_scope(self, scope: str) -> None:
-        if scope not in self.scopes:
+        if scope and scope not in self.scopes:
             raise Refusal("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
 
     @staticmethod
@@ -272,6 +279,27 @@ class Slack:
         found.edits += 1
         found.said.append(found.text)
         return {"channel": arguments["channel"], "ts": found.ts, "text": found.text}
+
+    def _begin_upload(self, arguments: Mapping[str, Any]) -> Answer:
+        # this one method takes no JSON
+        self._see(isinstance(arguments["length"], str) and int(arguments["length"]) > 0, "invalid_arguments")
+        file = f"F{len(self._files):08d}"
+        self._files[file] = (int(arguments["length"]), b"")
+        return {"upload_url": self.api.replace("/api", f"/upload/{file}"), "file_id": file}
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        file, content = request.match_info["file"], await request.read()
+        length, _ = self._files[file]
+        self._files[file] = (length, content)
+        return web.Response(status=200 if len(content) == length else 400)
+
+    def _share(self, arguments: Mapping[str, Any]) -> Answer:
+        said, thread = self._channel({"channel": arguments["channel_id"]}), arguments.get("thread_ts", "")
+        self._see(not thread or any(one.ts == thread and not one.thread_ts for one in said), "thread_not_found")
+        files = [self._files.get(one["id"], (0, b"")) for one in arguments["files"]]
+        self._see(all(content and len(content) == length for length, content in files), "file_not_found")
+        said.append(Said(self._name(), "", [], None, thread, pictures=[content for _, content in files]))
+        return {"files": arguments["files"]}
 
     def _content(self, arguments: Mapping[str, Any], limit: int) -> dict[str, Any]:
         for name in FLAGS & set(arguments):
@@ -349,6 +377,15 @@ class Slack:
 async def done(do: Do) -> web.StreamResponse:
     """No fault: a call that is not counted against a limit."""
     return web.json_response(do())
+
+
+def answering(answer: Answer) -> Fault:
+    """Says this and does nothing."""
+
+    async def fault(_: Do) -> web.StreamResponse:
+        return web.json_response({"ok": True, **answer})
+
+    return fault
 
 
 def refusing(error: str, **more: Any) -> Fault:

@@ -13,7 +13,7 @@ from receiver.notifiers import slack
 from receiver.notifiers.apprise import AppriseTarget, install_recorder, url_problem
 from receiver.notifiers.slack_api import PAGE_SIZE, PAGES, Pace
 from tests.support.messages import PLAIN, message
-from tests.support.slack import CHANNEL, TOKEN, Fault, Said, Slack, broken, done, done_but, limited, refusing
+from tests.support.slack import CHANNEL, TOKEN, Fault, Said, Slack, answering, broken, done, done_but, limited, refusing
 
 TIMEOUT = 20.0
 ENDED = {"status": "resolved", "reason": "resolved", "until": PLAIN.since + 2280}
@@ -136,6 +136,8 @@ async def test_the_channel_is_not_told_of_the_end_where_the_url_says_so(workspac
     (root,) = workspace.roots()
     assert "RESOLVED" in root.text
     assert [reply.broadcast for reply in workspace.thread(root)] == [False, False]
+    await teller.tell(firing(revision=3, **ENDED | {"reason": "source_lost"}))
+    assert workspace.thread(root)[-1].broadcast, "that may be no end"
 
 
 async def test_the_end_of_what_was_never_told_is_posted(workspace: Slack, teller: Teller) -> None:
@@ -183,6 +185,42 @@ async def test_a_message_of_several_incidents_is_nobodys_place(workspace: Slack,
     assert "conversations.history" not in workspace.calls
     assert not {"Acknowledge", "Silence 2 h"} & set(buttons(workspace.roots()[0]))
     assert (await teller.tell(told, may_repeat=True)).detail == "found again, and edited"
+
+
+# --- the chart
+
+CHART = b"\x89PNG and so on"
+
+
+async def test_the_chart_stands_in_the_thread(workspace: Slack, teller: Teller) -> None:
+    assert (await teller.tell(firing(chart=CHART))).detail == "posted"
+    _, picture = workspace.thread(workspace.roots()[0])
+    assert picture.pictures == [CHART]
+    await teller.tell(firing(revision=2, chart=CHART, **ENDED))
+    assert sum(len(said.pictures) for said in workspace.channels[CHANNEL]) == 1
+
+
+UNDRAWN: list[tuple[str, str, Fault, str]] = [
+    ("no scope", "files.getUploadURLExternal", refusing("missing_scope", needed="files:write"), "missing_scope"),
+    ("it is down", "files.completeUploadExternal", broken(503), "HTTP 503"),
+    (
+        "it names no address",
+        "files.getUploadURLExternal",
+        answering({"upload_url": "file:///etc/passwd", "file_id": "F1"}),
+        "HTTP 502",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "fault", "why"), [row[1:] for row in UNDRAWN], ids=[row[0] for row in UNDRAWN])
+async def test_a_chart_that_is_not_taken_holds_nothing_up(
+    workspace: Slack, teller: Teller, method: str, fault: Fault, why: str
+) -> None:
+    workspace.faults[method].append(fault)
+    receipt = await teller.tell(firing(chart=CHART))
+    assert receipt.result == "sent"
+    assert receipt.detail.startswith(f"posted; its chart was refused: {why}")
+    assert len(workspace.thread(workspace.roots()[0])) == 1
 
 
 # --- buttons
@@ -407,7 +445,7 @@ async def test_a_target_hands_over_the_message_and_its_place(workspace: Slack, c
 async def test_a_slack_that_never_answers_is_cut_off(workspace: Slack) -> None:
     install_recorder()
     workspace.hold("chat.postMessage")
-    receipt = await AppriseTarget(workspace.url, 0.3).send(message(), may_repeat=False)
+    receipt = await AppriseTarget(workspace.url, 3.0).send(message(), may_repeat=False)
     assert receipt.result == "unknown"
     assert len(workspace.roots()) == 1
 
@@ -416,6 +454,9 @@ PROBLEMS: list[tuple[str, str, str]] = [
     ("a name for the channel", f"slackbot://{TOKEN}/general", "not with its name"),
     ("no token", "slackbot://C0123ABCD", "begins with the app's token"),
     ("a token of another kind", "slackbot://xapp-1-a-2-b/C0123ABCD", "begins with the app's token"),
+    ("a user's token", "slackbot://xoxp-4711-canary-0123/C0123ABCD", "begins with the app's token"),
+    ("what is no URL", f"slackbot://[{TOKEN}/{CHANNEL}", "can't be read"),
+    ("a token that can't be read", f"slackbot://{TOKEN}\u2100/{CHANNEL}", "can't be read"),
     ("a misspelt parameter", f"slackbot://{TOKEN}/{CHANNEL}?brodcast=no", "did you mean 'broadcast'?"),
     ("a switch that is neither", f"slackbot://{TOKEN}/{CHANNEL}?buttons=maybe", "buttons is yes or no"),
     ("an address that is none", f"slackbot://{TOKEN}/{CHANNEL}?api=slack.com", "api is an http"),
