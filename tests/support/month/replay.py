@@ -135,7 +135,7 @@ class _Replay:
         deliverer = Deliverer(self._store.outbox, _no_sink, spawn, metrics, self._clock, LOG)
         settings = Settings(config_, {}, "http://receiver")
         self._pipeline = Pipeline(
-            self._store, deliverer, settings, lambda: None, lambda _: None, spawn, metrics, self._clock, LOG
+            self._store, deliverer, settings, lambda _: None, lambda _: None, spawn, metrics, self._clock, LOG
         )
 
     def _clock(self) -> float:
