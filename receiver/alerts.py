@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["firing", "resolved"]
-Origin = Literal["webhook", "reconciled", "filled_in", "source_lost"]
+Origin = Literal["webhook", "reconciled", "filled_in", "source_lost", "by_hand"]
 Occurrence = tuple[str, float]
 """(fingerprint, starts_at): one time that one alert fired."""
 
@@ -21,8 +21,8 @@ class AlertEvent:
 
     `fingerprint` tells it from every other alert: Alertmanager's own, after that of its `source`, where one is named.
     `origin` says how we know: a webhook; that no Alertmanager holds the alert any more; that one holds it and left it
-    out of a webhook; or a resolve that came while the source of the alerts was silent. `kind` is its class; `given` are
-    the labels that it came with, where the operator's vocabulary made others of them.
+    out of a webhook; a resolve that came while the source of the alerts was silent; or that a person said so. `kind` is
+    its class; `given` are the labels that it came with, where the operator's vocabulary made others of them.
     """
 
     fingerprint: str

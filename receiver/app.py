@@ -1,6 +1,7 @@
 """Wires the receiver: configuration, store, pipeline, deliverer and web server, each released when it stops."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -16,18 +17,25 @@ from receiver.changes.settings import ChangeSources
 from receiver.changes.web import ChangeEndpoints
 from receiver.config import ReceiverConfig, Target, sources
 from receiver.delivery.web import OutboxEndpoints
+from receiver.desk import Desk
+from receiver.desk.pages import LinkPages
+from receiver.desk.web import DeskEndpoints
 from receiver.drills.driller import Driller
 from receiver.drills.web import DrillEndpoints
 from receiver.enrichers.measuring import measuring
 from receiver.enrichers.recorded import recorded
 from receiver.enrichers.runbook import RunbookEnricher
+from receiver.links import KEY_BYTES
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import AppriseTarget, install_recorder
+from receiver.notifiers.folding import shows_acknowledgement
 from receiver.notifiers.style import Style, compiled
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.redact import MessageRedactor
+from receiver.slack.web import SlackEndpoints
 from receiver.stages.deliver import Deliverer
+from receiver.stages.escalate import Escalator, Means
 from receiver.store import MIGRATIONS, Store
 from receiver.upkeep.auditor import Auditor
 from receiver.upkeep.heart import Heart
@@ -41,8 +49,14 @@ from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure, mask
 from toolkit.redaction import Redactor, secret_parts
+from toolkit.secretfile import SecretUnreadable
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate
+
+LONGEST_APART_SECONDS = 1.0
+"""Between the posts of one message, which a slow target's rate must not draw out beyond its timeout."""
+LINK_KEY = "link_key"
+"""The name of the sign in the store that holds what links are signed with: made once, and shared by replicas."""
 
 
 class Receiver:
@@ -61,6 +75,7 @@ class Receiver:
         self.store, self.metrics, self.ready = store, metrics, False
         self.secrets: frozenset[str] = frozenset()
         self._reloading = asyncio.Lock()
+        self._key = b""
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._style = Style()
         self._deliverer = Deliverer(store.outbox, self._open_sink, spawn, metrics, now, log)
@@ -84,6 +99,11 @@ class Receiver:
             metrics,
             now,
             log,
+        )
+        self.escalator = Escalator(store, self._means, self.pipeline.enrich, self._deliverer.wake, metrics, now, log)
+        self.desk = Desk(store, self._means, self._alertmanagers, _shows, self._work, now, log)
+        self.presses = SlackEndpoints(
+            self.desk, lambda: self.pipeline.settings.config.slack, self._slack_users, session, spawn, now, log
         )
         self.driller = Driller(store.drills, session, lambda: self.pipeline.settings.config, now)
         self.auditor = Auditor(store.audit, self._served, metrics, now, log)
@@ -129,7 +149,10 @@ class Receiver:
     def _open_sink(self, target: Target) -> AppriseTarget:
         """The sink of a configured target; how it is written to is what the configuration says at the time."""
         return AppriseTarget(
-            target.read_url, target.timeout, 1 / target.rate, lambda: replace(self._style, target=target.name)
+            target.read_url,
+            target.timeout,
+            min(1 / target.rate, LONGEST_APART_SECONDS),
+            lambda: replace(self._style, target=target.name),
         )
 
     def _template_failed(self, name: str, reason: str) -> None:
@@ -141,7 +164,15 @@ class Receiver:
         external_url = self._options.external_url
         if config.runbooks is not None:
             enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
-        return Settings(config, enrichers, external_url)
+        return Settings(config, enrichers, external_url, self._key)
+
+    def _means(self) -> Means:
+        settings = self.pipeline.settings
+        return Means(settings.config, settings.external_url, settings.signer.incident_url)
+
+    def _work(self) -> None:
+        self.pipeline.wake()
+        self._deliverer.wake()
 
     def _alertmanagers(self) -> list[tuple[str, Alertmanager]]:
         configured = self.pipeline.settings.config.alertmanagers
@@ -149,6 +180,10 @@ class Receiver:
 
     def _served(self) -> list[str]:
         return [target.name for target in self.pipeline.settings.config.targets]
+
+    def _slack_users(self) -> dict[str, str]:
+        people = self.pipeline.settings.config.people
+        return {person.slack: name for name, person in people.items() if person.slack}
 
     async def watchdog_seen(self) -> float | None:
         """When the Watchdog last came, of several sources the one that is silent the longest; now, where none is
@@ -183,6 +218,8 @@ class Receiver:
         lost = 0 if self.store.shared else await self.store.outbox.recover(self._now())
         if lost:
             self._log.warning("sends were cut off; they are tried again and marked as possible repeats", rows=lost)
+        sign = await self.store.signs.first(LINK_KEY, self._now(), secrets.token_hex(KEY_BYTES))
+        self._key = bytes.fromhex(sign.detail)
         await self.reload()
         self.ready = True
 
@@ -220,6 +257,14 @@ class Receiver:
     def probes(self) -> Probes:
         """What the web server asks."""
         return Probes(lambda: self.ready, self.reload, self.drain, lambda: self._authenticator)
+
+
+def _shows(target: Target) -> bool:
+    """Whether a target shows who has an incident where its message stands."""
+    try:
+        return shows_acknowledgement(target.read_url())
+    except SecretUnreadable:
+        return False
 
 
 def secret_urls(config: ReceiverConfig) -> Iterator[str]:
@@ -270,13 +315,17 @@ async def _run(options: Options, log: Logger) -> None:
         background.spawn(receiver.pipeline.run(), "pipeline")
         background.spawn(receiver.reconciler.run(), "reconciler")
         background.spawn(receiver.reconciler.fill(), "fill in")
+        background.spawn(receiver.escalator.run(), "escalator")
         background.spawn(receiver.auditor.run(), "auditor")
         background.spawn(receiver.heart.run(), "heartbeat")
         background.spawn(receiver.daily.run(), "daily report")
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, time.time).routes())
+        app.add_routes(DeskEndpoints(receiver).routes())
+        app.add_routes(LinkPages(receiver, time.time).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, time.time).routes())
         app.add_routes(RotaEndpoints(receiver, time.time).routes())
         app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, time.time).routes())
+        app.add_routes(receiver.presses.routes())
         await serve(app, options.listen, server_tls(options.web), receiver.probes, background, log)

@@ -12,11 +12,15 @@ from pydantic import Field
 from receiver.changes.settings import ChangeSources
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers import settings as enrichers
+from receiver.escalation import settings as escalation
+from receiver.escalation.settings import Escalation
 from receiver.notifiers.apprise import rate_of, url_problem
+from receiver.notifiers.folding import folds
+from receiver.notifiers.slack import is_for as is_slack_bot
 from receiver.notifiers.slack import takes_presses
 from receiver.oncall import settings as oncall
 from receiver.oncall.report import gap_lines, unreachable_lines
-from receiver.oncall.settings import Moment, Person, Rota, Team, Window
+from receiver.oncall.settings import Digest, Moment, Person, Rota, Team, Window
 from receiver.oncall.zones import TimeZone, zone
 from receiver.services import ServiceGraph
 from receiver.slack.settings import SlackSettings
@@ -82,6 +86,9 @@ class Storm(Model):
 
 USUAL_RATE = 10.0
 """Messages per second, where neither the target nor its kind of sink says otherwise."""
+
+
+SHORTEST_SLACK_SECONDS = 5.0
 
 
 def _usual_rate(given: Mapping[str, Any]) -> float:
@@ -244,6 +251,8 @@ class ReceiverConfig(Model):
     people: dict[Name, Person] = {}
     teams: dict[Name, Team] = {}
     rotas: dict[Name, Rota] = {}
+    escalations: dict[Name, Escalation] = {}
+    digests: dict[Name, Digest] = {}
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -282,12 +291,15 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
             yield ("targets", index, "url_file" if target.url is None else "url"), problem
     yield from _fallbacks(config.targets)
     yield from _lint_routes(config, names)
+    yield from escalation.lint(config.escalations, config, names)
     yield from _lint_services(config)
     yield from oncall.lint(config.people, config.teams, config.rotas, names)
     yield from _lint_measuring(config)
     yield from _lint_slack(config)
     yield from _lint_redact(config.redact)
     yield from templates.lint(config.templates, names, config.teams)
+    yield from oncall.lint_digests(config.digests, names)
+    yield from _folding_digests(config)
     if config.heartbeat is not None and not config.heartbeat.read_url().startswith(("http://", "https://")):
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
@@ -297,13 +309,14 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
 def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:
     for index, route in enumerate(config.routes):
         at: Location = ("routes", index)
-        named: list[tuple[Location, str, str, Collection[str]]] = [
+        named: list[tuple[Location, str, str | None, Collection[str]]] = [
             *(((*at, "targets", place), "target", name, targets) for place, name in enumerate(route.targets or ())),
             *(((*at, "hours", place), "hours", name, config.hours) for place, name in enumerate(route.hours)),
-            *([((*at, "team"), "team", route.team, config.teams)] if route.team is not None else []),
+            ((*at, "team"), "team", route.team, config.teams),
+            ((*at, "escalation"), "escalation", route.escalation, config.escalations),
         ]
         for place, kind, name, known in named:
-            if name not in known:
+            if name is not None and name not in known:
                 yield place, f"no {kind} {'are' if kind == 'hours' else 'is'} named '{name}'{nearest(name, known)}"
     if config.routes and not config.routes[-1].matches_everything:
         yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
@@ -333,8 +346,24 @@ def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
 
 def _lint_slack(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
     for index, target in enumerate(config.targets):
+        if is_slack_bot(target.read_url()) and target.timeout < SHORTEST_SLACK_SECONDS:
+            yield (
+                ("targets", index, "timeout"),
+                f"a Slack bot writes twice, a second apart: give it {SHORTEST_SLACK_SECONDS:g}s at least",
+            )
         if config.slack is None and takes_presses(target.read_url()):
             yield ("targets", index), "buttons=yes needs slack.signing_secret_file, or nobody's press is believed"
+
+
+def _folding_digests(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
+    folding = {target.name for target in config.targets if folds(target.read_url())}
+    for name, digest in config.digests.items():
+        for place, target in enumerate(digest.targets):
+            if target in folding:
+                yield (
+                    ("digests", name, "targets", place),
+                    f"'{target}' keeps one alert for each incident, and a digest tells of many",
+                )
 
 
 def _fallbacks(targets: Sequence[Target]) -> Iterator[tuple[Location, str]]:

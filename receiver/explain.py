@@ -21,8 +21,13 @@ REASONS: Mapping[str, str] = {
     "vanished": "no Alertmanager holds it any more; its resolve never came",
     "source_lost": "its resolve came while Prometheus was silent",
     "never_fired_here": "a resolve of something that was never heard firing here",
+    "step_due": "nobody had acknowledged in time",
+    "unreachable": "nobody of the step before could be reached",
+    "exhausted": "every step was taken, and nobody has acknowledged",
     "no_news": "nothing that people did not know",
     "no_incident": "there is no incident to tell of",
+    "quiet_hours": "it can wait, and whom it is for is not to be disturbed",
+    "digest": "it can wait, and is told with others in one message",
     "routes_name_nobody": "no route names a target for it",
     "nobody_was_told_that_it_began": "nobody was told that it began, so nobody is told of its end",
 }
@@ -132,7 +137,12 @@ def told_of(heard: Heard) -> Entry:
 
 def _event(heard: Heard, named: bool = False) -> Entry:
     labels = ", ".join(f"{name}={value}" for name, value in sorted(heard.labels.items()) if name != "alertname")
-    origin = {"webhook": "", "reconciled": ", from what Alertmanager holds", "filled_in": ", left out of a webhook"}
+    origin = {
+        "webhook": "",
+        "reconciled": ", from what Alertmanager holds",
+        "filled_in": ", left out of a webhook",
+        "by_hand": ", said by a person",
+    }
     said = f"{heard.name} {heard.status}{origin.get(heard.origin, '')} ({labels})"
     if heard.reason is None:
         return Entry(heard.at, "event", f"{said}: not worked on yet")

@@ -58,6 +58,7 @@ _ENDED: Mapping[Origin, Literal["resolved", "vanished", "source_lost"]] = {
     "filled_in": "resolved",
     "reconciled": "vanished",
     "source_lost": "source_lost",
+    "by_hand": "resolved",
 }
 
 STORM_KEY = "storm"
@@ -84,6 +85,8 @@ class Incident:
     `id` is None until stored. `alerts` holds the latest event of each fingerprint. `revision` counts stored changes.
     `cause` is the fingerprint of the alert that probably causes the others; it is found out anew at each step.
     `tell_at`: when those are told who were not told yet, if it still lives then.
+    `assigned_to` was handed it and has not acknowledged it yet. `owner` and `kind` (its class) are what a person said,
+    against what the alerts say; None where nobody did.
     Times are seconds since the epoch.
     """
 
@@ -101,6 +104,10 @@ class Incident:
     merged_into: int | None = None
     cause: str | None = None
     tell_at: float | None = None
+    assigned_to: str | None = None
+    snoozed_until: float | None = None
+    owner: str | None = None
+    kind: str | None = None
 
     @property
     def live(self) -> bool:
@@ -180,7 +187,12 @@ def acknowledge(incident: Incident, by: str, now: float) -> Incident:
     if not incident.live or incident.state == "acknowledged":
         return incident
     return replace(
-        incident, state="acknowledged", acknowledged_at=now, acknowledged_by=by, revision=incident.revision + 1
+        incident,
+        state="acknowledged",
+        acknowledged_at=now,
+        acknowledged_by=by,
+        assigned_to=None,
+        revision=incident.revision + 1,
     )
 
 
@@ -249,7 +261,11 @@ class _Work:
         if held is not None and held.status == "firing" and event.starts_at - held.starts_at > SAME_OUTBREAK_SECONDS:
             self._now_is = replace(self._now_is, state="reopened")
             return "fired_again"
-        return "severity_rose" if self._now_is.severity != severity else "joined"
+        if self._now_is.severity == severity:
+            return "joined"
+        # whoever put it off did not know how bad it would be
+        self._now_is = replace(self._now_is, snoozed_until=None)
+        return "severity_rose"
 
     def _begin(self, event: AlertEvent, again: bool) -> None:
         severity = severity_of(event.labels)
@@ -261,6 +277,8 @@ class _Work:
                 reopened=self._now_is.reopened + 1,
                 acknowledged_at=None,
                 acknowledged_by=None,
+                assigned_to=None,
+                snoozed_until=None,
             )
             self._grow(severity, event.starts_at)
         else:

@@ -58,7 +58,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     `priority` is P1 to P4 and `rank` why. `cause` tells which alert probably causes the others, `spread` how many
     alerts of which services a large incident holds, `reopened` how often it came back. `absent` names what could not be
     found out, so that silence is not read as "nothing there". `stands_in`: why this target is told in another's place.
-    `untold`: this tells that it ended, and the message that it began was never delivered for sure.
+    `untold`: this tells that it ended, and the message that it began was never delivered for sure. `digest`: a line for
+    each incident, of a message that tells of several; `incident` is 0 then, and `revision` tells it from other digests.
     """
 
     incident: int
@@ -113,8 +114,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     absent: tuple[str, ...] = ()
     stands_in: str = ""
     untold: bool = False
+    digest: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        """The same for every message of an incident, and for no other incident of any Tocsin."""
-        return f"tocsin-{self.incident}-{hashlib.sha256(self.incident_url.encode()).hexdigest()[:16]}"
+        """The same for every message of an incident, and for no other of any Tocsin; each digest has its own."""
+        name = self.incident or f"digest-{self.revision}"
+        return f"tocsin-{name}-{hashlib.sha256(self.incident_url.encode()).hexdigest()[:16]}"

@@ -6,6 +6,8 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from receiver.enrichers.absence import Reason
+from receiver.escalation.policy import QUIET
+from receiver.escalation.policy import Reason as Escalation
 from receiver.incidents import Reason as Decision
 from receiver.incidents import State
 from receiver.store.store import Figures
@@ -24,6 +26,7 @@ CHANGES = ("new", "known", "ignored", "refused")
 OTHER_SERVICE = "other"
 """What a service that the configuration does not name is called: anybody may post any name."""
 RECONCILIATIONS = ("ok", "unreachable")
+ESCALATIONS = tuple(reason for reason in get_args(Escalation) if reason not in QUIET)
 HEARTBEATS = ("sent", "failed", *get_args(Silence))
 RESULTS = ("sent", "failed", "unknown", "dead")
 
@@ -62,6 +65,12 @@ class ReceiverMetrics(ServiceMetrics):
             "tocsin_receiver_fallbacks_total",
             "Messages that a target's fallback was told in its place.",
             ["target"],
+            registry=registry,
+        )
+        self.escalations = Counter(
+            "tocsin_receiver_escalations_total",
+            "What the time did to escalations: a step, a reminder, an end.",
+            ["reason"],
             registry=registry,
         )
         self.circuit_open = Gauge(
@@ -126,7 +135,7 @@ class ReceiverMetrics(ServiceMetrics):
         self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
         self._oldest = Gauge(
             "tocsin_receiver_outbox_oldest_timestamp_seconds",
-            "When the oldest message that is not delivered was planned; 0 when there is none.",
+            "Since when the oldest message that is not delivered is to be told; 0 when there is none.",
             registry=registry,
         )
         self._unprocessed = Gauge(
@@ -135,19 +144,20 @@ class ReceiverMetrics(ServiceMetrics):
         self._at_zero()
 
     def _at_zero(self) -> None:
-        for reason in REJECTIONS:
-            self.rejected.labels(reason)
+        each: list[tuple[Counter, Iterable[str]]] = [
+            (self.rejected, REJECTIONS),
+            (self.decisions, DECISIONS),
+            (self.reconciliations, RECONCILIATIONS),
+            (self.escalations, ESCALATIONS),
+            (self.heartbeats, HEARTBEATS),
+            (self.changes, CHANGES),
+        ]
+        for counter, values in each:
+            for value in values:
+                counter.labels(value)
         for status in ("firing", "resolved"):
             for outcome in ("new", "duplicate", "watchdog"):
                 self.alert_events.labels(status, outcome)
-        for reason in DECISIONS:
-            self.decisions.labels(reason)
-        for result in RECONCILIATIONS:
-            self.reconciliations.labels(result)
-        for result in HEARTBEATS:
-            self.heartbeats.labels(result)
-        for outcome in CHANGES:
-            self.changes.labels(outcome)
         self.audited({})
         for enricher in ENRICHERS:
             for reason in get_args(Reason):

@@ -16,13 +16,18 @@ from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
 from receiver.config import ReceiverConfig, graph, vocabulary
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import Drill, is_drill
+from receiver.escalation.opening import Opening, handling, opening
+from receiver.escalation.policy import Progress
 from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
+from receiver.links import Signer
 from receiver.metrics import ReceiverMetrics
+from receiver.oncall.hold import Holds
 from receiver.payload import parse
 from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, Patience, enrich
+from receiver.stages.hold import hold, words
 from receiver.stages.plan import plan
 from receiver.stages.postpone import Postponed, Recent, postpone
 from receiver.stages.route import Audience, audience
@@ -52,6 +57,18 @@ class Settings:
     config: ReceiverConfig
     enrichers: Mapping[str, Enricher]
     external_url: str
+    key: bytes = b""
+    """What links are signed with; without one there are none."""
+
+    @property
+    def signer(self) -> Signer:
+        """What makes and checks the links in a message."""
+        return Signer(self.key, self.external_url)
+
+    @property
+    def holds(self) -> Holds:
+        """What is told later."""
+        return Holds(self.config.people, self.config.teams, self.config.digests)
 
     @property
     def rules(self) -> Rules:
@@ -116,6 +133,10 @@ class Pipeline:
             self._log.warning("a webhook left alerts out; Alertmanager is asked", alerts=notification.truncated)
             self._truncated(notification)
         return sum(new)
+
+    def wake(self) -> None:
+        """Lets what is stored be worked on now."""
+        self._awake.set()
 
     async def take(self, events: Sequence[AlertEvent]) -> int:
         """Stores events that no webhook brought; returns how many were new. Raises StorageUnavailable."""
@@ -185,8 +206,9 @@ class Pipeline:
             (incident,) = await self._store.load([id_])
             told = await self._store.outbox.told([id_], self.settings.config.shadow)
             again = replace(incident, tell_at=None, revision=incident.revision + 1)
+            progress = await self._store.escalations.of(id_)
             try:
-                await self._tell(Step(again, (), "still_fires"), incident, [], told)
+                await self._tell(Step(again, (), "still_fires"), incident, [], told, progress)
             except Changed:
                 continue  # it is told with what changed it, or at the next look
 
@@ -240,9 +262,11 @@ class Pipeline:
                 [one.id for one in loaded if one.id is not None], self.settings.config.shadow
             )
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
+            first = loaded[0].id if loaded else None
+            progress = await self._store.escalations.of(first) if first is not None else None
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
-        return await self._tell(step, before, stored, told, drill)
+        return await self._tell(step, before, stored, told, progress, drill)
 
     async def _tell(
         self,
@@ -250,6 +274,7 @@ class Pipeline:
         before: Incident | None,
         stored: list[StoredEvent],
         told: Sequence[str],
+        progress: Progress | None,
         drill: Drill | None = None,
     ) -> Incident | None:
         """Decides who hears of a step, gathers what they need to know, and commits it all."""
@@ -260,15 +285,18 @@ class Pipeline:
             if put_off:
                 later = replace(step.incident, tell_at=min(one.until for one in put_off))
                 step = replace(step, incident=later)
+        # what nobody is told yet calls nobody yet
+        called = Opening(progress) if put_off and not hearers.choices else opening(step, progress, config, now)
+        hearers = called.joined_by(hearers)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:
-            enrichment = await enrich(step.incident, self.settings.enrichers, self._patience, self._metrics, self._log)
+            enrichment = await self.enrich(step.incident)
 
         def planned(incident: Incident) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
-            return self._plan(replace(step, incident=incident), hearers, put_off, enrichment)
+            return self._plan(replace(step, incident=incident), hearers, put_off, enrichment, called)
 
         async with self._storing:
-            incident = await self._store.commit(step, before, stored, planned, self._now())
+            incident = await self._store.commit(step, before, stored, planned, self._now(), called.begun)
         for reason in step.reasons:
             self._metrics.decisions.labels(reason).inc()
         self._log.info(
@@ -281,6 +309,10 @@ class Pipeline:
         self._deliverer.wake()
         return incident
 
+    async def enrich(self, incident: Incident) -> Enrichment:
+        """What is to be found out about an incident; never raises."""
+        return await enrich(incident, self.settings.enrichers, self._patience, self._metrics, self._log)
+
     async def _recent(self, step: Step, hearers: Audience) -> list[Recent]:
         """Who heard of the same cause lately, as far as a route asks for that."""
         longest = max((choice.cooldown for choice in hearers.choices), default=0.0)
@@ -289,7 +321,12 @@ class Pipeline:
         return await self._store.outbox.recent(step.incident.root, step.incident.id, self._now() - longest)
 
     def _plan(
-        self, step: Step, hearers: Audience, put_off: Iterable[Postponed], enrichment: Enrichment
+        self,
+        step: Step,
+        hearers: Audience,
+        put_off: Iterable[Postponed],
+        enrichment: Enrichment,
+        called: Opening,
     ) -> tuple[tuple[Planned, ...], tuple[Decision, ...]]:
         """The rows for a stored incident, and why somebody is told or nobody."""
         incident, config = step.incident, self.settings.config
@@ -298,24 +335,31 @@ class Pipeline:
             Decision("merged", "cause_found", f"incident {other.id} is part of this one") for other in step.merged
         ]
         decided += [Decision("postponed", one.reason, one.detail) for one in put_off]
+        decided += [Decision("escalation", "step_due", called.words)] if called.begun is not None else []
         # the configuration may have changed while the facts were gathered: who left it is not planned for
         served = {target.name for target in config.targets}
         choices = [choice for choice in hearers.choices if choice.target in served]
         if hearers.notice is None or not choices:
             return (), (*decided, Decision("not_told", hearers.why, _counted(step.reasons)))
-        rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config))
+        now = self._now()
+        act_url = self.settings.signer.incident_url(incident.id or 0, now)
+        handled = handling(incident, called.progress, config, act_url, now)
+        rows = plan(incident, hearers.notice, enrichment, choices, self.settings.external_url, graph(config), handled)
         if config.shadow:
             rows = tuple(replace(row, shadow=True) for row in rows)
+        if not is_drill(incident.leading.labels):
+            rows = hold(rows, self.settings.holds, self._now())
+        decided += [Decision("held", row.hold.reason, words(row.target, row.hold)) for row in rows if row.hold]
         targets = ", ".join(choice.target for choice in choices)
         return rows, (*decided, Decision("shadow" if config.shadow else "told", hearers.notice, targets))
 
     async def _doubted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
         """`stored`, its resolves marked when the source of the alerts has fallen silent."""
-        sources = {one.event.source for one in stored if one.event.status == "resolved"}
-        silent = {source for source in sources if await self.source_is_silent(source)}
+        ended = [one.event for one in stored if _came_as_resolved(one.event)]
+        silent = {source for source in {event.source for event in ended} if await self.source_is_silent(source)}
         return [
             replace(one, event=replace(one.event, origin="source_lost"))
-            if one.event.status == "resolved" and one.event.source in silent
+            if _came_as_resolved(one.event) and one.event.source in silent
             else one
             for one in stored
         ]
@@ -336,6 +380,11 @@ def watchdog_sign(source: str = "", ended: bool = False) -> str:
 def is_watchdog(labels: Mapping[str, str], config: ReceiverConfig) -> bool:
     """Whether an alert with these labels is the one that always fires."""
     return bool(config.watchdog) and all(labels.get(label) == value for label, value in config.watchdog.items())
+
+
+def _came_as_resolved(event: AlertEvent) -> bool:
+    """Whether this is an end that Alertmanager tells of; a person knows what they say."""
+    return event.status == "resolved" and event.origin != "by_hand"
 
 
 def _counted(reasons: Iterable[str]) -> str:

@@ -16,13 +16,13 @@ from receiver.drills.driller import Driller
 from receiver.enrichers.absence import Absent
 from receiver.enrichers.runbook import read
 from receiver.explain import Facts, explained, report, told_of
-from receiver.incidents import Incident, acknowledge
+from receiver.incidents import Incident
 from receiver.metrics import ReceiverMetrics
 from receiver.payload import PayloadError
 from receiver.pipeline import Pipeline
 from receiver.rank import rank
 from receiver.services import ServiceGraph
-from receiver.store import Changed, Decision, Store
+from receiver.store import Store
 from toolkit.clock import Now
 from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
@@ -32,8 +32,6 @@ from toolkit.storage import StorageUnavailable
 INCIDENTS_SHOWN = 100
 INCIDENTS_EXPLAINED = 3
 CHANGES_SHOWN_SECONDS = 7 * 86400.0
-LONGEST_NAME = 200
-TRIES = 5
 _NUMBER = re.compile("[0-9]{1,9}")
 """An incident's number fits PostgreSQL's integer, and `str.isdigit` holds for what `int` refuses."""
 _SOURCE = re.compile("[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -47,10 +45,6 @@ _PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="w
 <title>{title}</title><style>body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}}
 code,pre{{background:#f2f2f2;padding:.1em .3em}}pre{{padding:.6em;overflow:auto}}</style>
 {body}"""
-
-
-class _Acknowledgement(msgspec.Struct):
-    by: str
 
 
 class Served(Protocol):
@@ -83,7 +77,6 @@ class Endpoints:
             web.post("/webhook/alertmanager", self.webhook),
             web.get("/v1/incidents", self.incidents),
             web.get(r"/v1/incidents/{id:[0-9]{1,9}}", self.incident),
-            web.post(r"/v1/incidents/{id:[0-9]{1,9}}/ack", self.acknowledge),
             web.get("/v1/explain/{what}", self.explain),
             web.get("/v1/report", self.report),
             web.get("/runbooks/{name}", self.runbook),
@@ -134,7 +127,7 @@ class Endpoints:
         """The newest incidents, as JSON."""
         found = await self._receiver.store.incidents(INCIDENTS_SHOWN)
         graph = self._receiver.pipeline.settings.rules.graph
-        return _json({"incidents": [_shown(incident, graph) for incident in found]})
+        return _json({"incidents": [shown(incident, graph) for incident in found]})
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with its notices and every attempt to deliver them, as JSON."""
@@ -145,35 +138,11 @@ class Endpoints:
         notices = await self._receiver.store.notices(number)
         return _json(
             {
-                **_shown(found, self._receiver.pipeline.settings.rules.graph),
+                **shown(found, self._receiver.pipeline.settings.rules.graph),
                 "notices": [_notice(row) for row in notices],
+                "actions": await self._receiver.store.actions.of(number),
             }
         )
-
-    async def acknowledge(self, request: web.Request) -> web.Response:
-        """Marks an incident as in somebody's hands: `{"by": "ada"}`. Done twice it is done once."""
-        number = int(request.match_info["id"])
-        try:
-            by = msgspec.json.decode(await read_body(request), type=_Acknowledgement).by.strip()
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise web.HTTPBadRequest(text=f'{{"by": "NAME"}} is expected: {error}\n') from None
-        if not 0 < len(by) <= LONGEST_NAME or not by.isprintable():
-            raise web.HTTPBadRequest(text=f"by: 1 to {LONGEST_NAME} printable characters are expected\n")
-        for _ in range(TRIES):
-            before = await self._receiver.store.incident(number)
-            if before is None:
-                raise web.HTTPNotFound(text=f"there is no incident {number}\n")
-            after = acknowledge(before, by, self._now())
-            if after == before and not before.live:
-                raise web.HTTPConflict(text=f"incident {number} has ended: it is {before.state}\n")
-            try:
-                done = await self._receiver.store.change(
-                    after, before, Decision("acknowledged", "by_a_person", by), self._now()
-                )
-            except Changed:
-                continue
-            return _json(_shown(done, self._receiver.pipeline.settings.rules.graph))
-        raise web.HTTPServiceUnavailable(text="the incident changes too fast, try again\n")
 
     async def explain(self, request: web.Request) -> web.Response:
         """Why an incident (by its number) or an alert (by its name or fingerprint) was told or not, as JSON."""
@@ -229,7 +198,8 @@ def _json(value: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json")
 
 
-def _shown(incident: Incident, graph: ServiceGraph) -> dict[str, Any]:
+def shown(incident: Incident, graph: ServiceGraph) -> dict[str, Any]:
+    """An incident as the API shows it."""
     ranked = rank(incident, graph) if incident.alerts else None
     lead = incident.leading if incident.alerts else None
     return {
@@ -245,6 +215,10 @@ def _shown(incident: Incident, graph: ServiceGraph) -> dict[str, Any]:
         "revision": incident.revision,
         "acknowledged_at": incident.acknowledged_at,
         "acknowledged_by": incident.acknowledged_by,
+        "assigned_to": incident.assigned_to,
+        "snoozed_until": incident.snoozed_until,
+        "owner": incident.owner,
+        "kind": incident.kind,
         "reopened": incident.reopened,
         "merged_into": incident.merged_into,
         "alerts": [asdict(alert) for alert in incident.alerts],

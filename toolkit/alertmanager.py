@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 import aiohttp
 import msgspec
 
-from toolkit.clock import parse_rfc3339
+from toolkit.clock import format_rfc3339, parse_rfc3339
+from toolkit.redaction import printable
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """10,000 alerts are about 7 MB."""
+MAX_REFUSAL_BYTES = 2048
 
 
 class Unreachable(Exception):
@@ -44,6 +46,19 @@ class Holdings:
     alerts: tuple[HeldAlert, ...]
 
 
+@dataclass(frozen=True)
+class Matcher:
+    """A condition on a label: equal to `value`, or, with `is_regex`, wholly matched by it."""
+
+    name: str
+    value: str
+    is_regex: bool = False
+
+
+class _Silence(msgspec.Struct):
+    silence_id: str = msgspec.field(name="silenceID")
+
+
 class _AlertStatus(msgspec.Struct):
     state: str = "active"
 
@@ -70,6 +85,7 @@ class _Status(msgspec.Struct):
 
 _alerts = msgspec.json.Decoder(list[_Alert])
 _status = msgspec.json.Decoder(_Status)
+_silence = msgspec.json.Decoder(_Silence)
 
 
 def _held(alert: _Alert) -> HeldAlert:
@@ -103,9 +119,46 @@ class Alertmanager:
             raise Unreachable(f"Alertmanager's answer can't be read: {error}") from None
         return Holdings(up_since, held)
 
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self._url
+
+    async def silence(self, matchers: Sequence[Matcher], since: float, until: float, by: str, why: str) -> str:
+        """Silences what meets all the matchers (seconds since the epoch); returns the silence's id. Raises
+        Unreachable, with Alertmanager's words when it refuses."""
+        body = {
+            "matchers": [
+                {"name": one.name, "value": one.value, "isRegex": one.is_regex, "isEqual": True} for one in matchers
+            ],
+            "startsAt": format_rfc3339(since),
+            "endsAt": format_rfc3339(until),
+            "createdBy": by,
+            "comment": why,
+        }
+        try:
+            url, headers = f"{self._url}/api/v2/silences", self._headers()
+            async with self._session.post(url, json=body, headers=headers) as response:
+                answer = await response.content.read(MAX_REFUSAL_BYTES)
+        except SecretUnreadable as error:
+            raise Unreachable(str(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unreachable(f"Alertmanager can't be reached ({type(error).__name__})") from None
+        try:
+            if response.status == 200:
+                return _silence.decode(answer).silence_id
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise Unreachable(f"Alertmanager's answer can't be read: {error}") from None
+        words = printable(answer.decode(errors="replace").strip())
+        raise Unreachable(f"Alertmanager answered {response.status}: {words}")
+
+    def _headers(self) -> dict[str, str]:
+        """Raises SecretUnreadable."""
+        return {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
+
     async def _get(self, resource: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
         try:
-            headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
+            headers = self._headers()
             url = f"{self._url}/api/v2/{resource}"
             async with self._session.get(url, params=parameters, headers=headers) as response:
                 if response.status != 200:

@@ -48,6 +48,11 @@ def parse_rfc3339(text: str) -> float:
     return moment.timestamp()
 
 
+def format_rfc3339(seconds: float) -> str:
+    """Seconds since the epoch as an RFC 3339 instant in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def format_utc(seconds: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
     """Seconds since the epoch as UTC text."""
     return datetime.fromtimestamp(seconds, UTC).strftime(pattern)

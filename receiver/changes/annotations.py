@@ -45,7 +45,8 @@ def question(body: bytes) -> Question:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ChangeError(f"no question for annotations: {error}") from None
     since, until = instant(asked.range.since, "range.from"), instant(asked.range.until, "range.to")
-    return Question(since, until, service, asked.annotation)
+    # PostgreSQL takes no NUL, and no stored text has one
+    return Question(since, until, service.replace("\0", "\ufffd"), asked.annotation)
 
 
 def row(change: ToldChange) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import hdrs, web
 
 from receiver.changes.annotations import answer, question, row
-from receiver.changes.change import ChangeError, Post
-from receiver.changes.parse import parse, source_of
+from receiver.changes.change import ChangeError, Post, ToldChange
+from receiver.changes.parse import Parsed, parse, source_of
 from receiver.changes.settings import ChangeSources
 from receiver.changes.signature import HEADERS, is_signed
 from receiver.metrics import ReceiverMetrics
@@ -63,24 +63,22 @@ class ChangeEndpoints:
         body = await self._body_of_a_friend(request)
         if body is None:
             return unauthorized()
-        post = Post(
-            body,
-            self._now(),
-            request.headers.get("X-GitHub-Event", ""),
-            _word(request, "service"),
-            _word(request, "environment"),
-        )
-        try:
-            source = source_of(request.headers, _word(request, "source"))
-            parsed = parse(source, post, self._receiver.secrets)
-        except ChangeError as error:
-            self._metrics.changes.labels("refused").inc()
-            raise web.HTTPBadRequest(text=f"{error}\n") from None
-        new = await self._receiver.store.changes.add(parsed.changes, post.received_at)
+        parsed = self._parsed(request, body)
+        new = await self._receiver.store.changes.add(parsed.changes, self._now())
         self._metrics.changes.labels("new").inc(new)
         self._metrics.changes.labels("known").inc(len(parsed.changes) - new)
         self._metrics.changes.labels("ignored").inc(bool(parsed.ignored))
         return _json({"new": new, **({"ignored": parsed.ignored} if parsed.ignored else {})})
+
+    def _parsed(self, request: web.Request, body: bytes) -> Parsed:
+        """What is in the body; answers 400 when it is refused."""
+        event = request.headers.get("X-GitHub-Event", "")
+        post = Post(body, self._now(), event, _word(request, "service"), _word(request, "environment"))
+        try:
+            return parse(source_of(request.headers, _word(request, "source")), post, self._receiver.secrets)
+        except ChangeError as error:
+            self._metrics.changes.labels("refused").inc()
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
 
     async def show(self, request: web.Request) -> web.Response:
         """The changes `from` and `to` (milliseconds since the epoch, as Grafana gives them; the last day unless told),
@@ -98,7 +96,7 @@ class ChangeEndpoints:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         return _json([answer(change, asked) for change in await self._between(asked.since, asked.until, asked.service)])
 
-    async def _between(self, since: float, until: float, service: str) -> list[Any]:
+    async def _between(self, since: float, until: float, service: str) -> list[ToldChange]:
         wanted = [service] if service else None
         return await self._receiver.store.changes.between(since, until, MOST_SHOWN, wanted)
 
@@ -127,8 +125,8 @@ def _read(file: SecretFile) -> str:
     """The secret. Answers 503 when it can't be read, so that the post comes again."""
     try:
         return file.read()
-    except SecretUnreadable as error:
-        raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+    except SecretUnreadable:  # whose message names the file, and anybody may ask
+        raise web.HTTPServiceUnavailable(text="the secret of this signature can't be read\n") from None
 
 
 def _word(request: web.Request, name: str) -> str:

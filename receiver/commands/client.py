@@ -43,13 +43,23 @@ class Client:
         return answer
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that say where the receiver is."""
+DEFAULT_URL = "http://127.0.0.1:9971"
+
+
+def add_flags(parser: argparse.ArgumentParser, above: bool = False) -> None:
+    """The flags that say where the receiver is. `above`: the command that this one is part of has them as well, and
+    what was said there holds unless it is said again."""
     parser.add_argument(
-        "--url", default="http://127.0.0.1:9971", help="the running receiver's address (default: %(default)s)"
+        "--url",
+        default=argparse.SUPPRESS if above else DEFAULT_URL,
+        help=f"the running receiver's address (default: {DEFAULT_URL})",
     )
     parser.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="a file with one of its bearer tokens, where it asks for one"
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS if above else None,
+        help="a file with one of its bearer tokens, where it asks for one",
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from receiver.message import Message
+from receiver.oncall.hold import Hold
 
 State = Literal["planned", "sending", "sent", "failed", "unknown", "dead", "superseded", "shadow"]
 UNFINISHED: tuple[State, ...] = ("planned", "sending", "failed", "unknown")
@@ -25,12 +26,14 @@ REFUSALS = frozenset({400, 401, 403, 404, 410, 413, 422})
 
 @dataclass(frozen=True)
 class Planned:
-    """A message that is to be written to the outbox. `route` says why this target. `shadow`: to be seen, not sent."""
+    """A message that is to be written to the outbox. `route` says why this target. `shadow`: to be seen, not sent.
+    `hold`: to be sent later."""
 
     target: str
     route: str
     message: Message
     shadow: bool = False
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Claimed:
     """A row that `owner` is sending.
 
     `may_repeat`: an earlier attempt's outcome was lost, or that of an older message that said the same. `trying_since`:
-    when it was planned, or asked for again after it was given up. `place`: where the incident's message stands in the
-    target's sink already, as the sink named it; "" when it doesn't say, or none does.
+    when it was first to be sent, or asked for again after it was given up. `place`: where the incident's message stands
+    in the target's sink already, as the sink named it; "" when it doesn't say, or none does.
     """
 
     id: int

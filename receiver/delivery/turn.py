@@ -19,13 +19,19 @@ Reason = Literal[
     "newer_told",  # the target was told something newer meanwhile
     "told_already",  # it ended, and the last that the target heard is that it has ended
     "part_of_ended",  # it fired, in an incident that is part of another by now, and that one has ended
+    "acknowledged",  # it calls somebody, and somebody else has the incident by now
+    "never_called",  # it ended, and the target would have been called, but was not needed before it was
     "nothing",  # nothing waits
 ]
+
+CALLS = frozenset({"escalated", "reminder", "assigned", "acknowledged"})
+"""The reasons of messages that keep no pace: the time for them has come, or a person waits to see what they did."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the outbox, as far as it matters here. Times are seconds since the epoch."""
+    """A row of the outbox, as far as it matters here. Times are seconds since the epoch; `why` is the message's
+    reason, `held_until` when it is to be told, where that is later than at once."""
 
     id: int
     revision: int
@@ -35,6 +41,8 @@ class Row:
     planned_at: float
     next_attempt_at: float
     finished_at: float | None
+    why: str = ""
+    held_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,14 @@ class Turn:
     untold: bool = False
 
 
-def choose(rows: Iterable[Row], now: float, over: bool = False) -> Turn:
+def choose(rows: Iterable[Row], now: float, over: bool = False, taken: bool = False) -> Turn:
     """Whose turn it is of all the rows that one incident has for one target, finished ones included.
 
     The newest speaks for all, since it tells how things are. One that may have arrived is replaced like the others:
     the newest is then marked as a possible repeat when both say the same. An end whose beginning was never told is
     told all the same, marked `untold`, unless it was over within PACE_SECONDS and the last word was an end already.
     `over`: the incident is part of another by now, which has ended; whoever knows of this one is told of that end.
+    `taken`: somebody has acknowledged it, so nobody else is called any more.
     """
     ordered = sorted(rows, key=lambda row: row.revision)
     waiting = [row for row in ordered if row.state in UNFINISHED]
@@ -68,15 +77,13 @@ def choose(rows: Iterable[Row], now: float, over: bool = False) -> Turn:
         return Turn("nothing")
     if any(row.state == "sending" for row in waiting):
         return Turn("in_flight")
-    if over and waiting[-1].status == "firing":
-        return Turn("part_of_ended", replaced=_ids(waiting))
     newest, heard = waiting[-1], _last_heard(ordered)
-    if heard is not None and heard.revision > newest.revision:
-        return Turn("newer_told", replaced=_ids(waiting), by=heard.id)
     unheard = [row for row in ordered if row is not newest and (heard is None or row.revision > heard.revision)]
-    if heard is not None and _is_told_already(newest, heard, unheard):
-        return Turn("told_already", replaced=_ids(waiting), by=heard.id)
-    reason, at = _when(newest, ordered, now)
+    needless = _needless(waiting, unheard, heard, over, taken)
+    if needless is not None:
+        by = heard.id if heard is not None and needless in ("newer_told", "told_already") else None
+        return Turn(needless, replaced=_ids(waiting), by=by)
+    reason, at = _when(newest, waiting, ordered, now)
     return Turn(
         reason,
         newest,
@@ -86,6 +93,23 @@ def choose(rows: Iterable[Row], now: float, over: bool = False) -> Turn:
         may_repeat=newest.may_repeat or any(row.may_repeat and row.status == newest.status for row in unheard),
         untold=newest.status == "resolved" and (heard is None or heard.status == "resolved"),
     )
+
+
+def _needless(
+    waiting: Sequence[Row], unheard: Sequence[Row], heard: Row | None, over: bool, taken: bool
+) -> Reason | None:
+    """Why none of those that wait is sent; None when the newest is. `unheard` came after `heard`."""
+    newest = waiting[-1]
+    if over and newest.status == "firing":
+        return "part_of_ended"
+    if taken and all(row.why == "escalated" for row in waiting):
+        return "acknowledged"
+    if heard is None:
+        spared = newest.status == "resolved" and unheard and all(map(_was_not_needed, unheard))
+        return "never_called" if spared else None
+    if heard.revision > newest.revision:
+        return "newer_told"
+    return "told_already" if _is_told_already(newest, heard, unheard) else None
 
 
 def _ids(rows: Iterable[Row]) -> tuple[int, ...]:
@@ -108,11 +132,19 @@ def _is_told_already(newest: Row, heard: Row, unheard: Sequence[Row]) -> bool:
     return newest.planned_at - began < PACE_SECONDS
 
 
-def _when(newest: Row, ordered: Sequence[Row], now: float) -> tuple[Reason, float]:
-    if now < newest.next_attempt_at <= now + FURTHEST_SECONDS:
+def _was_not_needed(row: Row) -> bool:
+    """Whether the row would have called somebody, and cannot have."""
+    return row.why == "escalated" and row.state == "superseded" and not row.may_repeat
+
+
+def _when(newest: Row, waiting: Sequence[Row], ordered: Sequence[Row], now: float) -> tuple[Reason, float]:
+    # what was planned in the future was planned by a clock that has been set back, and so was its hold
+    held = newest.held_until or 0.0 if newest.planned_at <= now + FURTHEST_SECONDS else 0.0
+    if now < newest.next_attempt_at <= max(now + FURTHEST_SECONDS, held):
         return "not_due", newest.next_attempt_at
     heard = _last_heard(ordered)
     told = heard.finished_at or 0.0 if heard is not None and heard.status == "firing" else 0.0
-    if newest.status == "firing" and told <= now < told + PACE_SECONDS:
+    calls = any(row.why in CALLS for row in waiting)
+    if newest.status == "firing" and not calls and told <= now < told + PACE_SECONDS:
         return "paced", told + PACE_SECONDS
     return "due", now

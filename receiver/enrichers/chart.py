@@ -99,7 +99,7 @@ def draw(picture: Picture) -> bytes:
         part(plot, picture)
     small = image.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     out = io.BytesIO()
-    small.quantize(palette=_PALETTE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    small.quantize(palette=_PALETTE, dither=Image.Dither.NONE).save(out, "PNG")
     return out.getvalue()
 
 

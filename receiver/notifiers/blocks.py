@@ -31,9 +31,10 @@ def blocks(
     """
     said = said or words(message, may_repeat)
     shown = [_header(message, said), *_first_view(said)]
-    if not interactive:
+    if not interactive or message.digest:
         shown += _details(said)
-    buttons = [*(_buttons(message) if interactive else map(_link, said.actions)), *map(_link, said.links)]
+    pressed = interactive and not message.digest
+    buttons = [*(_buttons(message) if pressed else map(_link, said.actions)), *map(_link, said.links)]
     if buttons:
         shown.append({"type": "actions", "elements": buttons[:25]})
     return {"text": _text(said), "blocks": shown[:BLOCKS_LIMIT]}
@@ -42,7 +43,7 @@ def blocks(
 def details(message: Message, said: Words | None = None) -> Payload | None:
     """What stands in the thread of a message; None when there is nothing to add."""
     found = list(_details(said or words(message)))
-    if not found:
+    if not found or message.digest:
         return None
     return {"text": "Details", "blocks": found[:BLOCKS_LIMIT]}
 

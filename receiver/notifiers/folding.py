@@ -16,10 +16,19 @@ PARAMETERS: Mapping[str, Mapping[str, str]] = {
 }
 """By the scheme of the Apprise URL: the parameters that give it the key, and that make a resolve of a success."""
 
+EDITS = frozenset({"slackbot"})
+"""The schemes of sinks that edit the message they were sent."""
+
 
 def folds(url: str) -> bool:
     """Whether the sink at this Apprise URL makes one of a message and its repeat."""
     return scheme(url) in PARAMETERS
+
+
+def shows_acknowledgement(url: str) -> bool:
+    """Whether the sink at this Apprise URL shows who has an incident where its message stands. Any other would get one
+    message more."""
+    return folds(url) or scheme(url) in EDITS
 
 
 def with_key(url: str, key: str) -> str:

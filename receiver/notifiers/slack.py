@@ -124,7 +124,8 @@ class SlackBot(NotifyBase):
                 result = "unknown" if story.begun or may_have_arrived(error) else "failed"
                 receipt = Receipt(result, f"no answer ({type(error).__name__})")
         redact = Redactor({at.token})
-        place = f"{at.channel}:{story.root}" if story.root else ""
+        # a message of several incidents is no single one's, and none of them may take its place
+        place = f"{at.channel}:{story.root}" if story.root and message.incident else ""
         return replace(receipt, detail=printable(redact(receipt.detail)), place=place)
 
 

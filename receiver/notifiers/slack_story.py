@@ -20,7 +20,7 @@ _MARGIN_SECONDS = 3600.0
 _TEXT_LIMIT = 3000
 _ALL_BLOCKS_LIMIT = 10_000
 """Slack refuses some 12,000 characters and more, all blocks together; its developers say so, its documents do not."""
-_QUIET = frozenset({"opened", "cause_found", "acknowledged"})
+_QUIET = frozenset({"opened", "cause_found", "acknowledged", "noted", "snoozed", "silenced", "reclassified"})
 """What stands in the thread alone. Of anything else the channel is told as well, for an edit notifies nobody."""
 _HAPPENED: Mapping[str, str] = {
     "severity_rose": "The severity rose",
@@ -28,7 +28,11 @@ _HAPPENED: Mapping[str, str] = {
     "storm_grew": "The storm has grown",
     "fired_again": "It fires anew",
     "reopened": "It fires again",
-    "acknowledged": "Acknowledged",
+    "assigned": "It was handed over",
+    "noted": "Somebody has left a note",
+    "snoozed": "It was put off",
+    "silenced": "It was silenced",
+    "reclassified": "It was classed anew",
     "escalated": "Nobody has acknowledged it",
     "reminder": "It is still open",
 }
@@ -54,7 +58,7 @@ class Contents:
         """`buttons`: whether Acknowledge and Silence report to us, or open a page. `say`: what puts it into words."""
         said = say(message, False)
         fresh, edited = blocks(message, may_repeat, say(message, may_repeat)), blocks(message, said=said)
-        if not buttons:
+        if not buttons or not message.incident:
             fresh, edited = _with_links(fresh, message), _with_links(edited, message)
         return cls(_bounded(fresh), _bounded(details(message, said)), _bounded(edited), _bounded(_happened(message)))
 
@@ -83,7 +87,7 @@ class Story:
     def _find(self) -> str:
         """The incident's message, where one may stand there that we don't know of."""
         message = self._message
-        if not self._may_repeat and message.revision == 1:
+        if not self._may_repeat and (message.revision == 1 or not message.incident):
             return ""
         # what came back is older than it says
         since = 0.0 if message.reopened else message.since - _MARGIN_SECONDS
@@ -163,7 +167,7 @@ def _happened(message: Message) -> Content | None:
     if message.status == "resolved":
         ends = [said.lead, *(f"{label}: {facts[label]}" for label in ("Since", "Measured now") if label in facts)]
         return _paragraph([said.title, *ends])
-    if message.reason == "opened":
+    if message.reason == "opened" or not message.incident:
         return details(message)
     if message.reason == "acknowledged":
         return _paragraph([f"Acknowledged {facts.get('Acknowledged', '')}".rstrip()])

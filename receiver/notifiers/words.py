@@ -18,6 +18,7 @@ TITLE_LIMIT = 146
 TEXT_LIMIT = 600
 LINK_LIMIT = 500
 """A longer link (a query with its expression) is left to the incident's page: many channels cut it, or refuse it."""
+DIGEST_LINE_LIMIT = 180
 MOST_RELATED = 5
 MOST_LOGS = 5
 
@@ -69,6 +70,8 @@ Say = Callable[[Message, bool], Words]
 
 def words(message: Message, may_repeat: bool = False) -> Words:
     """The parts of `message`. `may_repeat`: an earlier copy may have arrived, and the title says so."""
+    if message.digest:
+        return _digest(message, may_repeat)
     firing = message.status == "firing"
     return Words(
         title=title(message, may_repeat),
@@ -80,6 +83,22 @@ def words(message: Message, may_repeat: bool = False) -> Words:
         more=tuple(_more(message)),
         links=tuple(_links(message)),
         actions=tuple(_actions(message)),
+    )
+
+
+def _digest(message: Message, may_repeat: bool) -> Words:
+    """A line for each incident, numbered."""
+    lines = enumerate(message.digest, start=1)
+    return Words(
+        title=title(message, may_repeat),
+        lead="",
+        facts=(),
+        steps=(),
+        fallback="",
+        unknown="",
+        more=tuple(Fact(str(number), clean(line, DIGEST_LINE_LIMIT)) for number, line in lines),
+        links=(Link("Incidents", message.incident_url),) if is_link(message.incident_url) else (),
+        actions=(),
     )
 
 

@@ -159,6 +159,17 @@ class Rota(Model):
         return (when if when.tzinfo else when.replace(tzinfo=self.timezone)).timestamp()
 
 
+class Digest(Model):
+    """What can wait, told in one message each hour or day to the targets, in place of many. Each hour it is told at the
+    minute of `at`."""
+
+    every: Literal["hour", "day"]
+    at: TimeOfDay = time(9)
+    timezone: TimeZone = Field(default_factory=lambda: UTC)
+    targets: tuple[str, ...]
+    severities: tuple[Literal["info", "warning"], ...] = ("info", "warning")
+
+
 def lint(
     people: Mapping[str, Person], teams: Mapping[str, Team], rotas: Mapping[str, Rota], targets: Collection[str]
 ) -> Iterator[tuple[Location, str]]:
@@ -232,6 +243,21 @@ def _overlaps(at: Location, rota: Rota) -> Iterator[tuple[Location, str]]:
         ends = min(rota.instant(one.to), rota.instant(other.to))
         if one.layer == other.layer and begins < ends:
             yield (*at, second), f"overlaps overrides[{first}] of the same layer, so two people would be on call"
+
+
+def lint_digests(digests: Mapping[str, Digest], targets: Collection[str]) -> Iterator[tuple[Location, str]]:
+    """Digests for nobody, and two that would tell the same."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, digest in digests.items():
+        at: Location = ("digests", name)
+        if not digest.targets:
+            yield (*at, "targets"), "names no target, so nobody would be told"
+        yield from _unknown((*at, "targets"), digest.targets, targets, "target")
+        for place, target in enumerate(digest.targets):
+            for severity in digest.severities:
+                other = taken.setdefault((target, severity), name)
+                if other != name:
+                    yield (*at, "targets", place), f"'{target}' has its {severity} in the digest '{other}' already"
 
 
 def _unknown(at: Location, names: Sequence[str], known: Collection[str], kind: str) -> Iterator[tuple[Location, str]]:

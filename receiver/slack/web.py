@@ -7,6 +7,7 @@ from typing import Protocol
 import aiohttp
 from aiohttp import web
 
+from receiver.desk import Refused
 from receiver.slack.press import FLAWS, Malformed, Press, flaw, is_hook, parse
 from receiver.slack.settings import SlackSettings
 from toolkit.clock import Now
@@ -22,17 +23,26 @@ ANSWER_SECONDS = 2.0
 REPLY_SECONDS = 5.0
 SILENCE_SECONDS = 7200.0
 """What the button says."""
+VIA = "slack"
 FAILED = "That did not work: the receiver can't do it at the moment. Press again in a moment."
 
 
-class Desk(Protocol):
-    """Does what people want done to an incident. Each method returns what the person is told, whether it was done or
-    not. `by` is who, by a name of ours or of Slack's."""
+class Done(Protocol):
+    """What came of it."""
 
-    def acknowledge(self, incident: int, by: str, via: str) -> Awaitable[str]:
+    @property
+    def said(self) -> str:
+        """What the person is told."""
+
+
+class Desk(Protocol):
+    """Does what people want done to an incident. `by` is who, by a name of ours or of Slack's; `via` how it reached us.
+    Each method raises Refused in words for the person, or StorageUnavailable."""
+
+    def acknowledge(self, incident: int, by: str, via: str) -> Awaitable[Done]:
         """`by` has it."""
 
-    def silence(self, incident: int, by: str, seconds: float) -> Awaitable[str]:
+    def silence(self, incident: int, by: str, seconds: float, via: str) -> Awaitable[Done]:
         """Nobody is told of it for so long."""
 
 
@@ -88,9 +98,12 @@ class SlackEndpoints:
         self._log.info("a button was pressed", deed=press.deed, incident=press.incident, by=by, user=press.user)
         try:
             if press.deed == "acknowledge":
-                said = await self._desk.acknowledge(press.incident, by, "slack")
+                done = await self._desk.acknowledge(press.incident, by, VIA)
             else:
-                said = await self._desk.silence(press.incident, by, SILENCE_SECONDS)
+                done = await self._desk.silence(press.incident, by, SILENCE_SECONDS, VIA)
+            said = done.said
+        except Refused as refused:
+            said = str(refused)
         except StorageUnavailable as error:
             self._log.error("a press came to nothing", incident=press.incident, reason=error.reason)
             said = FAILED

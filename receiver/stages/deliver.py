@@ -6,10 +6,11 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from receiver.config import Target
+from receiver.delivery.digest import as_one
 from receiver.delivery.gate import Gate
 from receiver.delivery.outbox import Claimed, Next, Receipt, after
 from receiver.delivery.pace import Bucket
@@ -99,9 +100,10 @@ class Deliverer:
                 if shut > 0:
                     return _nap(shut)
                 row = await self._store.claim(name, self._owner, self._now())
-                if row is None:
+                rows = [row] if row else await self._store.claim_digest(name, self._owner, self._now())
+                if not rows:
                     break
-                await self._deliver(row, channel)
+                await self._deliver(rows, channel)
             due = await self._store.next_due(name)
         except StorageUnavailable as error:
             self._metrics.storage_errors.inc()
@@ -109,12 +111,13 @@ class Deliverer:
             return STORAGE_PAUSE_SECONDS
         return LONGEST_SLEEP_SECONDS if due is None else _nap(due - self._now())
 
-    async def _deliver(self, row: Claimed, channel: "_Channel") -> None:
-        started = self._now()
+    async def _deliver(self, rows: Sequence[Claimed], channel: "_Channel") -> None:
+        """Sends rows of a target as one message."""
+        row, started = as_one(rows), self._now()
         is_probe = channel.gate.is_failing()
         channel.gate = channel.gate.taken(self._steady())
         try:
-            async with self._keeper.keep(row) as is_ours:
+            async with self._keeper.keep(rows) as is_ours:
                 receipt = await attempt(
                     row,
                     channel.sink,
@@ -123,11 +126,11 @@ class Deliverer:
                 )
         except asyncio.CancelledError:
             cut_off = Receipt("unknown", "the receiver stopped while it was sent; it may have arrived")
-            await self._record(row, cut_off, started, channel)
+            await self._record(rows, cut_off, started, channel)
             raise
         self._judge(channel, receipt)
-        await self._record(row, receipt, started, channel)
-        if await self._stand_in.after(row, receipt, channel.target):
+        await self._record(rows, receipt, started, channel)
+        if sum([await self._stand_in.after(one, receipt, channel.target) for one in rows]):
             self.wake()
 
     def _judge(self, channel: "_Channel", receipt: Receipt) -> None:
@@ -143,15 +146,15 @@ class Deliverer:
         if before.is_failing() and not failing:
             self._log.info("a target answers again", target=channel.target.name)
 
-    async def _record(self, row: Claimed, receipt: Receipt, started: float, channel: "_Channel") -> None:
-        ended = self._now()
+    async def _record(self, rows: Sequence[Claimed], receipt: Receipt, started: float, channel: "_Channel") -> None:
+        row, ended = as_one(rows), self._now()
         following = after(row, receipt, ended, self._chance)
-        is_ours = await self._finish(row, receipt, following, (started, ended), channel)
+        is_ours = await self._finish(rows, receipt, following, (started, ended), channel)
         self._count(row, receipt, following, ended - started)
         self._log.info(
             "delivery",
             target=row.target,
-            incident=row.incident,
+            incident=row.incident if len(rows) == 1 else [one.incident for one in rows],
             revision=row.revision,
             result=receipt.result,
             state=following.state if is_ours else "taken over",
@@ -169,16 +172,21 @@ class Deliverer:
             self._metrics.deliveries.labels(row.target, "dead").inc()
 
     async def _finish(
-        self, row: Claimed, receipt: Receipt, following: Next, times: tuple[float, float], channel: "_Channel"
+        self,
+        rows: Sequence[Claimed],
+        receipt: Receipt,
+        following: Next,
+        times: tuple[float, float],
+        channel: "_Channel",
     ) -> bool:
-        """Writes down what came of a send, and goes on trying: it can't be unsent. If we are stopped first, the row
-        stays `sending`, and whoever finds it so tells it again as a possible repeat."""
+        """Writes down what came of a send, and goes on trying: it can't be unsent. If we are stopped first, its rows
+        stay `sending`, and whoever finds them so tells them again as a possible repeat."""
         while True:
             try:
-                return await self._store.finish(row, receipt, following, *times)
+                return await self._store.finish_all(rows, receipt, following, *times)
             except StorageUnavailable as error:
                 self._metrics.storage_errors.inc()
-                self._log.error("a delivery is not on record yet, will try again", id=row.id, reason=error.reason)
+                self._log.error("a delivery is not on record yet, will try again", id=rows[0].id, reason=error.reason)
                 if channel.stopping:
                     return False
                 await asyncio.sleep(STORAGE_PAUSE_SECONDS)

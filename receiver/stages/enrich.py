@@ -16,7 +16,7 @@ BUDGET_SECONDS = 3.0
 """An enrichment that takes longer is left out: the message matters more than its trimmings."""
 
 HURRIED_SECONDS = 0.5
-LATE_FOR_SECONDS = 30.0
+LATE_FOR_SECONDS = 120.0
 
 Enricher = Callable[[Incident], Awaitable[Found | None]]
 """Returns the fields of the message that it found out, None where there is nothing to know, or raises Absent. No two of

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from receiver.delivery.leases import LOOK_SECONDS, RENEW_SECONDS, Lease, observe
 from receiver.delivery.outbox import Claimed
@@ -14,7 +14,7 @@ from toolkit.storage import StorageUnavailable
 
 
 class Keeper:
-    """`keep` holds one row, `run` watches everybody's."""
+    """`keep` holds what is sent as one, `run` watches everybody's."""
 
     def __init__(
         self,
@@ -31,26 +31,27 @@ class Keeper:
         self._seen: dict[Lease, float] = {}
 
     @contextlib.asynccontextmanager
-    async def keep(self, row: Claimed) -> AsyncIterator[Callable[[], bool]]:
-        """Renews the lease of `row` until the block ends. Yields whether it is still ours."""
+    async def keep(self, rows: Sequence[Claimed]) -> AsyncIterator[Callable[[], bool]]:
+        """Renews the leases of `rows`, sent as one, until the block ends. Yields whether all are still ours."""
         lost = asyncio.Event()
-        renewing = asyncio.create_task(self._renew(row, lost), name=f"renew {row.id}")
+        renewing = asyncio.create_task(self._renew(rows, lost), name=f"renew {rows[0].id}")
         try:
             yield lambda: not lost.is_set()
         finally:
             renewing.cancel()
             await asyncio.wait({renewing})
 
-    async def _renew(self, row: Claimed, lost: asyncio.Event) -> None:
+    async def _renew(self, rows: Sequence[Claimed], lost: asyncio.Event) -> None:
         while not lost.is_set():
             await asyncio.sleep(RENEW_SECONDS)
-            try:
-                if not await self._store.renew(row, self._now()):
-                    lost.set()
-                    self._log.warning("a send took so long that its sender was taken for dead", id=row.id)
-            except StorageUnavailable as error:
-                self._metrics.storage_errors.inc()
-                self._log.error("a lease can't be renewed, will try again", id=row.id, reason=error.reason)
+            for row in rows:
+                try:
+                    if not await self._store.renew(row, self._now()):
+                        lost.set()
+                        self._log.warning("a send took so long that its sender was taken for dead", id=row.id)
+                except StorageUnavailable as error:
+                    self._metrics.storage_errors.inc()
+                    self._log.error("a lease can't be renewed, will try again", id=row.id, reason=error.reason)
 
     async def run(self) -> None:
         """Looks at all leases until cancelled."""

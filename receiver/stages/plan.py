@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import msgspec
 
+from receiver.alerts import Status
 from receiver.delivery.outbox import Planned
-from receiver.incidents import STORM_KEY, TOLD, Incident, Reason
+from receiver.incidents import STORM_KEY, TOLD, Incident
 from receiver.message import Message
 from receiver.rank import rank
 from receiver.services import ServiceGraph
@@ -21,16 +23,26 @@ MOST_SERVICES = 6
 """How many services a message names: the rest is counted."""
 
 
+@dataclass(frozen=True)
+class Handling:
+    """Who is called, in words; what happens next, and when; and the address at which people act."""
+
+    on_call: str = ""
+    next_step: str = ""
+    act_url: str = ""
+
+
 def plan(
     incident: Incident,
-    notice: Reason,
+    notice: str,
     enrichment: Enrichment,
     choices: Iterable[Choice],
     external_url: str,
     graph: ServiceGraph,
+    handling: Handling = Handling(),
 ) -> tuple[Planned, ...]:
-    """The rows for one notice of a stored incident (its id is known)."""
-    message = compose(incident, notice, enrichment, external_url, graph)
+    """The rows for one notice of a stored incident (its id is known). `notice` is the reason that it is told."""
+    message = compose(incident, notice, enrichment, external_url, graph, handling)
     return tuple(Planned(choice.target, choice.reason, message) for choice in choices)
 
 
@@ -71,7 +83,12 @@ def cause(incident: Incident) -> str:
 
 
 def compose(
-    incident: Incident, notice: Reason, enrichment: Enrichment, external_url: str, graph: ServiceGraph
+    incident: Incident,
+    notice: str,
+    enrichment: Enrichment,
+    external_url: str,
+    graph: ServiceGraph,
+    handling: Handling = Handling(),
 ) -> Message:
     """The message: the leading alert's words, with what was found out."""
     alert = incident.leading
@@ -81,7 +98,7 @@ def compose(
     known = Message(
         incident=incident.id or 0,
         revision=incident.revision,
-        status=TOLD.get(notice, "firing"),
+        status=status_of(notice),
         reason=notice,
         severity=incident.severity,
         alert=alert.name,
@@ -108,4 +125,26 @@ def compose(
         incident_url=f"{external_url}/v1/incidents/{incident.id}",
         absent=enrichment.absent,
     )
-    return msgspec.structs.replace(known, **enrichment.found)
+    found = msgspec.structs.replace(known, **enrichment.found)
+    return in_hands(found, incident, handling)
+
+
+def in_hands(message: Message, incident: Incident, handling: Handling) -> Message:
+    """`message` with whose the incident is now: who has it, who is called, what a person said against the alerts."""
+    acts = incident.live and handling.act_url
+    return msgspec.structs.replace(
+        message,
+        owner=incident.owner or message.owner,
+        kind=incident.kind or message.kind,
+        on_call=handling.on_call,
+        next_step=handling.next_step,
+        acknowledged_by=incident.acknowledged_by or "",
+        acknowledged_at=incident.acknowledged_at,
+        acknowledge_url=handling.act_url if acts else "",
+        silence_url=f"{handling.act_url}?do=silence" if acts else "",
+    )
+
+
+def status_of(notice: str) -> Status:
+    """As what a notice is told: the end of an incident as an end, and whatever else is news as of what fires."""
+    return next((status for reason, status in TOLD.items() if reason == notice), "firing")

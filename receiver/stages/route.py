@@ -13,6 +13,9 @@ from receiver.oncall.settings import Team
 from receiver.oncall.windows import stretch
 from toolkit.matchers import all_match
 
+TEAM_LABELS = ("team", "owner")
+"""The labels that may name the team that answers for an alert."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -98,6 +101,19 @@ def _on_duty(team: Team, config: ReceiverConfig, now: float) -> list[str]:
     if team.rota is None or team.escalation is not None:
         return []
     return [shift.person for shift in on_call(config.rotas[team.rota], now) if shift.person is not None][:1]
+
+
+def escalation_of(alert: AlertEvent, config: ReceiverConfig, now: float) -> str | None:
+    """The escalation for an alert: that of the first of its routes that names one, else that of the team that its
+    routes lead to or that its label `team` or `owner` names. A team is not called because of what is only information.
+    """
+    found = list(matching(alert, config, now))
+    named = next((matched.route.escalation for matched in found if matched.route.escalation is not None), None)
+    if named is not None or severity_of(alert.labels) == "info":
+        return named
+    names = [*(matched.team for matched in found), *(alert.labels.get(label) for label in TEAM_LABELS)]
+    teams = (config.teams[name] for name in names if name in config.teams)
+    return next((team.escalation for team in teams if team.escalation is not None), None)
 
 
 def who_was_told(told: Sequence[str], everyone: Sequence[str]) -> tuple[Choice, ...]:

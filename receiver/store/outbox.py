@@ -5,6 +5,7 @@ Every method raises StorageUnavailable when the database can't serve.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -26,9 +27,23 @@ _encode = msgspec.json.Encoder().encode
 _NOT_SENT = {
     "told_already": "was last told that it had ended, and what came since was over within a minute",
     "part_of_ended": "is told of the end of the incident that this one is part of",
+    "acknowledged": "is not called any more, since somebody has the incident",
+    "never_called": "was not called before somebody had the incident, so need not hear of its end",
 }
 """Why a message is not sent, where no newer one of its incident is sent in its place."""
+MOST_IN_A_DIGEST = 40
+"""What many channels can show in one message. The next one, at once, tells the rest."""
 _UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An incident that may have something to tell a target: whether it is part of another one that has ended, and
+    whether somebody has acknowledged it."""
+
+    incident: int
+    is_over: bool
+    is_taken: bool
 
 
 class OutboxStore:
@@ -63,7 +78,10 @@ class OutboxStore:
 
     async def hasten(self, now: float) -> int:
         """Makes due what was put off by a clock that has been set back since; returns how many rows that were."""
-        too_late = _waits() & (outbox.c.next_attempt_at > now + FURTHEST_SECONDS)
+        furthest = now + FURTHEST_SECONDS
+        is_held = (outbox.c.held_until >= outbox.c.next_attempt_at) & (outbox.c.planned_at <= furthest)
+        is_free = outbox.c.held_until.is_(None) | ~is_held
+        too_late = _waits() & (outbox.c.next_attempt_at > furthest) & is_free
         async with self._database.read() as connection:
             if (await connection.execute(select(outbox.c.id).where(too_late).limit(1))).first() is None:
                 return 0
@@ -80,22 +98,27 @@ class OutboxStore:
         """
         while True:
             async with self._database.write() as connection:
-                found = await _candidate(connection, target, now)
-                if found is None:
+                found = await _candidates(connection, _waiting(target) & outbox.c.digest.is_(None), now, 1)
+                if not found:
                     return None
-                incident, over = found
-                rows = await _rows(connection, incident, target)
-                turn = choose((_row(row) for row in rows), now, over)
-                await _replace(connection, turn, rows, now)
-                if turn.row is not None and turn.reason == "due":
-                    (row,) = [row for row in rows if row["id"] == turn.row.id]
-                    known = await _trying_since(connection, row), await _place(connection, incident, target)
-                    return await _lease(connection, row, turn, owner, known, now)
-                if turn.reason == "in_flight":
-                    return None  # claimed between our two questions
-                if turn.row is not None:
-                    later = update(outbox).where(outbox.c.id == turn.row.id).values(next_attempt_at=turn.at)
-                    await connection.execute(later)
+                turn, claimed = await _take(connection, found[0], target, owner, now)
+                if claimed is not None or turn.reason == "in_flight":  # claimed between our two questions
+                    return claimed
+
+    async def claim_digest(self, target: str, owner: str, now: float) -> list[Claimed]:
+        """Takes the rows for `target` that its digest tells now, as `claim` does each: those of the digest that has
+        waited longest, MOST_IN_A_DIGEST at most."""
+        name = select(outbox.c.digest).where(_waiting(target), outbox.c.digest.is_not(None))
+        name = name.where(outbox.c.next_attempt_at <= now).order_by(outbox.c.next_attempt_at, outbox.c.id).limit(1)
+        async with self._database.read() as connection:  # mostly there is none, and a write would hold up the others
+            digest = (await connection.execute(name)).scalar()
+        if digest is None:
+            return []
+        async with self._database.write() as connection:
+            which = _waiting(target) & (outbox.c.digest == digest) & ~_has_more_urgent()
+            found = await _candidates(connection, which, now, MOST_IN_A_DIGEST)
+            taken = [await _take(connection, one, target, owner, now) for one in found]
+        return [claimed for _, claimed in taken if claimed is not None]
 
     async def renew(self, row: Claimed, now: float) -> bool:
         """Says that `row` is still being sent; returns False when its sender was taken for dead."""
@@ -109,6 +132,12 @@ class OutboxStore:
         A sender that was taken for dead says no more than that the message did arrive, and only while the row waits
         to be sent again: whoever sends it by then tells what comes of that.
         """
+        return await self.finish_all([row], receipt, following, started, ended)
+
+    async def finish_all(
+        self, rows: Sequence[Claimed], receipt: Receipt, following: Next, started: float, ended: float
+    ) -> bool:
+        """The same for rows that were sent as one message, all or none; returns whether all were still ours."""
         values: dict[str, Any] = {**_UNLEASED, "state": following.state}
         if following.at is None:
             values["finished_at"] = ended
@@ -116,15 +145,19 @@ class OutboxStore:
             values["next_attempt_at"] = following.at
         if receipt.result == "unknown":
             values["may_repeat"] = True
-        if receipt.place:
+        if receipt.place and len(rows) == 1:  # where a digest stands is no place for an incident's next message
             values["place"] = receipt.place
+        ours = 0
         async with self._database.write() as connection:
-            await connection.execute(insert(deliveries), _attempt_row(row, receipt, started, ended))
-            changed = await connection.execute(update(outbox).where(_held_by(row.id, row.owner)).values(values))
-            if changed.rowcount == 0 and receipt.result == "sent":
-                late = {"state": "sent", "finished_at": ended} | ({"place": receipt.place} if receipt.place else {})
-                await connection.execute(update(outbox).where(_waits(), outbox.c.id == row.id).values(late))
-        return changed.rowcount == 1
+            for row in rows:
+                await connection.execute(insert(deliveries), _attempt_row(row, receipt, started, ended))
+                changed = await connection.execute(update(outbox).where(_held_by(row.id, row.owner)).values(values))
+                ours += changed.rowcount
+                if changed.rowcount == 0 and receipt.result == "sent":
+                    late = {"state": "sent", "finished_at": ended}
+                    late |= {"place": values["place"]} if "place" in values else {}
+                    await connection.execute(update(outbox).where(_waits(), outbox.c.id == row.id).values(late))
+        return ours == len(rows)
 
     async def next_due(self, target: str) -> float | None:
         """When the next row for `target` is due, or None when none waits."""
@@ -171,6 +204,17 @@ class OutboxStore:
             rows = (await connection.execute(query)).all()
         return [Recent(*row) for row in rows if row.incident_id != but]
 
+    async def newest(self, incident: int) -> dict[str, Message]:
+        """What each target was last to be told of an incident, the target that was told last at the end."""
+        query = select(outbox.c.target, outbox.c.message_json).where(outbox.c.incident_id == incident)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(outbox.c.revision, outbox.c.id))).all()
+        newest: dict[str, str] = {}
+        for target, text in rows:
+            newest.pop(target, None)
+            newest[target] = text
+        return {target: _message.decode(text) for target, text in newest.items()}
+
     async def abandon(self, served: Iterable[str], now: float) -> dict[str, int]:
         """Ends what waits for a target that nobody serves any more; returns how many rows that were, by target."""
         gone = outbox.c.finished_at.is_(None) & outbox.c.target.not_in(list(served))
@@ -216,24 +260,54 @@ def _waiting(target: str) -> ColumnElement[bool]:
     return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight & ~part_in_flight
 
 
-async def _candidate(connection: AsyncConnection, target: str, now: float) -> tuple[int, bool] | None:
-    """An incident with a row due for `target`, locked against every other claim until the transaction ends; and whether
-    it is part of another one that has ended.
+def _has_more_urgent() -> ColumnElement[bool]:
+    """Whether the incident has a message for the same target that waits for no digest."""
+    other = outbox.alias()
+    return exists().where(
+        other.c.incident_id == outbox.c.incident_id,
+        other.c.target == outbox.c.target,
+        other.c.finished_at.is_(None),
+        other.c.digest.is_(None),
+    )
+
+
+async def _candidates(
+    connection: AsyncConnection, which: ColumnElement[bool], now: float, most: int
+) -> list[_Candidate]:
+    """Incidents with a row due of `which`, locked against every other claim until the transaction ends.
 
     The lock is on the incident, since another row may be added while this one is chosen. It lets rows be added.
     """
     whole = incidents.alias()
     ended = select(whole.c.resolved_at).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
     query = (
-        select(outbox.c.incident_id, ended.is_not(None))
+        select(outbox.c.incident_id, ended.is_not(None), incidents.c.state == "acknowledged")
         .join(incidents, incidents.c.id == outbox.c.incident_id)
-        .where(_waiting(target), outbox.c.next_attempt_at <= now)
+        .where(which, outbox.c.next_attempt_at <= now)
         .order_by(outbox.c.next_attempt_at, outbox.c.id)
-        .limit(1)
+        .limit(most)
         .with_for_update(of=incidents, skip_locked=True, key_share=True)  # on PostgreSQL; SQLite has one writer
     )
-    found = (await connection.execute(query)).first()
-    return (found[0], bool(found[1])) if found is not None else None
+    found = (await connection.execute(query)).all()
+    return list(dict.fromkeys(_Candidate(incident, bool(over), bool(taken)) for incident, over, taken in found))
+
+
+async def _take(
+    connection: AsyncConnection, found: _Candidate, target: str, owner: str, now: float
+) -> tuple[Turn, Claimed | None]:
+    """Whose turn it is of a locked incident's rows: leased when it is due, else put off."""
+    rows = await _rows(connection, found.incident, target)
+    turn = choose((_row(row) for row in rows), now, found.is_over, found.is_taken)
+    await _replace(connection, turn, rows, now)
+    if turn.row is None or turn.reason == "in_flight":
+        return turn, None
+    if turn.reason != "due":
+        later = update(outbox).where(outbox.c.id == turn.row.id).values(next_attempt_at=turn.at)
+        await connection.execute(later)
+        return turn, None
+    (row,) = [row for row in rows if row["id"] == turn.row.id]
+    known = await _trying_since(connection, row), await _place(connection, found.incident, target)
+    return turn, await _lease(connection, row, turn, owner, known, now)
 
 
 async def _rows(connection: AsyncConnection, incident: int, target: str) -> Sequence[RowMapping]:
@@ -251,6 +325,8 @@ def _row(row: RowMapping) -> Row:
         planned_at=row["planned_at"],
         next_attempt_at=row["next_attempt_at"],
         finished_at=row["finished_at"],
+        why=row["reason"],
+        held_until=row["held_until"],
     )
 
 
@@ -269,12 +345,12 @@ async def _replace(connection: AsyncConnection, turn: Turn, rows: Iterable[RowMa
 
 
 async def _trying_since(connection: AsyncConnection, row: RowMapping) -> float:
-    """Since when a message is tried: when it was planned, or asked for again after it was given up."""
+    """Since when a message is tried: since it was first to be sent, or asked for again after it was given up."""
     query = select(func.max(deliveries.c.started_at))
     query = query.where(deliveries.c.outbox_id == row["id"], deliveries.c.result == REPLAYED)
     replayed: float | None = (await connection.execute(query)).scalar()
-    planned: float = row["planned_at"]
-    return replayed if replayed is not None else planned
+    first: float = row["planned_at"] if row["held_until"] is None else row["held_until"]
+    return replayed if replayed is not None else first
 
 
 async def _place(connection: AsyncConnection, incident: int, target: str) -> str:
@@ -311,7 +387,7 @@ async def _lease(
         message=message,
         attempts=attempts,
         may_repeat=turn.may_repeat,
-        received_at=row["received_at"],
+        received_at=max(row["received_at"], row["held_until"] or 0.0),
         trying_since=since,
         place=place,
     )

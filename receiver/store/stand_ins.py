@@ -92,13 +92,13 @@ def _was_stood_in_for(fallback: str) -> ColumnElement[bool]:
 
 
 def _unheard_since() -> ScalarSelect[float]:
-    """When the first message was planned that fires, of those after the last that the target has heard."""
+    """Since when the first message that fires was to be told, of those after the last that the target has heard."""
     heard, waiting = outbox.alias(), outbox.alias()
     last = select(func.coalesce(func.max(heard.c.revision), 0)).where(
         heard.c.incident_id == outbox.c.incident_id, heard.c.target == outbox.c.target, heard.c.state == "sent"
     )
     return (
-        select(func.min(waiting.c.planned_at))
+        select(func.min(func.coalesce(waiting.c.held_until, waiting.c.planned_at)))
         .where(
             waiting.c.incident_id == outbox.c.incident_id,
             waiting.c.target == outbox.c.target,
@@ -116,7 +116,7 @@ async def _with_last_attempt(connection: AsyncConnection, row: int, since: float
 
 
 def _stand_in_row(row: RowMapping, fallback: str, route: str, now: float) -> dict[str, Any]:
-    kept = ("incident_id", "revision", "status", "received_at")
+    kept = ("incident_id", "revision", "status", "reason", "received_at")
     message = msgspec.structs.replace(_message.decode(row["message_json"]), stands_in=route)
     return {
         **{name: row[name] for name in kept},

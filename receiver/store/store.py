@@ -1,7 +1,7 @@
 """Reads and writes the store. Every method raises StorageUnavailable when the database can't serve."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.alerts import AlertEvent, Occurrence, Status, StoredEvent
 from receiver.delivery.outbox import Planned
+from receiver.escalation.policy import Progress
 from receiver.incidents import STORM_KEY, Incident, Reason, Step
 from receiver.stages.correlate import Known, Rules, key_of
 from receiver.store import correlation
+from receiver.store import escalations as escalating
+from receiver.store.actions import Action, ActionStore, action_row
 from receiver.store.audit import AuditStore
 from receiver.store.changes import ChangeStore
 from receiver.store.drills import DrillStore
+from receiver.store.escalations import EscalationStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
 from receiver.store.past import PastStore
 from receiver.store.signs import SignStore
-from receiver.store.tables import alerts, decisions, deliveries, events, incidents, outbox, refused
+from receiver.store.tables import actions, alerts, decisions, deliveries, events, incidents, outbox, refused
 from receiver.upkeep.reconcile import Held
 from toolkit.redaction import printable
 from toolkit.storage import Database
@@ -55,6 +59,18 @@ class Decision:
     detail: str = ""
 
 
+@dataclass(frozen=True)
+class Record:
+    """What goes on record together with a new revision of an incident, besides why: messages, what a person did, how
+    far its escalation is now, and events that are to be worked on as if they had been received."""
+
+    rows: Sequence[Planned] = ()
+    action: Action | None = None
+    escalation: Progress | None = None
+    events: Sequence[AlertEvent] = ()
+    more: Sequence[Decision] = field(default=())
+
+
 class Store:
     """The receiver's one door to its database."""
 
@@ -67,6 +83,8 @@ class Store:
         self.audit = AuditStore(database)
         self.changes = ChangeStore(database)
         self.past_incidents = PastStore(database)
+        self.escalations = EscalationStore(database)
+        self.actions = ActionStore(database)
 
     @property
     def shared(self) -> bool:
@@ -170,8 +188,10 @@ class Store:
         handled: Sequence[StoredEvent],
         plan: Callable[[Incident], tuple[Sequence[Planned], Sequence[Decision]]],
         now: float,
+        escalation: Progress | None = None,
     ) -> Incident | None:
-        """Stores the incident, its alerts, the reasons and the outbox rows that `plan` makes for it: all or nothing.
+        """Stores the incident, its alerts, the reasons and the outbox rows that `plan` makes for it, and how far its
+        `escalation` is, where that is new: all or nothing.
 
         Returns the incident with its id. Raises Changed when it is no longer as `before`, or when somebody else has
         processed one of the events.
@@ -182,6 +202,7 @@ class Store:
             await self._save_alerts(connection, step, incident, before, handled)
             await _save_reasons(connection, step, incident, handled, now)
             if incident is not None:
+                await self._save_escalation(connection, step, incident, escalation)
                 received_at = min((stored.received_at for stored in handled), default=now)
                 rows, decisions_made = plan(incident)
                 for planned in rows:
@@ -190,14 +211,38 @@ class Store:
                     await connection.execute(insert(decisions), _decision_row(incident, decision, now))
         return incident
 
-    async def change(self, after: Incident, before: Incident, decision: Decision, now: float) -> Incident:
-        """Stores what a person did to an incident. Raises Changed."""
+    async def change(
+        self, after: Incident, before: Incident, decision: Decision, now: float, record: Record | None = None
+    ) -> Incident:
+        """Stores what a person or the time did to an incident, with all that `record` holds, or nothing. Raises
+        Changed."""
+        record = record or Record()
         async with self._database.write() as connection:
             incident = await _save_incident(connection, after, before)
             if incident is None or incident.revision == before.revision:
                 return before
-            await connection.execute(insert(decisions), _decision_row(incident, decision, now))
+            for made in (decision, *record.more):
+                await connection.execute(insert(decisions), _decision_row(incident, made, now))
+            for planned in record.rows:
+                await connection.execute(insert(outbox), _outbox_row(incident, planned, now, now))
+            if record.action is not None:
+                await connection.execute(insert(actions), action_row(incident, record.action, now))
+            if record.escalation is not None and incident.id is not None:
+                await escalating.save(connection, self._database, incident.id, record.escalation)
+            if record.events:
+                statement = self._database.insert(events).on_conflict_do_nothing()
+                await connection.execute(statement, [_event_row(event, now) for event in record.events])
         return incident
+
+    async def _save_escalation(
+        self, connection: AsyncConnection, step: Step, incident: Incident, escalation: Progress | None
+    ) -> None:
+        merged = [other.id for other in step.merged if other.id is not None]
+        await escalating.end(connection, merged, "merged")
+        if incident.id is not None and not incident.live:
+            await escalating.end(connection, [incident.id], incident.state)
+        elif incident.id is not None and escalation is not None:
+            await escalating.save(connection, self._database, incident.id, escalation)
 
     async def _save_merged(self, connection: AsyncConnection, step: Step, incident: Incident | None) -> None:
         for merged in step.merged:
@@ -248,7 +293,9 @@ class Store:
             return select(table.c.state, func.count()).group_by(table.c.state)
 
         waiting = select(func.count()).where(events.c.processed_at.is_(None)).select_from(events)
-        oldest = select(func.min(outbox.c.planned_at)).where(outbox.c.finished_at.is_(None))
+        oldest = select(func.min(func.coalesce(outbox.c.held_until, outbox.c.planned_at))).where(
+            outbox.c.finished_at.is_(None)
+        )
         async with self._database.read() as connection:
             return Figures(
                 incidents={row[0]: row[1] for row in await connection.execute(by_state(incidents))},
@@ -287,7 +334,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Figures:
-    """Counts by state, when the oldest unfinished outbox row was planned (0 for none), and events to process."""
+    """Counts by state, since when the oldest unfinished outbox row is to be told (0: none), and events to process."""
 
     incidents: Mapping[str, int]
     outbox: Mapping[str, int]
@@ -399,12 +446,15 @@ def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: f
         "target": planned.target,
         "message_json": _encode(planned.message).decode(),
         "status": planned.message.status,
+        "reason": planned.message.reason,
         "route": planned.route,
         "state": "shadow" if planned.shadow else "planned",
         "attempts": 0,
         "may_repeat": False,
         "received_at": received_at,
         "planned_at": now,
-        "next_attempt_at": now,
+        "next_attempt_at": now if planned.hold is None else planned.hold.until,
         "finished_at": now if planned.shadow else None,
+        "digest": None if planned.hold is None else planned.hold.digest,
+        "held_until": None if planned.hold is None else planned.hold.until,
     }

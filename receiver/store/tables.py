@@ -58,6 +58,10 @@ incidents = Table(
     Column("merged_into", Integer),
     Column("root", Text, nullable=False, server_default=""),
     Column("tell_at", Float),  # when it is told whom it was not told yet
+    Column("assigned_to", Text),
+    Column("snoozed_until", Float),
+    Column("owner", Text),  # what a person said, against what the alerts say
+    Column("kind", Text),
     _where("incidents_one_live", "resolved_at IS NULL", "key", unique=True),
     Index("incidents_key", "key", "id"),
     _where("incidents_root", "root != ''", "root"),
@@ -100,6 +104,8 @@ outbox = Table(
     Column("superseded_by", Integer),  # the newer row that was sent in its place
     Column("place", Text),  # where the message stands in the sink, in the sink's words
     Column("digest", Text),  # the digest that it waits for, which tells several at once
+    Column("reason", Text, nullable=False, server_default=""),  # the message's
+    Column("held_until", Float),  # not told before: its target is quiet until then, or its digest comes then
     Index("outbox_once", "incident_id", "revision", "target", unique=True),
     _where("outbox_due", "finished_at IS NULL", "target", "next_attempt_at"),
     _where("outbox_leased", "lease_until IS NOT NULL", "lease_until"),
@@ -158,7 +164,7 @@ actions = Table(
     Index("actions_incident", "incident_id"),
 )
 
-# how far each incident's escalation is; `due_at` NULL: it has ended
+# how far each incident's escalation is; `ended_by`: why nobody more is called; `due_at` NULL: nor is anybody reminded
 escalations = Table(
     "escalations",
     metadata,
@@ -169,6 +175,8 @@ escalations = Table(
     Column("started_at", Float, nullable=False),
     Column("due_at", Float),
     Column("ended_by", Text),
+    Column("called_json", Text, nullable=False),  # the targets of the last step
+    Column("called_at", Integer, nullable=False),  # the incident's revision that told them
     _where("escalations_due", "due_at IS NOT NULL", "due_at"),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, latency, probing, receiving, scrape, sinks, storm, verdicts, year
+from tests.bench import alerta, enriching, latency, probing, receiving, scrape, sinks, storm, verdicts, year
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -23,6 +23,7 @@ BENCHES: tuple[Bench, ...] = (
     sinks.BENCH,
     latency.WEBHOOK,
     latency.FLIPPED,
+    enriching.BENCH,
     receiving.BENCH,
     alerta.BENCH,
     storm.BENCH,

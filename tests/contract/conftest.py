@@ -21,6 +21,8 @@ from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
 from receiver.changes.web import ChangeEndpoints
 from receiver.delivery.web import OutboxEndpoints
+from receiver.desk.pages import LinkPages
+from receiver.desk.web import DeskEndpoints
 from receiver.drills.web import DrillEndpoints
 from receiver.metrics import ReceiverMetrics
 from receiver.notifiers.apprise import install_recorder
@@ -168,10 +170,13 @@ def start_receiver(folder: Path, exits: AsyncExitStack, clock: Clock, any_databa
         await receiver.start()
         app = application(receiver.probes, metrics)
         app.add_routes(Endpoints(receiver, metrics, clock).routes())
+        app.add_routes(DeskEndpoints(receiver).routes())
+        app.add_routes(LinkPages(receiver, clock).routes())
         app.add_routes(DrillEndpoints(receiver.driller).routes())
         app.add_routes(OutboxEndpoints(receiver, clock).routes())
         app.add_routes(RotaEndpoints(receiver, clock).routes())
         app.add_routes(ChangeEndpoints(receiver, receiver.probes.authenticator, metrics, clock).routes())
+        app.add_routes(receiver.presses.routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), receiver
 
     return start

@@ -165,7 +165,8 @@ async def test_a_secret_that_went_missing_opens_nothing_and_the_post_may_come_ag
         (folder / name).write_text("their-secret")
     client, _ = await start_receiver(NO_TARGET + HOOKS)
     (folder / "github").unlink()
-    assert (await client.post(CHANGES, data=PING, headers=github(PING))).status == 503
+    answer = await client.post(CHANGES, data=PING, headers=github(PING))
+    assert (answer.status, await answer.text()) == (503, "the secret of this signature can't be read\n")
 
 
 async def test_the_other_doors_stay_shut(start_receiver: StartReceiver) -> None:
@@ -211,6 +212,9 @@ async def test_grafana_draws_them(start_receiver: StartReceiver) -> None:
     }
     answer = await client.post(f"{CHANGES}/annotations", json=question, headers=AUTH)
     assert await answer.json() == [{"annotation": annotation, **drawn, "tags": ["deploy", "checkout", "prod"]}]
+    odd = {**question, "annotation": {"query": "a\0b"}}
+    assert await (await client.post(f"{CHANGES}/annotations", json=odd, headers=AUTH)).json() == []
+    assert await (await client.get(CHANGES, params={"service": "a\0b"}, headers=AUTH)).json() == []
     for query in ({"from": "yesterday"}, {"to": "-1"}):
         assert (await client.get(CHANGES, params=query, headers=AUTH)).status == 400
     assert (await client.post(f"{CHANGES}/annotations", json={"range": {}}, headers=AUTH)).status == 400
@@ -283,12 +287,14 @@ async def test_a_message_tells_how_often_it_was_and_how_it_ended(
     assert (await told(client, 1)).get("history", "") == ""
     assert (await told(client, 3))["history"] == "3rd time in 30 days; the last, 1h22m ago, took 38m"
     columns = "insert into actions (at, incident_id, what, by, via, detail, note) values"
-    await sql(
-        any_database,
-        f"{columns} (1, 2, 'acknowledged', 'bo', 'api', '', ''), (2, 2, 'noted', 'ana', 'api', '', 'rolled back 1.42'), (3, 2, 'silenced', 'bo', 'api', '', 'too loud')",
-    )
+    silenced = "(0, 2, 'acknowledged', 'bo', 'api', '', ''), (0, 2, 'silenced', 'bo', 'api', '', 'too loud')"
+    await sql(any_database, f"{columns} {silenced}")
     worse = {**alert(service="checkout", instance="14", severity="critical"), "startsAt": times[0].format(14)}
     await fire(client, receiver, worse)
+    assert (await told(client, 3))["history"] == "3rd time in 30 days; the last, 1h22m ago, took 38m", "nobody ended it"
+    ended = "(1, 2, 'noted', 'ana', 'api', '', 'rolled back 1.42'), (2, 2, 'resolved', 'bo', 'api', '', '')"
+    await sql(any_database, f"{columns} {ended}")
+    await fire(client, receiver, {**worse, "startsAt": "2026-11-20T14:30:00Z"})
     assert (await told(client, 3))["history"] == (
         "3rd time in 30 days; the last, 1h22m ago, took 38m, ended by ana: rolled back 1.42"
     )
@@ -297,9 +303,26 @@ async def test_a_message_tells_how_often_it_was_and_how_it_ended(
     assert (await told(client, 4)).get("history", "") == ""
 
 
+async def test_what_was_part_of_another_incident_took_as_long_as_that(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    clock: Clock,
+    any_database: str,
+) -> None:
+    client, receiver = await start_receiver(config(sink))
+    for service, over in (("checkout", "10:38:00Z"), ("search", "10:10:00Z")):
+        await fire(client, receiver, alert(service=service))
+        await fire(client, receiver, {**alert(service=service, status="resolved"), "endsAt": f"2026-11-20T{over}"})
+    await sql(any_database, "update incidents set state = 'merged', merged_into = 1 where id = 2")
+    clock.at += 7200
+    await fire(client, receiver, {**alert(service="search"), "startsAt": "2026-11-20T12:00:00Z"})
+    assert (await told(client, 3))["history"] == "2nd time in 30 days; the last, 1h24m ago, took 38m"
+
+
 async def test_a_message_tells_what_else_fires_nearby(
     start_receiver: StartReceiver,
     sink: Sink,  # noqa: F811
+    any_database: str,
 ) -> None:
     client, receiver = await start_receiver(config(sink, SERVICES + "correlation: {window: 0s}\n"))
     others = [
@@ -308,12 +331,18 @@ async def test_a_message_tells_what_else_fires_nearby(
         alert("Errors", start=3, service="checkout"),
         alert("Elsewhere", start=4, service="search"),
         alert("Staging", start=5, service="checkout", environment="staging"),
-        alert("Ended", start=6, service="checkout"),
+        alert("Errors", start=6, service="checkout", pod="ended"),
+        alert("Closed", start=7, service="checkout"),
     ]
-    for one in (*others, {**others[-1], "status": "resolved", "endsAt": "2026-11-20T10:01:00Z"}):
+    for one in (*others, {**others[-2], "status": "resolved", "endsAt": "2026-11-20T10:01:00Z"}):
         await fire(client, receiver, one)
-    await fire(client, receiver, alert("Down", start=9, service="checkout", environment="prod"))
-    assert (await told(client, 7))["related"] == [
+    await sql(any_database, "update incidents set state = 'resolved', resolved_at = 1 where id = 6")
+    for severity in ("warning", "critical"):
+        down = alert("Down", start=9, service="checkout", environment="prod", severity=severity)
+        await fire(client, receiver, down)
+    found = await told(client, 7)
+    assert found["severity"] == "critical", "its own alerts are not other ones"
+    assert found["related"] == [
         "warning Errors of checkout since 10:00 UTC (incident 3)",
         "critical Full of db since 10:00 UTC (incident 2)",
         "warning Slow of db since 10:00 UTC (incident 1)",

@@ -1,6 +1,7 @@
 """The documents against the code, both ways: what there is, is told, and what is told, is there."""
 
 import argparse
+import datetime
 import re
 import subprocess
 import sys
@@ -36,7 +37,16 @@ from receiver.__main__ import COMMAND as RECEIVER
 from receiver.config import ReceiverConfig
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
-from receiver.metrics import DECISIONS, HEARTBEATS, INCIDENT_STATES, OUTBOX_STATES, REJECTIONS, RESULTS, ReceiverMetrics
+from receiver.metrics import (
+    DECISIONS,
+    ESCALATIONS,
+    HEARTBEATS,
+    INCIDENT_STATES,
+    OUTBOX_STATES,
+    REJECTIONS,
+    RESULTS,
+    ReceiverMetrics,
+)
 from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command
@@ -139,6 +149,8 @@ def same(cell: str, default: Any) -> bool:
     told = yaml.safe_load(cell)
     if isinstance(default, ZoneInfo):
         default = default.key
+    if isinstance(default, datetime.time):
+        default = f"{default:%H:%M}"
     if isinstance(default, float) and isinstance(told, str):
         told = parse_rate(told) if "/" in told else parse_duration(told)
     return bool(told == (list(default) if isinstance(default, tuple) else default))
@@ -222,8 +234,8 @@ def test_what_the_client_library_measures_is_named() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS],
-    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat"],
+    [Kind, Certainty, get_args(FailureReason), EVENT_OUTCOMES, REJECTIONS, DECISIONS, RESULTS, OUTBOX_STATES, INCIDENT_STATES, get_args(Reason), FINDINGS, HEARTBEATS, ESCALATIONS],
+    ids=["verdict", "certainty", "code", "outcome", "rejected", "decision", "result", "outbox", "incidents", "enrichment", "finding", "heartbeat", "escalation"],
 )  # fmt: skip
 def test_every_value_of_a_closed_label_is_documented(values: Iterable[str]) -> None:
     assert not [value for value in values if f"`{value}`" not in METRICS]

@@ -14,12 +14,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
+from receiver.desk import Refused
 from receiver.metrics import ReceiverMetrics
 from receiver.slack import web as slack_web
 from receiver.slack.settings import SlackSettings
 from receiver.slack.web import FAILED, SlackEndpoints
-from tests.contract.conftest import Client
+from tests.contract.conftest import Client, Clock, StartReceiver
+from tests.contract.test_receiver import alert, post
 from tests.support.processes import until
+from tests.support.slack import Slack
 from tests.unit.test_slack_press import NOW, SECRET, body, sign
 from toolkit.httpserver import Authenticator, Probes, application
 from toolkit.secretfile import SecretFile
@@ -37,18 +40,22 @@ class Desk:
     done: list[tuple[Any, ...]] = field(default_factory=list)
     free: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def acknowledge(self, incident: int, by: str, via: str) -> str:
+    async def acknowledge(self, incident: int, by: str, via: str) -> "Desk":
         return await self._do("acknowledge", incident, by, via)
 
-    async def silence(self, incident: int, by: str, seconds: float) -> str:
-        return await self._do("silence", incident, by, seconds)
+    async def silence(self, incident: int, by: str, seconds: float, via: str) -> "Desk":
+        return await self._do("silence", incident, by, seconds, via)
 
-    async def _do(self, *what: Any) -> str:
+    async def _do(self, *what: Any) -> "Desk":
         await self.free.wait()
         self.done.append(what)
         if isinstance(self.says, Exception):
             raise self.says
-        return self.says
+        return self
+
+    @property
+    def said(self) -> str:
+        return str(self.says)
 
 
 @dataclass
@@ -123,7 +130,7 @@ async def test_an_acknowledgement_needs_a_signature_and_no_token(door: Door) -> 
 async def test_a_silence_is_as_long_as_its_button_says(door: Door) -> None:
     user = {"id": "U0NOBODY1", "username": "bo"}
     await door.post(door.press(action={"action_id": "silence", "value": "12"}, user=user))
-    assert door.desk.done == [("silence", 12, "bo", 7200.0)]
+    assert door.desk.done == [("silence", 12, "bo", 7200.0, "slack")]
 
 
 REFUSED: list[tuple[str, Callable[[bytes], dict[str, str]], int]] = [
@@ -170,6 +177,12 @@ async def test_a_desk_that_fails_is_told_to_whoever_pressed(door: Door, error: E
     assert (await door.told())["text"] == FAILED
 
 
+async def test_what_the_desk_refuses_is_told_in_its_words(door: Door) -> None:
+    door.desk.says = Refused("ended", "incident 7 has ended: it is resolved")
+    await door.post(door.press())
+    assert (await door.told())["text"] == "incident 7 has ended: it is resolved"
+
+
 async def test_the_desks_words_ping_nobody(door: Door) -> None:
     door.desk.says = "<!channel> & <@U1> have it"
     await door.post(door.press())
@@ -181,3 +194,36 @@ async def test_nobody_but_slack_is_told(door: Door, url: str) -> None:
     assert await door.post(door.press(response_url=url)) == (200, "")
     assert len(door.desk.done) == 1
     assert door.heard == []
+
+
+# --- with the receiver itself
+
+
+async def test_a_press_edits_the_message_and_calls_nobody_more(
+    folder: Path, start_receiver: StartReceiver, clock: Clock
+) -> None:
+    (folder / "secret").write_text(SECRET)
+    heard: list[dict[str, Any]] = []
+    async with Slack().serving() as workspace, hooks(heard) as at:
+        client, receiver = await start_receiver(
+            f"""
+slack: {{signing_secret_file: secret, hooks: '{at}'}}
+people: {{ana: {{slack: U0123ABCD}}}}
+targets: [{{name: chat, url: '{workspace.url(buttons="yes")}'}}]
+"""
+        )
+        await post(client, alert())
+        await receiver.pipeline.process()
+        await until(lambda: bool(workspace.roots()), "it is posted")
+        (root,) = workspace.roots()
+        (button,) = [one for one in root.blocks[-1]["elements"] if one["action_id"] == "acknowledge"]
+        pressed = body(action=button, response_url=f"{at}/actions/x")
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with client.post(PATH, data=pressed, headers={**form, **sign(pressed, clock())}) as answer:
+            assert answer.status == 200
+        await until(lambda: "ACKNOWLEDGED" in root.text, "the message says who has it")
+        await until(lambda: len(workspace.thread(root)) == 2, "so does the thread")
+        assert workspace.thread(root)[-1].text.startswith("Acknowledged by ana")
+        assert not workspace.thread(root)[-1].broadcast
+        assert heard[0]["text"].startswith("You have incident 1")
+        assert (workspace.refused, workspace.limited, len(workspace.roots())) == ([], 0, 1)

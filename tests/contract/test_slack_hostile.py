@@ -11,9 +11,10 @@ from receiver.delivery.outbox import Receipt
 from receiver.message import Message
 from receiver.notifiers import slack
 from receiver.notifiers.slack_api import Pace
+from tests.support import block_kit
 from tests.support.hostile_words import Villain
 from tests.support.messages import PLAIN
-from tests.support.slack import Slack, broken, done
+from tests.support.slack import CHANNEL, Slack, broken, done
 
 INCIDENTS = 1000
 AT_ONCE = 40
@@ -126,4 +127,8 @@ async def test_a_thousand_hostile_incidents_are_a_thousand_messages(run: Run) ->
         assert "may be a repeat" not in root.text
         revisions = [reply.metadata["event_payload"]["revision"] for reply in workspace.thread(root) if reply.metadata]
         assert len(revisions) == len(set(revisions)), "something was said twice in a thread"
+    marked = [
+        text for one in workspace.channels[CHANNEL] for text in (*one.said, *block_kit.texts(one.blocks, "mrkdwn"))
+    ]
+    assert not any("|pay here>" in text for text in marked), "a link that somebody made up"
     assert all(any(receipt.result == "sent" for receipt in story.told) for story in run.stories)

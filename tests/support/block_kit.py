@@ -31,16 +31,16 @@ def check(blocks: Any) -> None:
         raise TooLong
 
 
-def texts(value: Any) -> Iterator[str]:
-    """Every text in blocks."""
+def texts(value: Any, *kinds: str) -> Iterator[str]:
+    """Every text in blocks; of these kinds, where some are named."""
     if isinstance(value, dict):
-        if value.get("type") in ("plain_text", "mrkdwn"):
+        if value.get("type") in (kinds or ("plain_text", "mrkdwn")):
             yield str(value.get("text"))
         for inner in value.values():
-            yield from texts(inner)
+            yield from texts(inner, *kinds)
     elif isinstance(value, list):
         for inner in value:
-            yield from texts(inner)
+            yield from texts(inner, *kinds)
 
 
 def mentions(*said: str) -> list[str]:

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.support import block_kit
 
-TOKEN = "xoxb-4711-canary-0123456789"
+TOKEN = "xoxb-4711-Canary-0123456789AbC"
 CHANNEL = "C0123ABCD"
 TEXT_LIMIT, EDIT_TEXT_LIMIT = 40_000, 4_000
 METADATA_LIMIT = 16_000

@@ -128,6 +128,11 @@ RECEIVER = [
     ),
     ("a Slack bot with a channel's name", f"targets: [{{name: s, ▶url: '{BOT}/general'}}]\n", "not with its name"),
     (
+        "a Slack bot without time",
+        f"targets: [{{name: s, url: '{BOT}/C0123ABCD', ▶timeout: 2s}}]\n",
+        "give it 5s at least",
+    ),
+    (
         "buttons whose presses nobody takes",
         f"targets: [▶{{name: s, url: '{BOT}/C0123ABCD?buttons=yes'}}]\n",
         "buttons=yes needs slack.signing_secret_file",
@@ -227,6 +232,28 @@ RECEIVER = [
         "a moment that is none",
         ROTA + "    overrides: [{person: bo, layer: one, ▶from: tomorrow, to: 2026-12-25}]\n",
         "'tomorrow' is not a date with a time; write it like 2026-12-24 09:00",
+    ),
+    (
+        "a digest of what is critical",
+        SLACK + "digests: {d: {every: day, targets: [slack], severities: [▶critical]}}\n",
+        "input should be 'info' or 'warning'",
+    ),
+    (
+        "a digest for an unknown target",
+        SLACK + "digests: {d: {every: day, targets: [▶slak]}}\n",
+        "no target is named 'slak'; did you mean 'slack'?",
+    ),
+    ("a digest for nobody", "digests: {d: {every: day, ▶targets: []}}\n", "nobody would be told"),
+    (
+        "two digests of the same",
+        SLACK
+        + "digests: {d: {every: day, targets: [slack]}, e: {every: hour, targets: [▶slack], severities: [info]}}\n",
+        "'slack' has its info in the digest 'd' already",
+    ),
+    (
+        "a digest for a pager that folds",
+        "targets: [{name: p, url: 'pagerduty://integrationkey@apikey'}]\ndigests: {d: {every: day, targets: [▶p]}}\n",
+        "'p' keeps one alert for each incident, and a digest tells of many",
     ),
     ("a Prometheus URL with a password", "prometheus: {▶url: 'http://me:pw@x/'}\n", "must not hold credentials"),
 ]

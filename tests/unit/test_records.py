@@ -4,13 +4,16 @@ import pytest
 
 from receiver.alerts import AlertEvent
 from receiver.changes.change import ToldChange
+from receiver.enrichers.absence import Absent
 from receiver.enrichers.changes import likeliest
 from receiver.enrichers.history import ordinal, told
+from receiver.enrichers.records import read
 from receiver.enrichers.related import nearest_first, words
 from receiver.enrichers.surroundings import MOST_SERVICES, agree, own_services
 from receiver.enrichers.vendor_status import address
 from receiver.incidents import Incident
 from receiver.store.past import Earlier, Nearby
+from toolkit.storage import StorageUnavailable
 
 START = 1000.0
 
@@ -96,3 +99,12 @@ def test_an_environment_that_is_not_named_may_be_any(one: str, other: str, may: 
 )
 def test_a_status_page_is_asked_where_programs_ask_it(page: str, url: str) -> None:
     assert address(page) == url
+
+
+async def test_a_database_that_does_not_answer_is_a_named_gap() -> None:
+    async def asked() -> None:
+        raise StorageUnavailable("locked")
+
+    with pytest.raises(Absent, match="history: storage is unavailable: locked") as gap:
+        await read("history", asked())
+    assert gap.value.reason == "unreachable"

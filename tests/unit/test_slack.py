@@ -176,6 +176,15 @@ async def test_what_is_written_is_a_second_apart(workspace: Slack, clock: Clock)
     assert clock.slept == [pytest.approx(1.0)]
 
 
+async def test_a_message_of_several_incidents_is_nobodys_place(workspace: Slack, clock: Clock) -> None:
+    teller = Teller(workspace, clock, buttons="yes")
+    told = firing(incident=0, revision=12, reason="digest", incident_url="http://receiver/v1/incidents")
+    assert await teller.tell(told) == Receipt("sent", "posted", 200)
+    assert "conversations.history" not in workspace.calls
+    assert not {"Acknowledge", "Silence 2 h"} & set(buttons(workspace.roots()[0]))
+    assert (await teller.tell(told, may_repeat=True)).detail == "found again, and edited"
+
+
 # --- buttons
 
 
@@ -196,6 +205,7 @@ async def test_buttons_open_pages_unless_somebody_takes_their_presses(workspace:
 async def test_a_message_without_a_page_has_no_row_of_buttons(workspace: Slack, teller: Teller) -> None:
     await teller.tell(message(incident_url=""))
     assert buttons(workspace.roots()[0]) == {}
+    assert workspace.roots()[0].blocks
 
 
 # --- what was lost is found again
@@ -225,6 +235,7 @@ async def test_an_end_finds_the_message_though_nobody_kept_where_it_stands(works
     await teller.tell(firing(revision=2, untold=True, **ENDED))
     (root,) = workspace.roots()
     assert "RESOLVED" in root.text
+    assert "RESOLVED" in workspace.thread(root)[-1].text
 
 
 async def test_a_broadcast_reply_is_not_taken_for_the_message(workspace: Slack, teller: Teller) -> None:

@@ -20,6 +20,11 @@ def upgrade() -> None:
     _partial("incidents_tell_at", "incidents", ["tell_at"], "tell_at IS NOT NULL")
     op.add_column("outbox", sa.Column("place", sa.Text))
     op.add_column("outbox", sa.Column("digest", sa.Text))
+    op.add_column("outbox", sa.Column("reason", sa.Text, nullable=False, server_default=""))
+    for name in ("assigned_to", "owner", "kind"):
+        op.add_column("incidents", sa.Column(name, sa.Text))
+    op.add_column("incidents", sa.Column("snoozed_until", sa.Float))
+    op.add_column("outbox", sa.Column("held_until", sa.Float))
     op.create_table(
         "actions",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -41,6 +46,8 @@ def upgrade() -> None:
         sa.Column("started_at", sa.Float, nullable=False),
         sa.Column("due_at", sa.Float),
         sa.Column("ended_by", sa.Text),
+        sa.Column("called_json", sa.Text, nullable=False),
+        sa.Column("called_at", sa.Integer, nullable=False),
     )
     _partial("escalations_due", "escalations", ["due_at"], "due_at IS NOT NULL")
     op.create_table(

@@ -1,0 +1,1 @@
+"""Who is called, one after another, until somebody acknowledges."""
