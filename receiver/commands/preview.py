@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from receiver import config as configuration
+from receiver.commands.client import say
 from receiver.commands.looks import LOOKS, plain
 from receiver.message import Message
 from receiver.notifiers.render import CHANNELS
@@ -53,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0
     look = LOOKS.get(arguments.channel)
     arguments.html.write_text(look(message, said) if look else plain(rendered))
-    Console(highlight=False).print(f"wrote {arguments.html}", markup=False)
+    say(Console(), f"wrote {arguments.html}")
     return 0
 
 
