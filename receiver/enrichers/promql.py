@@ -144,7 +144,7 @@ def _usual(known: Course, unit: str) -> Normal | None:
     """What the value is at this hour on other days."""
     if known.normal is None:
         return None
-    words = f"{wording(known.normal, unit)} at this hour, of {known.days} days"
+    words = f"{wording(known.normal, unit)} at this hour, median of {known.days} days"
     return Normal(words, scaled(known.normal, unit))
 
 

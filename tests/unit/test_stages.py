@@ -76,6 +76,7 @@ def test_routes_choose_targets_and_say_why(
         (12.0, "probes in a row", "12 probes in a row"),
         (1234567.0, "events", "1,234,567 events"),
         (0.00012, "", "0.00012"),
+        (999.7, "", "1,000"),
         (float("nan"), "events", "nan events"),
         (float("inf"), "events", "inf events"),
     ],
