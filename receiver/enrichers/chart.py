@@ -214,5 +214,5 @@ def _words(plot: _Plot, picture: Picture) -> None:
     if any(picture.course.bands):
         x, y = _LEFT * _SCALE, (HEIGHT - 11) * _SCALE
         plot.pen.rectangle([x, y - 4 * _SCALE, x + 14 * _SCALE, y + 4 * _SCALE], fill=_NORMAL)
-        words = f"normal at this hour, of {picture.course.days} days"
+        words = f"normal at this hour, {picture.course.days} days"
         plot.pen.text((x + 19 * _SCALE, y), words, _FAINT, _FONT, anchor="lm")

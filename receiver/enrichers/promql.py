@@ -23,6 +23,8 @@ from toolkit.prometheus import Prometheus, QueryFailed, Sample
 NAME = "value"
 COURSE_UNTIL_SECONDS = 2.5
 """So long after the first question the value is told without its course."""
+_FIRST_MOMENT, _LAST_MOMENT = 1e9, 1e10
+"""Seconds since the epoch: from 2001 to 2286."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,12 @@ class PromqlEnricher:
             return {
                 "measured": "the series that it needs is missing" if samples else "the series that it needs is there"
             }
+        if not samples and _ended(incident, asked):
+            return None
         sample = _chosen(samples, alert)
+        moment = _moment(asked.measured, sample.value)
+        if moment:
+            return {"measured": moment}
         stated = await self._stated(alert)
         told = _told(sample.value, stated or _limit(asked.threshold, _unit(alert)), _unit(alert))
         known = await self._course(asked.measured, sample, told, begun + COURSE_UNTIL_SECONDS)
@@ -117,6 +124,17 @@ def _understood(query: str) -> Expression | None:
         return None
 
 
+def _ended(incident: Incident, asked: Expression) -> bool:
+    """Whether it is only natural that the expression returns nothing: asked with its comparisons, it has ended."""
+    return not incident.firing and asked.threshold is None and "value_query" not in incident.leading.annotations
+
+
+def _moment(query: str, value: float) -> str:
+    """A value that is a time and not how long ago one was, as that time; nothing for any other."""
+    is_time = "_timestamp_seconds" in query and "time()" not in query and _FIRST_MOMENT < value < _LAST_MOMENT
+    return format_utc(value) if is_time else ""
+
+
 def _unit(alert: AlertEvent) -> str:
     return alert.annotations.get("value_unit", "")
 
@@ -143,7 +161,7 @@ def _usual(known: Course, unit: str) -> Normal | None:
     """What the value is at this hour on other days."""
     if known.normal is None:
         return None
-    words = f"{wording(known.normal, unit)} at this hour, of {known.days} days"
+    words = f"{wording(known.normal, unit)} at this hour, median of {known.days} days"
     return Normal(words, scaled(known.normal, unit))
 
 

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ PAST = [
     Past("undefined", {"service": "shop"}, lambda ago: float("nan") if ago < 3600 else 1),
     Past("endless", {"service": "shop"}, lambda ago: float("inf") if ago < 3600 else 1),
     Past("debt", {"service": "shop"}, lambda ago: -50 if ago < OFF_SECONDS else -5),
+    Past("drill_started_timestamp_seconds", {}, lambda _: 1_795_000_123),
     Past("revenue_missing", {"service": "shop"}, lambda _: 2050.3),
     *(Past("many", {"number": str(number)}, lambda _: 1, since=120) for number in range(10_000)),
 ]  # fmt: skip
@@ -89,7 +91,7 @@ async def test_an_alert_tells_its_value_its_normal_and_its_course(server: Promet
     began = time.time() - OFF_SECONDS
     found = await value(server, incident("errors_ratio > 0.05", {"value_unit": "% of requests"}, instance="a"))
     assert found["measured"] == "8 % of requests"
-    assert found["normal"] == "1 % of requests at this hour, of 7 days"
+    assert found["normal"] == "1 % of requests at this hour, median of 7 days"
     words, _, since = found["factor"].partition(" since ")
     assert words == "8 times its normal"
     # the grid has a value every five minutes
@@ -102,18 +104,20 @@ async def test_an_alert_tells_its_value_its_normal_and_its_course(server: Promet
 
 
 TOLD = [
-    ("its own of two series", "errors_ratio > 0.05", {}, {"instance": "b"}, "0.01", "0.01 at this hour, of 7 days", "at its normal"),
-    ("the rule's query, where the alert tells none", "", {}, {"instance": "b"}, "0.01", "0.01 at this hour, of 7 days", "at its normal"),
-    ("a fall", "orders < 30", {}, {}, "20", "62 at this hour, of 7 days", "3.1 times below its normal since"),
-    ("below 0", "debt < -10", {"value_unit": "EUR"}, {}, "-50 EUR", "-5 EUR at this hour, of 7 days", "10 times its normal since"),
+    ("its own of two series", "errors_ratio > 0.05", {}, {"instance": "b"}, "0.01", "0.01 at this hour, median of 7 days", "at its normal"),
+    ("the rule's query, where the alert tells none", "", {}, {"instance": "b"}, "0.01", "0.01 at this hour, median of 7 days", "at its normal"),
+    ("a fall", "orders < 30", {}, {}, "20", "62 at this hour, median of 7 days", "3.1 times below its normal since"),
+    ("below 0", "debt < -10", {"value_unit": "EUR"}, {}, "-50 EUR", "-5 EUR at this hour, median of 7 days", "10 times its normal since"),
     ("an hour old", "young > 5", {}, {}, "7", "alerts above 5", None),
     ("a normal in words", "orders < 30", {"normal": "about 60"}, {}, "20", "about 60", None),
     ("a normal with a number", "orders < 30", {"normal": "40 a minute"}, {}, "20", "40 a minute", "2 times below its normal"),
     ("a normal that is asked", "orders < 30", {"normal_query": "orders * 2"}, {}, "20", "40", "2 times below its normal"),
-    ("a normal_query that fails", "orders < 30", {"normal_query": "orders +"}, {}, "20", "62 at this hour, of 7 days", "3.1 times below its normal since"),
-    ("a value_query of its own", "orders < 30", {"value_query": "sum(orders) * 10 # all"}, {}, "200", "620 at this hour, of 7 days", "3.1 times below its normal since"),
-    ("a scalar", "", {"value_query": "scalar(orders)"}, {}, "20", "62 at this hour, of 7 days", "3.1 times below its normal since"),
-    ("infinity", "endless > 5", {}, {}, "inf", "1 at this hour, of 7 days", None),
+    ("a normal_query that fails", "orders < 30", {"normal_query": "orders +"}, {}, "20", "62 at this hour, median of 7 days", "3.1 times below its normal since"),
+    ("a value_query of its own", "orders < 30", {"value_query": "sum(orders) * 10 # all"}, {}, "200", "620 at this hour, median of 7 days", "3.1 times below its normal since"),
+    ("a scalar", "", {"value_query": "scalar(orders)"}, {}, "20", "62 at this hour, median of 7 days", "3.1 times below its normal since"),
+    ("infinity", "endless > 5", {}, {}, "inf", "1 at this hour, median of 7 days", None),
+    ("a time", "max(drill_started_timestamp_seconds) > 0", {}, {}, "2026-11-18 11:08:43 UTC", None, None),
+    ("how long ago a time was", "drill_started_timestamp_seconds - (time() - time()) > 0", {}, {}, "1,795,000,123", "1,795,000,123 at this hour, median of 7 days", "at its normal"),
     ("an absence", "absent(nothing_at_all)", {}, {}, "the series that it needs is missing", None, None),
     ("its end", "absent(orders)", {}, {}, "the series that it needs is there", None, None),
 ]  # fmt: skip
@@ -154,6 +158,15 @@ async def test_a_gap_is_named(
     absent = await absence(server, incident("", annotations, **labels))
     assert absent.reason == reason
     assert words in str(absent)
+
+
+async def test_what_has_ended_and_is_asked_with_its_comparisons_has_no_value(server: Prometheus) -> None:
+    firing = incident("orders > 900 or orders > 800")
+    ended = replace(firing.leading, status="resolved", ends_at=time.time())
+    resolved = advance(firing, {}, "key", [ended], now=time.time()).incident
+    assert resolved is not None
+    assert await PromqlEnricher(server, time.time)(resolved) is None
+    assert "returned no series" in str(await absence(server, firing))
 
 
 async def test_of_ten_thousand_series_the_alert_s_own_is_told(server: Prometheus) -> None:

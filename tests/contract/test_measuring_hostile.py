@@ -156,6 +156,13 @@ async def test_whatever_is_answered_the_facts_are_missing_by_name(
     assert not any("defect" in text for text in missing.values())
 
 
+async def test_no_more_is_read_than_a_message_needs(session: aiohttp.ClientSession) -> None:
+    async with server_of(pours(10)) as server:
+        missing = reasons(await enriched(str(server.make_url("/")), session))
+    assert set(missing) == set(ALL)
+    assert all("answered more than" in text for text in missing.values())
+
+
 async def test_who_can_t_be_reached_is_named(session: aiohttp.ClientSession) -> None:
     missing = reasons(await enriched(f"http://127.0.0.1:{free_ports(1)[0]}", session))
     assert set(missing) == set(ALL)

@@ -47,6 +47,7 @@ def test_a_firing_and_its_resolve_are_told_apart_though_they_came_together() -> 
         (12.0, "probes in a row", "12 probes in a row"),
         (1234567.0, "events", "1,234,567 events"),
         (0.00012, "", "0.00012"),
+        (999.7, "", "1,000"),
         (float("nan"), "events", "nan events"),
         (float("inf"), "events", "inf events"),
     ],
