@@ -37,8 +37,12 @@ class Own:
         )
 
     def is_for(self, target: str, message: Message) -> bool:
-        """Whether it words what this target is told of this message."""
-        return (not self.targets or target in self.targets) and (not self.teams or message.owner in self.teams)
+        """Whether it words what this target is told of this message. A digest is no message of one incident."""
+        return (
+            not message.digest
+            and (not self.targets or target in self.targets)
+            and (not self.teams or message.owner in self.teams)
+        )
 
     def say(self, message: Message, may_repeat: bool) -> Words:
         """The words. Raises Mistake."""

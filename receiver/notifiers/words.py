@@ -142,7 +142,7 @@ def _firing_facts(message: Message) -> Iterator[Fact]:
     if message.impact or message.impact_measured:
         yield Fact("Impact", _joined(message.impact_measured, message.impact))
     if message.changes:
-        yield _changed(message.changes[0])
+        yield _changed(message.changes[0], message.since)
     if message.owner:
         yield Fact("Owner", _owner(message))
     if message.acknowledged_by:
@@ -182,16 +182,22 @@ def _owner(message: Message) -> str:
 
 
 def _acknowledged(message: Message) -> str:
-    at = f" at {format_utc(message.acknowledged_at, '%H:%M UTC')}" if message.acknowledged_at is not None else ""
+    at = f" at {_clock(message.acknowledged_at, message.since)}" if message.acknowledged_at is not None else ""
     note = f": {message.note}" if message.note else ""
     return clean(f"by {message.acknowledged_by}{at}{note}")
 
 
-def _changed(change: Change, label: str = "Changed") -> Fact:
+def _clock(at: float, since: float) -> str:
+    """The time of day, and the date where it is not that on which the trouble began."""
+    same = format_utc(at, "%Y-%m-%d") == format_utc(since, "%Y-%m-%d")
+    return format_utc(at, "%H:%M UTC" if same else "%Y-%m-%d %H:%M UTC")
+
+
+def _changed(change: Change, since: float, label: str = "Changed") -> Fact:
     links = [Link("Change", change.url), Link("Undo", change.undo_url)]
     return Fact(
         label,
-        clean(f"{format_utc(change.at, '%H:%M UTC')}: {change.what}"),
+        clean(f"{_clock(change.at, since)}: {change.what}"),
         tuple(link for link in links if is_link(link.url)),
     )
 
@@ -226,7 +232,7 @@ def _more(message: Message) -> Iterator[Fact]:
 
 def _surroundings(message: Message) -> Iterator[Fact]:
     """What else is known at the time."""
-    yield from (_changed(change, "Changed too") for change in message.changes[1:])
+    yield from (_changed(change, message.since, "Changed too") for change in message.changes[1:])
     if message.vendor_status:
         yield Fact("Vendor says", clean(message.vendor_status))
     if message.related:

@@ -84,6 +84,7 @@ LINES = [
     ("that it came back", {"reopened": 2}, "Reopened: 2 times"),
     ("how many fire", {"firing_count": 2}, "Alerts: 2 firing in this incident"),
     ("that it is told in another's place", {"stands_in": "chat refused it: HTTP 404"}, "You are told because: chat refused it: HTTP 404"),
+    ("the date of a change, where it is another", {"changes": (Change("flag x on", FULL.since - 86_400),)}, "Changed: 2026-11-20 14:02 UTC: flag x on"),
     ("who has it", {"acknowledged_by": "ana", "acknowledged_at": FULL.since + 60, "note": "on it"}, "Acknowledged: by ana at 14:03 UTC: on it"),
 ]  # fmt: skip
 
@@ -147,7 +148,7 @@ def hostile(value: str) -> Message:
     found: dict[str, Any] = {}
     for name in FULL.__struct_fields__:
         held = getattr(FULL, name)
-        if name.endswith("_url") or name in ("chart", "status", "severity", "priority", "reason"):
+        if name.endswith("_url") or name in ("chart", "digest", "status", "severity", "priority", "reason"):
             continue
         if isinstance(held, str):
             found[name] = value
@@ -177,6 +178,9 @@ def test_a_hostile_label_is_only_data(name: str, value: str) -> None:
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", one)
         assert "\nOwner: attacker" not in one
     within_limits(name, told.native)
+    digest = write(name, changed(digest=(value,) * 40))
+    assert name in ("sms", "voice") or not any(map(PING.search, [digest.title, digest.body, *strings(digest.native)]))
+    within_limits(name, digest.native)
 
 
 def within_limits(name: str, native: Any) -> None:
@@ -313,6 +317,17 @@ def test_a_chart_too_large_for_teams_is_left_out_of_the_card() -> None:
     assert card is not None
     assert "data:image" not in json.dumps(card)
     assert "First step" in json.dumps(card)
+
+
+def test_a_long_digest_is_cut_at_whole_lines_on_every_channel() -> None:
+    digest = changed(
+        chart=b"", digest=tuple(f"critical firing · #{number} · {'deadlock ' * 20}" for number in range(300))
+    )
+    for name in CHANNELS:
+        shown = write(name, digest)
+        within_limits(name, shown.native)
+        assert "#0 " in shown.title + shown.body + str(shown.native) or name in ("sms", "voice")
+    slack_takes(blocks.blocks(digest))
 
 
 def test_a_short_message_needs_no_more_than_its_title() -> None:

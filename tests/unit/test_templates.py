@@ -116,6 +116,11 @@ def test_a_template_is_for_its_targets_and_teams(target: str, owner: str, own: b
     assert style(OWN, target=target).say(message, False).title.startswith("CHECKOUTS") is own
 
 
+def test_a_digest_is_told_in_our_words() -> None:
+    digest = msgspec.structs.replace(STORY, digest=("critical firing · #7 · one",))
+    assert style(settings(title="own")).say(digest, False).title != "own"
+
+
 def test_links_and_the_mark_of_a_repeat_stay() -> None:
     said = style(settings(title="x" * 300)).say(STORY, True)
     assert said.title.endswith("… (may be a repeat)")

@@ -30,12 +30,8 @@ def render(message: Message, said: Words) -> Rendered:
     spoken = plain_text.body(said, BODY_LIMIT)
     picture = [_picture(one.content) for one in chart(message)]
     more = [_fact(fact) for fact in _more(said)]
-    tries: tuple[tuple[Words, list[Element]], ...] = (
-        (said, [*picture, *more]),
-        (said, more),
-        (said, []),
-        (_shortened(said), []),
-    )
+    fewer = [(said, more[:count]) for count in range(len(more), -1, -max(len(more) // 8, 1))]
+    tries = [(said, [*picture, *more]), *fewer, (_shortened(said), [])]
     cards = (_card(message, words_of, shown) for words_of, shown in tries)
     card = next((card for card in cards if _size(card) <= CARD_LIMIT), None)
     return Rendered(said.title, spoken, native=card)
