@@ -78,6 +78,11 @@ def severity_of(labels: Mapping[str, str]) -> str:
     return given if given in SEVERITIES else DEFAULT_SEVERITY
 
 
+def weight(severity: str) -> int:
+    """How bad a severity is, more for worse; what is none is less than any."""
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
+
+
 @dataclass(frozen=True)
 class Incident:
     """Alerts that belong together, from the first firing to the last resolve, and again when it comes back at once.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from receiver.delivery.outbox import Claimed
-from receiver.incidents import SEVERITIES
+from receiver.incidents import weight
 from receiver.message import Message
 from toolkit.clock import format_duration, format_utc
 
@@ -42,7 +42,7 @@ def digest(messages: Sequence[Message], number: int) -> Message:
         revision=number,
         status="firing" if firing else "resolved",
         reason="digest",
-        severity=max((one.severity for one in firing or ended), key=_weight),
+        severity=max((one.severity for one in firing or ended), key=weight),
         alert="Digest",
         summary=f"Digest of {len(messages)} incidents: {counts}",
         since=min(one.since for one in messages),
@@ -54,11 +54,7 @@ def digest(messages: Sequence[Message], number: int) -> Message:
 
 
 def _urgency(message: Message) -> tuple[int, float]:
-    return -_weight(message.severity), message.since
-
-
-def _weight(severity: str) -> int:
-    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
+    return -weight(message.severity), message.since
 
 
 def _lines(firing: Iterable[Message], ended: Iterable[Message]) -> Iterable[str]:

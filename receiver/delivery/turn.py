@@ -6,10 +6,12 @@ from typing import Literal
 
 from receiver.alerts import Status
 from receiver.delivery.outbox import FURTHEST_SECONDS, UNFINISHED, State
+from receiver.incidents import weight
 
 PACE_SECONDS = 60.0
-"""Of an incident that grows all the time a target is told once in this time at most, but of its end, and of its coming
-back, at once. What began and ended within it unheard, after the target was told of an end, is not told at all."""
+"""Of an incident that grows all the time a target is told once in this time at most, but of its end, of its coming
+back, and of its becoming worse, at once. What began and ended within it unheard, after the target was told of an end,
+is not told at all."""
 
 Reason = Literal[
     "due",  # it is to be sent now
@@ -24,15 +26,14 @@ Reason = Literal[
     "nothing",  # nothing waits
 ]
 
-CALLS = frozenset({"severity_rose", "escalated", "reminder", "assigned", "acknowledged"})
-"""The reasons of messages that keep no pace: it has become worse, the time for them has come, or a person waits to see
-what they did."""
+CALLS = frozenset({"escalated", "reminder", "assigned", "acknowledged"})
+"""The reasons of messages that keep no pace: the time for them has come, or a person waits to see what they did."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the outbox, as far as it matters here. Times are seconds since the epoch; `why` is the message's
-    reason, `held_until` when it is to be told, where that is later than at once."""
+    """A row of the outbox, as far as it matters here. Times are seconds since the epoch; `held_until` is when it is to
+    be told, where that is later than at once. `why` is the message's reason, `severity` how bad it says that it is."""
 
     id: int
     revision: int
@@ -44,6 +45,7 @@ class Row:
     finished_at: float | None
     held_until: float | None = None
     why: str = ""
+    severity: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def _when(newest: Row, waiting: Sequence[Row], ordered: Sequence[Row], now: floa
     heard = _last_heard(ordered)
     told = heard.finished_at or 0.0 if heard is not None and heard.status == "firing" else 0.0
     calls = any(row.why in CALLS for row in waiting)
-    if newest.status == "firing" and not calls and told <= now < told + PACE_SECONDS:
+    is_worse = heard is not None and weight(newest.severity) > weight(heard.severity)
+    if newest.status == "firing" and not calls and not is_worse and told <= now < told + PACE_SECONDS:
         return "paced", told + PACE_SECONDS
     return "due", now

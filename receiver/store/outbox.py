@@ -22,7 +22,15 @@ from receiver.store.stand_ins import StandIns
 from receiver.store.tables import decisions, deliveries, incidents, outbox
 from toolkit.storage import Database
 
+
+class _Said(msgspec.Struct):
+    """What of a message decides about its turn."""
+
+    severity: str = ""
+
+
 _message = msgspec.json.Decoder(Message)
+_said = msgspec.json.Decoder(_Said)
 _encode = msgspec.json.Encoder().encode
 _NOT_SENT = {
     "told_already": "was last told that it had ended, and what came since was over within a minute",
@@ -327,6 +335,7 @@ def _row(row: RowMapping) -> Row:
         finished_at=row["finished_at"],
         why=row["reason"],
         held_until=row["held_until"],
+        severity=_said.decode(row["message_json"]).severity,
     )
 
 

@@ -15,29 +15,33 @@ from receiver.delivery.turn import PACE_SECONDS, Row, Turn, choose
 from receiver.message import Message
 
 NOW = 1000.0
+AGO = NOW - 10
+"""A moment within the pace."""
 
 
-def firing(state: State = "planned", **more: float | bool) -> Row:
+def firing(state: State = "planned", **more: float | bool | str) -> Row:
     return row("firing", state, **more)
 
 
+def warned() -> Row:
+    return firing("sent", finished_at=AGO, severity="warning")
+
+
 def rose() -> Row:
-    return replace(firing(), why="severity_rose")
+    return firing(severity="critical")
 
 
-def ended(state: State = "planned", **more: float | bool) -> Row:
+def ended(state: State = "planned", **more: float | bool | str) -> Row:
     return row("resolved", state, **more)
 
 
-def row(status: Status, state: State, **more: float | bool) -> Row:
+def row(status: Status, state: State, **more: float | bool | str) -> Row:
     """A row whose place in its history gives it its id and revision."""
     done = None if state in UNFINISHED else NOW - 500
     unknown = replace(Row(0, 0, status, state, state == "unknown", NOW - 500, NOW - 500, done))
     return replace(unknown, **more)  # type: ignore[arg-type]  # the tests name fields of Row
 
 
-AGO = NOW - 10
-"""A moment within the pace."""
 HISTORIES: list[tuple[str, list[Row], str, int | None, tuple[int, ...], str]] = [
     # name, rows from the oldest to the newest, reason, id that is sent, ids that are replaced, marks
     ("nothing", [], "nothing", None, (), ""),
@@ -105,8 +109,9 @@ HISTORIES: list[tuple[str, list[Row], str, int | None, tuple[int, ...], str]] = 
     ("an unheard end between two firings is left out", [firing("sent"), ended("failed"), firing()], "due", 3, (2,), ""),
     ("a firing within the pace waits for it", [firing("sent", finished_at=AGO), firing()], "paced", 2, (), ""),
     ("an end does not", [firing("sent", finished_at=AGO), firing(), ended()], "due", 3, (2,), ""),
-    ("nor what has become worse", [firing("sent", finished_at=AGO), rose()], "due", 2, (), ""),
-    ("nor what came after that", [firing("sent", finished_at=AGO), rose(), firing()], "due", 3, (2,), ""),
+    ("nor what has become worse", [warned(), rose()], "due", 2, (), ""),
+    ("nor what came after that", [warned(), rose(), rose()], "due", 3, (2,), ""),
+    ("but what is no worse does", [warned(), firing(severity="warning")], "paced", 2, (), ""),
     (
         "one that is held waits for its time",
         [firing(next_attempt_at=NOW + 86400, held_until=NOW + 86400)],
