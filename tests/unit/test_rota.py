@@ -206,7 +206,8 @@ def test_one_person_for_each_layer_or_a_gap_that_is_reported(given_: Rota, when:
     reported = [gap for gap in gaps(given_, when - 3600, when + 3600) if gap.since <= when < gap.until]
     assert [gap.reason for gap in reported] == ([] if shift.person else [shift.reason])
     assert any(since <= when < until for since, until in nobody(given_, when, when + 1)) == (shift.person is None)
-    assert bool(list(gap_lines("p", given_, when))) >= (shift.person is None)
+    if shift.person is None:
+        assert next(gap_lines("p", given_, when))
 
 
 @settings(max_examples=300, deadline=None)
