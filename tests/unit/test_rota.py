@@ -177,7 +177,7 @@ def seconds(when: date) -> float:
     return when.timestamp()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(rotas, instants, st.floats(-29.9, 89.9))
 def test_the_calendar_read_back_gives_the_same_answer(given_: Rota, now: float, days: float) -> None:
     when = now + days * 86400
@@ -206,10 +206,11 @@ def test_one_person_for_each_layer_or_a_gap_that_is_reported(given_: Rota, when:
     reported = [gap for gap in gaps(given_, when - 3600, when + 3600) if gap.since <= when < gap.until]
     assert [gap.reason for gap in reported] == ([] if shift.person else [shift.reason])
     assert any(since <= when < until for since, until in nobody(given_, when, when + 1)) == (shift.person is None)
-    assert bool(list(gap_lines("p", given_, when))) >= (shift.person is None)
+    if shift.person is None:
+        assert next(gap_lines("p", given_, when))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rotas, instants)
 def test_shifts_partition_the_time_line(given_: Rota, when: float) -> None:
     found = list(shifts(given_, given_.layers[0], when, when + 21 * 86400))
