@@ -105,7 +105,7 @@ def _needless(
     newest = waiting[-1]
     if over and newest.status == "firing":
         return "part_of_ended"
-    if taken and all(row.why == "escalated" for row in waiting):
+    if taken and all(row.why == "escalated" for row in (*unheard, newest)):
         return "acknowledged"
     if heard is None:
         spared = newest.status == "resolved" and unheard and all(map(_was_not_needed, unheard))

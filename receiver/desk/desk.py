@@ -154,7 +154,8 @@ class Desk:
         shows, hidden = await self._who_sees(case) if outcome.shown else ([], [])
         rows += [self._planned(case, outcome, target, newest, "it was told that it began") for target in shows]
         more = [*held(rows)]
-        more += [Decision("not_shown", "sink_shows_none", ", ".join(hidden))] if hidden else []
+        words = f"not told to {', '.join(hidden)}: it would be one more message there"
+        more += [Decision("acknowledgement", "sink_shows_none", words)] if hidden else []
         words = " ".join(
             part for part in (f"by {action.by}", action.detail, action.note and f"({action.note})") if part
         )

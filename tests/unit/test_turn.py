@@ -193,6 +193,35 @@ def test_of_a_part_of_what_has_ended_only_the_end_is_told() -> None:
     assert choose([first, end], NOW, over=True).row == end
 
 
+def call(state: State = "planned", **more: float | bool) -> Row:
+    return replace(firing(state, **more), why="escalated")
+
+
+CALLS: list[tuple[str, list[Row], bool, str, int | None, tuple[int, ...]]] = [
+    # name, rows from the oldest to the newest, whether somebody has acknowledged, reason, id that is sent, replaced
+    ("a call keeps no pace", [firing("sent", finished_at=AGO), call()], False, "due", 2, ()),
+    ("nor what takes the place of one", [firing("sent", finished_at=AGO), call(), firing()], False, "due", 3, (2,)),
+    ("a call that waits is dropped once somebody has it", [firing("sent"), call("failed")], True, "acknowledged", None, (2,)),
+    ("also one to somebody who has heard nothing", [call("failed"), call()], True, "acknowledged", None, (1, 2)),
+    ("but not one that took the place of news", [firing("superseded"), call("failed")], True, "due", 2, ()),
+    ("nor news", [firing("sent"), call(), firing()], True, "due", 3, (2,)),
+    ("who was never called hears of no end", [call("superseded"), ended()], True, "never_called", None, (2,)),
+    ("who may have been called does", [call("superseded", may_repeat=True), ended()], True, "due", 2, ()),
+    ("who was to be told of news does", [firing("superseded"), call("superseded"), ended()], True, "due", 3, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "taken", "reason", "sent", "replaced"), [one[1:] for one in CALLS], ids=[one[0] for one in CALLS]
+)
+def test_whose_turn_it_is_when_somebody_is_called(
+    rows: list[Row], taken: bool, reason: str, sent: int | None, replaced: tuple[int, ...]
+) -> None:
+    numbered = [replace(row, id=number, revision=number) for number, row in enumerate(rows, start=1)]
+    turn = choose(numbered, NOW, taken=taken)
+    assert (turn.reason, turn.row.id if turn.row else None, turn.replaced) == (reason, sent, replaced)
+
+
 @dataclass(frozen=True)
 class Heard:
     """A message as the sink got it."""
