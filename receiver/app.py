@@ -15,7 +15,7 @@ from receiver import config as configuration
 from receiver.alerts import Notification
 from receiver.changes.settings import ChangeSources
 from receiver.changes.web import ChangeEndpoints
-from receiver.config import ReceiverConfig, Target, sources
+from receiver.config import sources
 from receiver.delivery.web import OutboxEndpoints
 from receiver.desk import Desk
 from receiver.desk.pages import LinkPages
@@ -33,6 +33,7 @@ from receiver.notifiers.style import Style, compiled
 from receiver.oncall.web import RotaEndpoints
 from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
 from receiver.redact import MessageRedactor
+from receiver.settings import ReceiverConfig, Target
 from receiver.slack.web import SlackEndpoints
 from receiver.stages.deliver import Deliverer
 from receiver.stages.escalate import Escalator, Means

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
-from receiver.config import ReceiverConfig, graph, vocabulary
+from receiver.config import graph, vocabulary
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import Drill, is_drill
 from receiver.escalation.opening import Opening, handling, opening
@@ -24,6 +24,7 @@ from receiver.links import Signer
 from receiver.metrics import ReceiverMetrics
 from receiver.oncall.hold import Holds
 from receiver.payload import parse
+from receiver.settings import ReceiverConfig
 from receiver.stages.correlate import Group, Rules, comes_back, correlate, divert, opens, runs
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, Patience, enrich

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from receiver import config as configuration
 from receiver.commands.incidents import PIPED_WIDTH
-from receiver.config import ReceiverConfig
 from receiver.oncall.report import local
 from receiver.oncall.rota import GAPS, Shift, on_call, shifts
 from receiver.oncall.settings import Rota, moment
+from receiver.settings import ReceiverConfig
 from toolkit.cli import Extra
 from toolkit.configfile import nearest
 from toolkit.redaction import printable

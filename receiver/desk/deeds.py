@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig
 from receiver.escalation.opening import wanted_escalation
 from receiver.escalation.people import known
 from receiver.escalation.policy import Progress, begin, ended, put_off, resumed
 from receiver.incidents import SEVERITIES, Incident, acknowledge
 from receiver.oncall.contacts import contacts
+from receiver.settings import ReceiverConfig
 from receiver.store.actions import Action, What
 from toolkit.clock import format_utc
 from toolkit.configfile import nearest

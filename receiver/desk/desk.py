@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from receiver.config import Target, graph
+from receiver.config import graph
 from receiver.delivery.outbox import Planned
 from receiver.desk import deeds, matching
 from receiver.desk.deeds import Case, Outcome, Person, Refused
 from receiver.escalation.opening import handling
 from receiver.incidents import Incident
 from receiver.message import Message
+from receiver.settings import Target
 from receiver.stages.enrich import Enrichment
 from receiver.stages.escalate import Means, held, kept_back
 from receiver.stages.plan import compose, in_hands

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import aiohttp
 
 from receiver.alerts import Status
-from receiver.config import ReceiverConfig
 from receiver.drills.drill import ALERT, METRIC, Drill, Finding, HopName, Record, Report, ended, hops, refusal, shown
+from receiver.settings import ReceiverConfig
 from receiver.store import DrillStore
 from toolkit.alertmanager import Alertmanager, Unreachable
 from toolkit.clock import Now

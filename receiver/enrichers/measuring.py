@@ -2,8 +2,8 @@
 
 import aiohttp
 
-from receiver.config import ReceiverConfig
 from receiver.enrichers import impact, logs, promql, traces
+from receiver.settings import ReceiverConfig
 from receiver.stages.enrich import Enricher
 from toolkit.clock import Now
 from toolkit.loki import Loki

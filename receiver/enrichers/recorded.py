@@ -2,12 +2,13 @@
 
 import aiohttp
 
-from receiver.config import ReceiverConfig, graph
+from receiver.config import graph
 from receiver.enrichers.changes import ChangesEnricher
 from receiver.enrichers.history import HistoryEnricher
 from receiver.enrichers.related import RelatedEnricher
 from receiver.enrichers.service import ServiceEnricher
 from receiver.enrichers.vendor_status import VendorStatusEnricher
+from receiver.settings import ReceiverConfig
 from receiver.stages.enrich import Enricher
 from receiver.store import Store
 from toolkit.clock import Now

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from receiver.config import Service
 from receiver.incidents import STORM_KEY, Incident
 from receiver.message import Found
+from receiver.settings import Service
 
 
 class ServiceEnricher:

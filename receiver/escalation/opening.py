@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from receiver.config import ReceiverConfig
 from receiver.drills.drill import is_drill
 from receiver.escalation.people import Called, called
 from receiver.escalation.policy import Move, Progress, begin, starts, take
 from receiver.escalation.settings import Step
 from receiver.incidents import TOLD, Incident, Reason
 from receiver.incidents import Step as News
+from receiver.settings import ReceiverConfig
 from receiver.stages.plan import Handling
 from receiver.stages.route import Audience, Choice, escalation_of
 from toolkit.clock import format_utc

@@ -9,12 +9,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from receiver.config import Target
 from receiver.delivery.digest import as_one
 from receiver.delivery.gate import Gate
 from receiver.delivery.outbox import Claimed, Next, Receipt, after
 from receiver.delivery.pace import Bucket
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Target
 from receiver.stages.lease import Keeper
 from receiver.stages.send import Sink, attempt
 from receiver.stages.stand_in import StandIn

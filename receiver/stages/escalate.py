@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from receiver.config import ReceiverConfig, graph
+from receiver.config import graph
 from receiver.delivery.outbox import Planned
 from receiver.escalation.opening import choices, handling, step_words, whom
 from receiver.escalation.people import known
@@ -25,6 +25,7 @@ from receiver.incidents import Incident
 from receiver.metrics import ReceiverMetrics
 from receiver.oncall.contacts import contacts
 from receiver.oncall.hold import Holds
+from receiver.settings import ReceiverConfig
 from receiver.stages.enrich import Enrichment
 from receiver.stages.hold import hold, words
 from receiver.stages.plan import plan

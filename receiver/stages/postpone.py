@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from receiver.config import Maintenance, ReceiverConfig
 from receiver.incidents import SEVERITIES, TOLD, Incident
+from receiver.settings import Maintenance, ReceiverConfig
 from receiver.stages.route import Audience, Choice
 from toolkit.clock import format_utc
 from toolkit.matchers import all_match

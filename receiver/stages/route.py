@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig, Route
 from receiver.drills.drill import Drill, drill_targets
 from receiver.incidents import TOLD, Reason, Step, severity_of
 from receiver.oncall.contacts import contacts
 from receiver.oncall.rota import on_call
 from receiver.oncall.settings import Team
 from receiver.oncall.windows import stretch
+from receiver.settings import ReceiverConfig, Route
 from toolkit.matchers import all_match
 
 TEAM_LABELS = ("team", "owner")

@@ -1,9 +1,9 @@
 """Tells a target's fallback what the target could not be told."""
 
-from receiver.config import Target
 from receiver.delivery import fallback
 from receiver.delivery.outbox import Claimed, Receipt
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Target
 from receiver.store.stand_ins import StandIns
 from toolkit.clock import Now
 from toolkit.logs import Logger

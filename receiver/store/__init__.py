@@ -5,8 +5,9 @@ from receiver.store.audit import AuditStore
 from receiver.store.drills import DrillStore
 from receiver.store.escalations import EscalationStore, Waiting
 from receiver.store.outbox import OutboxStore
+from receiver.store.rows import Changed, Decision
 from receiver.store.signs import Sign, SignStore
-from receiver.store.store import MIGRATIONS, Changed, Decision, Record, Store
+from receiver.store.store import MIGRATIONS, Record, Store
 
 __all__ = [
     "MIGRATIONS",

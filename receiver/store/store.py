@@ -24,6 +24,17 @@ from receiver.store.escalations import EscalationStore
 from receiver.store.explained import ExplainStore
 from receiver.store.outbox import OutboxStore
 from receiver.store.past import PastStore
+from receiver.store.rows import (
+    Decision,
+    alert_row,
+    decision_row,
+    event_key,
+    event_row,
+    outbox_row,
+    read_incident,
+    save_incident,
+    save_reasons,
+)
 from receiver.store.signs import SignStore
 from receiver.store.tables import actions, alerts, decisions, deliveries, events, incidents, outbox, refused
 from receiver.upkeep.reconcile import Held
@@ -44,19 +55,6 @@ _ALIEN: tuple[Reason, ...] = ("never_fired_here", "stale")
 
 _encode = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(AlertEvent)
-
-
-class Changed(Exception):
-    """Somebody else changed the incident since it was read; read it again."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Why something was done, or was not: what, the named reason, and the particulars for a person."""
-
-    what: str
-    reason: str
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Store:
 
     async def add_events(self, found: Sequence[AlertEvent], now: float) -> list[bool]:
         """Stores what is new and says of each whether it was. On disk when this returns."""
-        rows = {_key(event): _event_row(event, now) for event in found}
+        rows = {event_key(event): event_row(event, now) for event in found}
         if not rows:
             return []
         statement = self._database.insert(events).on_conflict_do_nothing().returning(*EVENT_KEY)
@@ -109,8 +107,8 @@ class Store:
             fresh = {tuple(row) for row in inserted}
         new: list[bool] = []
         for event in found:
-            new.append(_key(event) in fresh)
-            fresh.discard(_key(event))
+            new.append(event_key(event) in fresh)
+            fresh.discard(event_key(event))
         return new
 
     async def keep_refused(self, body: bytes, reason: str, detail: str, now: float) -> None:
@@ -178,7 +176,7 @@ class Store:
     async def load(self, ids: Sequence[int]) -> list[Incident]:
         """These incidents, the oldest first."""
         async with self._database.read() as connection:
-            found = [await _incident(connection, id_) for id_ in sorted(ids)]
+            found = [await read_incident(connection, id_) for id_ in sorted(ids)]
         return [incident for incident in found if incident is not None]
 
     async def commit(
@@ -197,18 +195,18 @@ class Store:
         processed one of the events.
         """
         async with self._database.write() as connection:
-            incident = await _save_incident(connection, step.incident, before)
+            incident = await save_incident(connection, step.incident, before)
             await self._save_merged(connection, step, incident)
             await self._save_alerts(connection, step, incident, before, handled)
-            await _save_reasons(connection, step, incident, handled, now)
+            await save_reasons(connection, step, incident, handled, now)
             if incident is not None:
                 await self._save_escalation(connection, step, incident, escalation)
                 received_at = min((stored.received_at for stored in handled), default=now)
                 rows, decisions_made = plan(incident)
                 for planned in rows:
-                    await connection.execute(insert(outbox), _outbox_row(incident, planned, received_at, now))
+                    await connection.execute(insert(outbox), outbox_row(incident, planned, received_at, now))
                 for decision in decisions_made:
-                    await connection.execute(insert(decisions), _decision_row(incident, decision, now))
+                    await connection.execute(insert(decisions), decision_row(incident, decision, now))
         return incident
 
     async def change(
@@ -218,20 +216,20 @@ class Store:
         Changed."""
         record = record or Record()
         async with self._database.write() as connection:
-            incident = await _save_incident(connection, after, before)
+            incident = await save_incident(connection, after, before)
             if incident is None or incident.revision == before.revision:
                 return before
             for made in (decision, *record.more):
-                await connection.execute(insert(decisions), _decision_row(incident, made, now))
+                await connection.execute(insert(decisions), decision_row(incident, made, now))
             for planned in record.rows:
-                await connection.execute(insert(outbox), _outbox_row(incident, planned, now, now))
+                await connection.execute(insert(outbox), outbox_row(incident, planned, now, now))
             if record.action is not None:
                 await connection.execute(insert(actions), action_row(incident, record.action, now))
             if record.escalation is not None and incident.id is not None:
                 await escalating.save(connection, self._database, incident.id, record.escalation)
             if record.events:
                 statement = self._database.insert(events).on_conflict_do_nothing()
-                await connection.execute(statement, [_event_row(event, now) for event in record.events])
+                await connection.execute(statement, [event_row(event, now) for event in record.events])
         return incident
 
     async def _save_escalation(
@@ -249,7 +247,7 @@ class Store:
             if incident is None or merged.id is None:
                 continue
             into = replace(merged, merged_into=incident.id)
-            await _save_incident(connection, into, replace(merged, revision=merged.revision - 1))
+            await save_incident(connection, into, replace(merged, revision=merged.revision - 1))
             # what it had taken in before is part of the new whole as well
             parts = update(incidents).where(incidents.c.merged_into == merged.id)
             await connection.execute(parts.values(merged_into=incident.id))
@@ -267,12 +265,12 @@ class Store:
     ) -> None:
         """Stores how each occurrence stands; one that is resolved stays so."""
         rows = [
-            _alert_row(stored.event, incident.id if incident is not None and reason not in _ALIEN else None)
+            alert_row(stored.event, incident.id if incident is not None and reason not in _ALIEN else None)
             for stored, reason in zip(handled, step.reasons, strict=True)
         ]
         if incident is not None:
             # an alert may have been ended by the resolve of another start of it
-            rows += [_alert_row(alert, incident.id) for alert in set_apart(incident, before)]
+            rows += [alert_row(alert, incident.id) for alert in set_apart(incident, before)]
         if not rows:
             return
         statement = self._database.insert(alerts)
@@ -309,13 +307,13 @@ class Store:
         query = select(incidents.c.id).order_by(incidents.c.id.desc()).limit(limit)
         async with self._database.read() as connection:
             ids = (await connection.execute(query)).scalars().all()
-            found = [await _incident(connection, id_) for id_ in ids]
+            found = [await read_incident(connection, id_) for id_ in ids]
         return [incident for incident in found if incident is not None]
 
     async def incident(self, id_: int) -> Incident | None:
         """One incident."""
         async with self._database.read() as connection:
-            return await _incident(connection, id_)
+            return await read_incident(connection, id_)
 
     async def notices(self, incident: int) -> list[Mapping[str, Any]]:
         """An incident's outbox rows with their attempts, oldest first, as plain values for the API."""
@@ -346,115 +344,3 @@ def set_apart(incident: Incident, before: Incident | None) -> Iterable[AlertEven
     """The alerts of `incident` that are no longer as they were `before`."""
     known = {alert.occurrence: alert.status for alert in before.alerts} if before is not None else {}
     return (alert for alert in incident.alerts if known.get(alert.occurrence) != alert.status)
-
-
-async def _incident(connection: AsyncConnection, id_: int) -> Incident | None:
-    row = (await connection.execute(select(incidents).where(incidents.c.id == id_))).mappings().first()
-    if row is None:
-        return None
-    query = select(alerts.c.event_json).where(alerts.c.incident_id == id_).order_by(alerts.c.starts_at)
-    latest: dict[str, AlertEvent] = {}
-    for text in (await connection.execute(query)).scalars():
-        event = _event.decode(text)
-        latest[event.fingerprint] = event
-    known = {name: value for name, value in row.items() if name != "root"}
-    return Incident(**known, alerts=tuple(latest.values()))
-
-
-async def _save_incident(
-    connection: AsyncConnection, incident: Incident | None, before: Incident | None
-) -> Incident | None:
-    if incident is None or (before is not None and incident.revision == before.revision):
-        return incident
-    values = {column.name: getattr(incident, column.name) for column in incidents.c if column.name != "id"}
-    if incident.id is None:
-        result = await connection.execute(insert(incidents).values(values).returning(incidents.c.id))
-        return replace(incident, id=result.scalar_one())
-    changed = await connection.execute(
-        update(incidents)
-        .where(incidents.c.id == incident.id, incidents.c.revision == incident.revision - 1)
-        .values(values)
-    )
-    if changed.rowcount != 1:
-        raise Changed
-    return incident
-
-
-async def _save_reasons(
-    connection: AsyncConnection, step: Step, incident: Incident | None, handled: Sequence[StoredEvent], now: float
-) -> None:
-    """Notes of each event what it did. Raises Changed when somebody else has processed one."""
-    by_reason: dict[str, list[int]] = {}
-    for stored, reason in zip(handled, step.reasons, strict=True):
-        by_reason.setdefault(reason, []).append(stored.id)
-    for said, ids in by_reason.items():
-        owner = incident.id if incident is not None and said != "never_fired_here" else None
-        for start in range(0, len(ids), correlation.MOST_NAMED):
-            some = ids[start : start + correlation.MOST_NAMED]
-            done = await connection.execute(
-                update(events)
-                .where(events.c.id.in_(some), events.c.processed_at.is_(None))
-                .values(processed_at=now, reason=said, incident_id=owner)
-            )
-            if done.rowcount != len(some):
-                raise Changed
-
-
-def _alert_row(event: AlertEvent, incident: int | None) -> dict[str, Any]:
-    return {
-        "fingerprint": event.fingerprint,
-        "starts_at": event.starts_at,
-        "status": event.status,
-        "incident_id": incident,
-        "event_json": _encode(event).decode(),
-        "service": event.service.replace("\0", ""),  # PostgreSQL takes none
-    }
-
-
-def _decision_row(incident: Incident, decision: Decision, now: float) -> dict[str, Any]:
-    return {
-        "at": now,
-        "incident_id": incident.id,
-        "revision": incident.revision,
-        "what": decision.what,
-        "reason": decision.reason,
-        "detail": decision.detail,
-    }
-
-
-def _key(event: AlertEvent) -> tuple[str, float, str, float]:
-    """EVENT_KEY of an event."""
-    return event.fingerprint, event.starts_at, event.status, event.ends_at or 0.0
-
-
-def _event_row(event: AlertEvent, now: float) -> dict[str, Any]:
-    fingerprint, starts_at, status, ends_at = _key(event)
-    return {
-        "received_at": now,
-        "fingerprint": fingerprint,
-        "starts_at": starts_at,
-        "status": status,
-        "ends_at": ends_at,
-        "event_json": _encode(event).decode(),
-    }
-
-
-def _outbox_row(incident: Incident, planned: Planned, received_at: float, now: float) -> dict[str, Any]:
-    return {
-        "incident_id": incident.id,
-        "revision": incident.revision,
-        "target": planned.target,
-        "message_json": _encode(planned.message).decode(),
-        "status": planned.message.status,
-        "reason": planned.message.reason,
-        "route": planned.route,
-        "state": "shadow" if planned.shadow else "planned",
-        "attempts": 0,
-        "may_repeat": False,
-        "received_at": received_at,
-        "planned_at": now,
-        "next_attempt_at": now if planned.hold is None else planned.hold.until,
-        "finished_at": now if planned.shadow else None,
-        "digest": None if planned.hold is None else planned.hold.digest,
-        "held_until": None if planned.hold is None else planned.hold.until,
-    }

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
-from receiver.config import Heartbeat
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Heartbeat
 from receiver.upkeep.audit import Finding
 from receiver.upkeep.heartbeat import beat
 from toolkit.clock import Now

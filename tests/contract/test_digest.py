@@ -9,11 +9,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from receiver.app import Receiver
-from receiver.config import Target
 from receiver.delivery.leases import LEASE_SECONDS
 from receiver.delivery.outbox import FURTHEST_SECONDS, Receipt
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Target
 from receiver.stages.deliver import Deliverer
 from receiver.stages.send import QUICK_TRIES
 from receiver.store.outbox import MOST_IN_A_DIGEST

@@ -34,7 +34,6 @@ from exporter.providers.prober import Found
 from exporter.usage.collector import UsageCollector
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
-from receiver.config import ReceiverConfig
 from receiver.delivery.pace import parse_rate
 from receiver.enrichers.absence import Reason
 from receiver.metrics import (
@@ -47,6 +46,7 @@ from receiver.metrics import (
     RESULTS,
     ReceiverMetrics,
 )
+from receiver.settings import ReceiverConfig
 from receiver.upkeep.audit import FINDINGS
 from tests.conftest import ROOT
 from toolkit.cli import Command

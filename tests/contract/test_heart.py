@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from receiver.app import secret_urls
-from receiver.config import Heartbeat
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Heartbeat
 from receiver.upkeep.audit import Finding
 from receiver.upkeep.heart import Heart
 from tests.contract.conftest import AUTH, StartReceiver

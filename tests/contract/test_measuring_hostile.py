@@ -14,10 +14,11 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig, load
+from receiver.config import load
 from receiver.enrichers.measuring import measuring
 from receiver.incidents import Incident, advance
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import ReceiverConfig
 from receiver.stages.enrich import Enrichment, Patience, enrich
 from tests.contract.conftest import StartReceiver
 from tests.support.ports import free_ports

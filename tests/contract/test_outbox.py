@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import insert, select, update
 
 from receiver.alerts import Status
-from receiver.config import Target
 from receiver.delivery.leases import LEASE_SECONDS
 from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
 from receiver.delivery.turn import PACE_SECONDS
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
+from receiver.settings import Target
 from receiver.stages import deliver, lease
 from receiver.stages.deliver import Deliverer
 from receiver.store import MIGRATIONS, OutboxStore

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
-from receiver.config import ReceiverConfig
 from receiver.incidents import Incident
 from receiver.metrics import ReceiverMetrics
 from receiver.pipeline import Pipeline, Settings
+from receiver.settings import ReceiverConfig
 from receiver.stages.deliver import Deliverer
 from receiver.stages.lease import Keeper
 from receiver.store import Store

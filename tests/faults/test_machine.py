@@ -19,12 +19,12 @@ from sqlalchemy.engine import make_url
 
 from receiver import pipeline
 from receiver.alerts import Status
-from receiver.config import ReceiverConfig, Route, Service, Storm, Target
 from receiver.delivery.leases import LEASE_SECONDS
 from receiver.delivery.outbox import Claimed, Receipt, after
 from receiver.explain import explained
 from receiver.incidents import Incident, acknowledge
 from receiver.message import Message
+from receiver.settings import ReceiverConfig, Route, Service, Storm, Target
 from receiver.stages.send import attempt
 from receiver.store import MIGRATIONS, Decision
 from tests.faults.mortal import LOG, Died, Machine

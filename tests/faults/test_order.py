@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import make_url
 
-from receiver.config import ReceiverConfig, Service
 from receiver.incidents import Incident
+from receiver.settings import ReceiverConfig, Service
 from receiver.store import MIGRATIONS
 from tests.faults.mortal import MEMORY, Machine
 from tests.faults.truth import ALERTS, SERVICES, Alert, Event, Truth, firing, webhook

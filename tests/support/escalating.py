@@ -9,13 +9,13 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from receiver.alerts import AlertEvent, Status
-from receiver.config import ReceiverConfig, Target
 from receiver.delivery.outbox import Receipt, after
 from receiver.desk import Desk
 from receiver.incidents import Incident
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
 from receiver.pipeline import Pipeline, Settings
+from receiver.settings import ReceiverConfig, Target
 from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enrichment
 from receiver.stages.escalate import Escalator, Means

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig, load
+from receiver.config import load
 from receiver.escalation.people import Call, Called, called
 from receiver.escalation.policy import (
     QUIET,
@@ -28,6 +28,7 @@ from receiver.escalation.policy import (
     take,
 )
 from receiver.escalation.settings import Escalation, Step
+from receiver.settings import ReceiverConfig
 from receiver.stages.route import escalation_of
 from tests.support.escalating import EVENING, config
 from toolkit.configfile import ConfigError

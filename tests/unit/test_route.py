@@ -8,7 +8,7 @@ import pytest
 
 from receiver import config as configuration
 from receiver.alerts import AlertEvent
-from receiver.config import ReceiverConfig
+from receiver.settings import ReceiverConfig
 from receiver.stages.route import route
 from receiver.vocabulary import Vocabulary
 from toolkit.configfile import ConfigError

@@ -12,12 +12,12 @@ import structlog
 from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
 
-from receiver.config import ReceiverConfig
 from receiver.delivery.digest import as_one
 from receiver.delivery.outbox import Claimed, Next, Receipt
 from receiver.message import Message
 from receiver.metrics import ReceiverMetrics
 from receiver.pipeline import Pipeline, Settings
+from receiver.settings import ReceiverConfig
 from receiver.stages.deliver import Deliverer
 from receiver.store import MIGRATIONS, Store
 from receiver.store.tables import incidents, outbox
