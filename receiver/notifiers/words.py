@@ -24,7 +24,8 @@ MOST_LOGS = 5
 
 
 _ZERO_WIDTH = "\u200b"
-_MENTION = re.compile(r"<(?=[!@#])|@(?=(?:here|channel|everyone|all)\b)|<(?=/?at>)", re.IGNORECASE)
+# within a longer word too: what follows may be cut off later, or be made a link
+_MENTION = re.compile(r"<(?=[!@#])|@(?=here|channel|everyone|all\b)|<(?=/?at>)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
