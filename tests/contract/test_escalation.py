@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from receiver.explain import explained
 from receiver.store import MIGRATIONS
@@ -76,8 +77,10 @@ class World:
 async def world(any_database: str, tmp_path: Path) -> AsyncIterator[World]:
     migrate(storage_url(any_database, tmp_path, ""), MIGRATIONS)
     world = World(any_database, tmp_path)
-    world.start()
-    yield world
+    with structlog.testing.capture_logs() as logged:
+        world.start()
+        yield world
+    assert not [line for line in logged if line["log_level"] == "error"], "each step is taken without a defect"
     async with AsyncExitStack() as exits:
         for replica in world.replicas:
             exits.push_async_callback(replica.close)

@@ -16,6 +16,8 @@ from receiver.metrics import ReceiverMetrics
 from receiver.pipeline import Pipeline, Settings
 from receiver.settings import ReceiverConfig
 from receiver.stages.deliver import Deliverer
+from receiver.stages.enrich import Enrichment
+from receiver.stages.escalate import Escalator, Means
 from receiver.stages.lease import Keeper
 from receiver.store import Store
 from receiver.upkeep.auditor import Auditor
@@ -68,6 +70,8 @@ class Life:
             self.store, deliverer, settings, lambda _: None, lambda _: None, spawn, metrics, now, LOG
         )
         self.keeper = Keeper(self.store.outbox, deliverer.wake, metrics, now, lambda: self.steady, LOG)
+        means = Means(config, "http://receiver", settings.signer.incident_url)
+        self.escalator = Escalator(self.store, lambda: means, self._facts, deliverer.wake, metrics, now, LOG)
         served = [target.name for target in config.targets]
         self.auditor = Auditor(self.store.audit, lambda: served, metrics, now, LOG, lambda: self.steady)
 
@@ -75,6 +79,10 @@ class Life:
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
             await meanwhile()
+
+    async def _facts(self, incident: Incident) -> Enrichment:
+        await self._enrich(incident)
+        return Enrichment()
 
     async def end(self) -> None:
         """Whatever runs is cut off, and its transactions are undone."""

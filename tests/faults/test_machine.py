@@ -21,6 +21,7 @@ from receiver import pipeline
 from receiver.alerts import Status
 from receiver.delivery.leases import LEASE_SECONDS
 from receiver.delivery.outbox import Claimed, Receipt, after
+from receiver.escalation.settings import Escalation
 from receiver.explain import explained
 from receiver.incidents import Incident, acknowledge
 from receiver.message import Message
@@ -36,6 +37,15 @@ DAY = 86400.0
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 """Where a database need not wait for a disk."""
 TARGETS = ("pager", "chat")
+CALLS = {
+    "steps": [
+        {"notify": ["target/chat"], "wait": "1m"},
+        {"notify": ["target/pager"], "wait": "5m"},
+        {"notify": ["target/chat"], "wait": "5m"},
+    ],
+    "repeat": 1,
+    "reminder": "10m",
+}
 FLYING = 3
 """Sends under way at once to one target."""
 Outcome = Literal["sent", "failed", "refused", "lost", "lost on the way back"]
@@ -50,16 +60,19 @@ RECEIPTS: Mapping[Outcome, Receipt] = {
 
 
 def config(related: bool, storm: int) -> ReceiverConfig:
-    """What is critical goes to the pager as well. `storm`: so many incidents may open in a minute."""
+    """What is critical goes to the pager as well, and is escalated. `storm`: so many incidents may open in a minute."""
     return ReceiverConfig(
         correlation={"labels": ("service",)},  # type: ignore[arg-type]  # as the file has it
         services={name: Service(depends_on=needs if related else ()) for name, needs in SERVICES.items()},
         storm=Storm(incidents=storm),
         targets=tuple(Target(name=name, url="json://localhost/") for name in TARGETS),
         routes=(
-            Route.model_validate({"match": {"severity": "critical"}, "targets": ["pager"], "continue": True}),
+            Route.model_validate(
+                {"match": {"severity": "critical"}, "targets": ["pager"], "continue": True, "escalation": "calls"}
+            ),
             Route(targets=("chat",)),
         ),
+        escalations={"calls": Escalation.model_validate(CALLS)},
     )
 
 
@@ -238,12 +251,31 @@ class TheReceiver(RuleBasedStateMachine):
         """An incident that was changed by somebody else meanwhile is done at the second try."""
         assert not self.run(self.life.pipeline.process()) or not self.run(self.life.pipeline.process())
 
+    @rule(fuse=st.sampled_from([None, None, None, 0, 3, 6, 7, 8]))
+    def it_escalates(self, fuse: int | None) -> None:
+        with self.may_die():
+            self.run(self.life.escalator.look(), fuse)
+
+    @rule(alert=st.sampled_from(ALERTS), which=st.integers(0, 99))
+    def people_and_alerts_come_while_it_escalates(self, alert: Alert, which: int) -> None:
+        event = self.truth.turn(alert)
+
+        async def meanwhile() -> None:
+            await self.acknowledge(which)
+            await self.life.pipeline.accept(webhook([event]))
+            self.accepted.add(event.key)
+            await self.life.pipeline.process()
+
+        self.life.meanwhile = meanwhile
+        self.run(self.life.escalator.look())
+        self.life.meanwhile = None
+
     @rule(which=st.integers(0, 99))
     def somebody_acknowledges(self, which: int) -> None:
         self.run(self.acknowledge(which))
 
     async def acknowledge(self, which: int) -> None:
-        """As `POST /v1/incidents/{id}/ack`."""
+        """As the endpoint `ack`."""
         live = [incident for incident in await self.life.store.incidents(100) if incident.live]
         if not live:
             return
@@ -346,6 +378,19 @@ class TheReceiver(RuleBasedStateMachine):
             assert not self.records.rows("SELECT 1 FROM events WHERE (processed_at IS NULL) != (reason IS NULL)")
 
     @invariant()
+    def each_step_is_taken_once(self) -> None:
+        if self.machine is None:
+            return
+        begun = (
+            "SELECT COUNT(*) FROM decisions WHERE what = 'escalation' AND incident_id = incidents.id AND detail LIKE"
+        )
+        query = f"SELECT id, ({begun} '%step 1 calls%'), ({begun} '%step 2 calls%'), ({begun} '%step 3 calls%') FROM incidents"
+        for number, first, second, third in self.records.rows(query):
+            assert first >= second >= third, f"the steps of {number} come in order, and each once a round"
+        again = "SELECT 1 FROM decisions WHERE what = 'escalation' GROUP BY incident_id, revision HAVING COUNT(*) > 1"
+        assert not self.records.rows(again), "a revision is one step"
+
+    @invariant()
     def what_fires_fires_in_one_live_incident(self) -> None:
         if self.machine is None or not self.records.changed():
             return
@@ -407,7 +452,9 @@ class TheReceiver(RuleBasedStateMachine):
         incidents = {incident.id or 0: incident for incident in self.run(self.life.store.incidents(100))}
         last: dict[tuple[int, str], str] = {}
         fires: set[tuple[int, str]] = set()
-        in_time = [told for told in self.told if not told.late]
+        # one that came late, while nobody had sent it again, is on record as sent: it is not told once more
+        sent = {row["id"] for row in self.records.rows("SELECT id FROM outbox WHERE state = 'sent'")}
+        in_time = [told for told in self.told if not told.late or told.row in sent]
         for told in in_time:
             last[whole(incidents, told.incident), told.target] = told.status
         for of_one in {(told.incident, told.target): told for told in in_time}.values():
