@@ -95,7 +95,7 @@ def test_a_message_says(fields: dict[str, object], line: str) -> None:
 
 
 def test_the_first_view_stays_short_whatever_is_known() -> None:
-    body = text.render(words(changed(cause="x", absent=("logs: no answer within 3 s",), owner=""))).body
+    body = text.render(words(changed(cause="x", absent=("logs: no answer within 3 s",)))).body
     assert len(body.split("\n\n")[0].splitlines()) <= FIRST_VIEW
 
 
