@@ -1,8 +1,8 @@
 """What the vendor says of itself: its status page, for an alert with the label `provider`.
 
-The exporter asks the pages of the vendors that it watches, while they fail, so its metric is asked first. For others
-the configuration names the page (Atlassian Statuspage, or what speaks like it). Pages are late: that all is well there
-does not mean that it is.
+The exporter asks the pages of the vendors that it watches, while they fail, so its metric has the first word. For
+others the configuration names the page (Atlassian Statuspage, or what speaks like it). Pages are late: that all is well
+there does not mean that it is.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from toolkit.prometheus import Prometheus, QueryFailed
 from toolkit.redaction import quoted
 
 MAX_BYTES = 64 * 1024
-METRIC_SECONDS, PAGE_SECONDS = 1.0, 1.8
-"""Together less than an enrichment may take: a Prometheus that hangs does not keep the page from being asked, and the
-gap names who did not answer."""
+ANSWER_SECONDS = 2.5
+"""Less than an enrichment may take, so that the gap names who did not answer."""
+METRIC_SECONDS = 0.2
+"""How much longer than the page Prometheus is waited for: one that hangs keeps nobody from hearing the page's words."""
 LONGEST_WORDS = 200
 PATH = "/api/v2/status.json"
 METRIC = "thirdparty_status_page_incident"
@@ -52,22 +53,34 @@ class VendorStatusEnricher:
         if not provider:
             return None
         page = self._pages.get(provider)
-        said = await self._measured(provider, fails=page is None)
-        if said is None and page is not None:
-            said = await self._asked(page)
+        if page is None:
+            said = await self._measured(provider)
+        else:
+            said = await self._either(provider, page)
         return {"vendor_status": said} if said is not None else None
 
-    async def _measured(self, provider: str, fails: bool) -> str | None:
-        """What the exporter saw; None where it asks no page. Unless it `fails`, so is a Prometheus that does not
-        answer: there is somebody else to ask."""
+    async def _either(self, provider: str, page: str) -> str:
+        """What the exporter saw, where it saw something in time, else the page's words. Both are asked at once."""
+        measured = asyncio.ensure_future(self._measured(provider))
+        asked = asyncio.ensure_future(self._asked(page))
+        try:
+            await asyncio.wait({measured, asked}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({measured}, timeout=METRIC_SECONDS)
+            seen = measured.result() if measured.done() and measured.exception() is None else None
+            return seen if seen is not None else await asked
+        finally:
+            for task in (measured, asked):
+                task.cancel()
+            await asyncio.gather(measured, asked, return_exceptions=True)
+
+    async def _measured(self, provider: str) -> str | None:
+        """What the exporter saw; None where it asks no page."""
         if self._prometheus is None:
             return None
         try:
-            async with asyncio.timeout(METRIC_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 samples = await self._prometheus.query(f"max({METRIC}{{provider={_quoted(provider)}}})")
         except (QueryFailed, TimeoutError) as error:
-            if not fails:
-                return None
             reason = error.reason if isinstance(error, QueryFailed) else "timeout"
             raise Absent("vendor_status", reason, str(error) or "Prometheus did not answer in time") from None
         if not samples:
@@ -76,7 +89,7 @@ class VendorStatusEnricher:
 
     async def _asked(self, page: str) -> str:
         try:
-            async with asyncio.timeout(PAGE_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 status, body = await self._get(address(page))
         except TimeoutError:
             raise Absent("vendor_status", "timeout", "the status page did not answer in time") from None

@@ -82,7 +82,7 @@ async def _one(
         async with asyncio.timeout(budget):
             outcome = await enricher(incident)
     except Absent as absent:
-        patience.note(name, budget, in_time=True)
+        patience.note(name, budget, in_time=absent.reason != "timeout")
         return absent
     except TimeoutError:
         patience.note(name, budget, in_time=False)

@@ -1,7 +1,7 @@
-"""What enriching costs: from the webhook to the message with every enricher on, while Prometheus answers and while it hangs.
+"""What enriching costs: from the webhook to the message with every enricher on, answered and hanging.
 
-The receiver runs as its command. Prometheus is a real one with a week behind it; Loki is a small server in this process.
-What hangs accepts connections and never answers. The baseline is the same receiver without enrichers.
+The receiver runs as its command. Prometheus is a real one with a week behind it; Loki and a vendor's status page are
+small servers in this process. What hangs accepts connections and never answers. The baseline is the same receiver without enrichers.
 """
 
 import asyncio
@@ -67,6 +67,11 @@ async def lines(_: web.Request) -> web.Response:
     )
 
 
+async def well(_: web.Request) -> web.Response:
+    """A status page's answer."""
+    return web.json_response({"status": {"indicator": "none", "description": "All Systems Operational"}})
+
+
 async def hangs(_: web.Request) -> web.Response:
     """No answer."""
     await asyncio.Event().wait()
@@ -87,13 +92,14 @@ async def served(handler: Any) -> AsyncIterator[str]:
         await server.close()
 
 
-def enrichers(prometheus_url: str, loki_url: str) -> dict[str, Any]:
+def enrichers(prometheus_url: str, loki_url: str, page_url: str) -> dict[str, Any]:
     """The part of `receiver.yml` that asks others."""
     return {
         "runbooks": str(CONFIG / "runbooks"),
         "prometheus": {"url": prometheus_url},
         "impact": [{"query": '62 - orders{service="$service"}', "unit": "orders an hour are missing"}],
         "loki": {"url": loki_url, "query": '{service="$service"} |= "error"', "grafana_url": "https://grafana.example"},
+        "status_pages": {"vendor": page_url},
         "traces": {"url": "https://traces.example/trace/$trace_id"},
     }
 
@@ -101,6 +107,7 @@ def enrichers(prometheus_url: str, loki_url: str) -> dict[str, Any]:
 def alert(name: str, number: int) -> dict[str, Any]:
     """One alert with all that enrichers ask for, and an incident of its own."""
     labels = {"alertname": name, "service": f"shop-{number % SERVICES}", "severity": "critical", "instance": name}
+    labels |= {"owner": "platform", "provider": "vendor"}
     annotations = {
         "summary": name,
         "value_unit": "% of requests",
@@ -142,6 +149,14 @@ async def tell(
     return [at - posted[name] for name, at in arrived().items()]
 
 
+async def changed(receiver: Process, session: aiohttp.ClientSession) -> None:
+    """Every service is deployed, some minutes before its alerts."""
+    at = time.time() - 900
+    deploys = [{"kind": "deploy", "service": f"shop-{number}", "title": "1.42", "at": at} for number in range(SERVICES)]
+    async with session.post(f"{receiver.url}/v1/changes", json=deploys) as answer:
+        assert answer.status == 200, await answer.text()
+
+
 async def delays(asked: Mapping[str, Any]) -> Delays:
     """One receiver with these settings."""
     channel = Channel("channel")
@@ -151,6 +166,7 @@ async def delays(asked: Mapping[str, Any]) -> Delays:
             config = {**configuration([channel]), **asked}
             (receiver,) = receivers(1, config, sqlite(folder), folder, session)
             async with running(receiver):
+                await changed(receiver, session)
                 first = await tell(receiver, channel, session, "first", FIRST, FIRST)
                 at_once = await tell(receiver, channel, session, "at-once", AT_ONCE, 0)
                 paced = await tell(receiver, channel, session, "paced", WEBHOOKS, A_SECOND)
@@ -171,16 +187,21 @@ def figure(name: str, found: Delays, bare: Delays, bar: float) -> Figure:
 async def run(binaries: Path) -> Sequence[Figure]:
     """Without enrichers, with all, and with all that hang."""
     with tempfile.TemporaryDirectory() as folder, prometheus(binaries, Path(folder), PAST) as prometheus_url:
-        async with served(lines) as loki, served(hangs) as hanging:
+        async with served(lines) as loki, served(well) as page, served(hangs) as hanging:
             bare = await delays({})
-            healthy = await delays(enrichers(prometheus_url, loki))
-            hung = await delays(enrichers(hanging, hanging))
+            healthy = await delays(enrichers(prometheus_url, loki, page))
+            hung = await delays(enrichers(hanging, hanging, hanging))
     # a figure of messages that lack what they are measured with would be a lie
     assert all("Measured now: 8 % of requests" in one.body and "Not known" not in one.body for one in healthy.told)
     assert all("value: no answer within" in one.body for one in hung.told)
     return [
         figure(f"webhook to message, enriched, {A_SECOND:g}/s", healthy, bare, HEALTHY_BAR_SECONDS),
-        figure(f"webhook to message while Prometheus and Loki hang, {A_SECOND:g}/s", hung, bare, HANGING_BAR_SECONDS),
+        figure(
+            f"webhook to message while Prometheus, Loki and the status page hang, {A_SECOND:g}/s",
+            hung,
+            bare,
+            HANGING_BAR_SECONDS,
+        ),
     ]
 
 
