@@ -176,6 +176,8 @@ def advance(
         fires = any(reason in ("joined", "severity_rose") for reason in reasons)
         found = fires and after.cause is not None and incident is not None and after.cause != cause_of(incident, graph)
         notice = "cause_found" if found and notice is None else notice
+    if after is not None and after.live and work.rose and notice is None:
+        notice = "severity_rose"
     if after is not None and incident is not None and after.key == STORM_KEY and notice is None:
         notice = "storm_grew" if len(after.alerts).bit_length() > len(incident.alerts).bit_length() else None
     return Step(after, tuple(reasons), notice, tuple(_merged(other, after, now) for other in absorbed))
@@ -217,6 +219,8 @@ class _Work:
 
     def __init__(self, incident: Incident | None, key: str, past: Mapping[Occurrence, Status], now: float) -> None:
         self._before, self._now = incident, now
+        self.rose = False
+        """Whether what was taken in is worse than all there was."""
         self._past = dict(past)
         self._latest: dict[str, float] = {}
         for fingerprint, at in past:
@@ -232,7 +236,19 @@ class _Work:
             held = self._alerts.get(alert.fingerprint)
             if held is None or held.starts_at < alert.starts_at:
                 self._set(alert)
+        if other.tell_at is not None:
+            self._now_is = replace(self._now_is, tell_at=min(other.tell_at, self._now_is.tell_at or other.tell_at))
+        if other.live and other.state != "acknowledged" and weight(other.severity) > weight(self._now_is.severity):
+            self._is_worse_than_known()
         self._grow(other.severity, other.opened_at)
+
+    def _is_worse_than_known(self) -> None:
+        """Whoever has the incident, or put it off, knew of less."""
+        state: State = "open" if self._now_is.state == "acknowledged" else self._now_is.state
+        self._now_is = replace(
+            self._now_is, state=state, acknowledged_at=None, acknowledged_by=None, snoozed_until=None
+        )
+        self.rose = self._now_is.live
 
     def apply(self, event: AlertEvent) -> Reason:
         """Applies one event and says what it did."""

@@ -17,7 +17,7 @@ from receiver.config import graph, vocabulary
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import Drill, is_drill
 from receiver.escalation.opening import Opening, handling, opening
-from receiver.escalation.policy import Progress
+from receiver.escalation.policy import Progress, carried_on
 from receiver.incidents import Incident, Step, advance
 from receiver.intake import Intake
 from receiver.links import Signer
@@ -30,7 +30,7 @@ from receiver.stages.deliver import Deliverer
 from receiver.stages.enrich import Enricher, Enrichment, Patience, enrich
 from receiver.stages.hold import hold, words
 from receiver.stages.plan import plan
-from receiver.stages.postpone import Postponed, Recent, postpone
+from receiver.stages.postpone import Postponed, Recent, furthest, postpone
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Changed, Decision, Store
@@ -203,7 +203,8 @@ class Pipeline:
 
     async def retell(self) -> None:
         """Tells what was put off, where it still fires. Raises StorageUnavailable."""
-        for id_ in await self._store.to_tell(self._now()):
+        now = self._now()
+        for id_ in await self._store.to_tell(now, now + furthest(self.settings.config, now)):
             (incident,) = await self._store.load([id_])
             told = await self._store.outbox.told([id_], self.settings.config.shadow)
             again = replace(incident, tell_at=None, revision=incident.revision + 1)
@@ -263,11 +264,14 @@ class Pipeline:
                 [one.id for one in loaded if one.id is not None], self.settings.config.shadow
             )
             drill = await self._store.drills.last() if any(is_drill(event.labels) for event in events) else None
-            first = loaded[0].id if loaded else None
-            progress = await self._store.escalations.of(first) if first is not None else None
+            own, *others = [await self._progress(one) for one in loaded] or [None]
+        progress = carried_on(own, others)
         before, absorbed = (loaded[0], loaded[1:]) if loaded else (None, [])
         step = advance(before, past, key, events, self._now(), absorbed, self.settings.rules.graph)
-        return await self._tell(step, before, stored, told, progress, drill)
+        return await self._tell(step, before, stored, told, progress, drill, carried=progress is not own)
+
+    async def _progress(self, incident: Incident) -> Progress | None:
+        return await self._store.escalations.of(incident.id) if incident.id is not None else None
 
     async def _tell(
         self,
@@ -277,17 +281,22 @@ class Pipeline:
         told: Sequence[str],
         progress: Progress | None,
         drill: Drill | None = None,
+        carried: bool = False,
     ) -> Incident | None:
         """Decides who hears of a step, gathers what they need to know, and commits it all."""
         events, config, now = [one.event for one in stored], self.settings.config, self._now()
         hearers, put_off = audience(step, events, told, config, now, drill), tuple[Postponed, ...]()
+        if step.notice == "still_fires":
+            hearers = replace(hearers, choices=tuple(one for one in hearers.choices if one.target not in told))
         if step.incident is not None:
             hearers, put_off = postpone(hearers, step.incident, told, await self._recent(step, hearers), config, now)
             if put_off:
-                later = replace(step.incident, tell_at=min(one.until for one in put_off))
-                step = replace(step, incident=later)
-        # what nobody is told yet calls nobody yet
-        called = Opening(progress) if put_off and not hearers.choices else opening(step, progress, config, now)
+                before_that = step.incident.tell_at or 0.0
+                times = [one.until for one in put_off] + ([before_that] if before_that > now else [])
+                step = replace(step, incident=replace(step.incident, tell_at=min(times)))
+        # what nobody is told yet calls nobody yet, and who was called for a part is not called anew for the whole
+        waits = carried or (put_off and not hearers.choices)
+        called = Opening(progress, carried=carried) if waits else opening(step, progress, config, now)
         hearers = called.joined_by(hearers)
         enrichment = Enrichment()
         if step.incident is not None and hearers.choices:

@@ -20,15 +20,16 @@ _ANEW: frozenset[Reason] = frozenset({"opened", "reopened", "fired_again"})
 @dataclass(frozen=True)
 class Opening:
     """How far the escalation is after the news, None where there is none. `move` is the first step, where they start
-    it."""
+    it; `carried` says that it was another incident's until now."""
 
     progress: Progress | None = None
     move: Move | None = None
+    carried: bool = False
 
     @property
     def begun(self) -> Progress | None:
-        """The progress that is to be stored; None where the news start nothing."""
-        return self.progress if self.move is not None else None
+        """The progress that is to be stored; None where the news change nothing."""
+        return self.progress if self.move is not None or self.carried else None
 
     @property
     def words(self) -> str:
@@ -50,9 +51,10 @@ def opening(news: News, before: Progress | None, config: ReceiverConfig, now: fl
     incident = news.incident
     if incident is None or not incident.live or not _is_news(news) or is_drill(incident.leading.labels):
         return Opening(before)
-    anew = news.notice in _ANEW or (news.notice == "severity_rose" and incident.severity == "critical")
+    rose = news.notice == "severity_rose" and incident.severity == "critical"
+    anew = news.notice in _ANEW or rose
     wanted = wanted_escalation(incident, config, now)
-    if not starts(wanted, before, incident.state, anew) or (is_snoozed(incident, now) and not anew):
+    if not starts(wanted, before, incident.state, anew, rose) or (is_snoozed(incident, now) and not anew):
         return Opening(before)
     assert wanted is not None  # noqa: S101 - nothing starts without one
     policy = config.escalations[wanted]

@@ -190,14 +190,24 @@ def put_off(progress: Progress | None, until: float, now: float) -> Progress:
     return replace(progress, due_at=until)
 
 
-def starts(policy: str | None, progress: Progress | None, state: State, anew: bool) -> bool:
-    """Whether news of a live incident starts an escalation: there is none yet; or it has ended, and the news are such
-    that everybody must hear them (`anew`). Not while somebody has the incident."""
+def starts(policy: str | None, progress: Progress | None, state: State, anew: bool, rose: bool = False) -> bool:
+    """Whether news of a live incident starts an escalation: there is none yet in this life of it; or it has ended, and
+    the news are such that everybody must hear them (`anew`); or the incident `rose` to critical, for what was called
+    before may wait for the morning. Not while somebody has the incident."""
     if policy is None or state == "acknowledged":
         return False
-    if progress is None or progress.policy == "":
+    if progress is None or progress.policy == "" or progress.ended_by in ("resolved", "vanished", "source_lost"):
         return True
-    return anew and not progress.active
+    return rose or (anew and not progress.active)
+
+
+def carried_on(own: Progress | None, absorbed: Iterable[Progress | None]) -> Progress | None:
+    """The progress of an incident that others were merged into: its own while that goes on, else one that does, so that
+    nobody is called twice for what is one by now."""
+    if own is not None and own.active:
+        return own
+    going = next((one for one in absorbed if one is not None and one.active), None)
+    return replace(going, called=(), called_at=0) if going is not None else own
 
 
 def resumed(

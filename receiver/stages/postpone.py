@@ -45,16 +45,23 @@ def postpone(
 ) -> tuple[Audience, tuple[Postponed, ...]]:
     """The audience that is told now, and what is put off. Who has heard of the incident already (`told`) hears on, and
     an end is never put off: only those hear of it who heard of its beginning."""
-    if audience.notice is None or TOLD.get(audience.notice) == "resolved":
+    if not incident.live or (audience.notice is not None and TOLD.get(audience.notice) == "resolved"):
         return audience, ()
     new = tuple(choice for choice in audience.choices if choice.target not in told)
     window = next((one for one in config.maintenance if _is_during(one, incident, now)), None)
-    if window is not None and new:
+    # also when routes name nobody: an escalation would call somebody
+    if window is not None and (new or not told):
         why = Postponed("maintenance", f"{window.reason}, until {format_utc(window.ends)}", new, window.ends)
         return _without(audience, new), (why,)
     put_off = tuple(_cooling(choice, incident, recent, now) for choice in new)
     found = tuple(one for one in put_off if one is not None)
     return _without(audience, [choice for one in found for choice in one.choices]), found
+
+
+def furthest(config: ReceiverConfig, now: float) -> float:
+    """For how many seconds from now anything can be put off."""
+    cooldowns = [route.cooldown for route in config.routes]
+    return max([0.0, *cooldowns, *(window.ends - now for window in config.maintenance)])
 
 
 def _is_during(window: Maintenance, incident: Incident, now: float) -> bool:
@@ -70,6 +77,8 @@ def _meets(window: Maintenance, labels: Mapping[str, str]) -> bool:
 
 
 def _cooling(choice: Choice, incident: Incident, recent: Iterable[Recent], now: float) -> Postponed | None:
+    if incident.severity == "critical":
+        return None  # what is critical never waits
     for other in recent:
         until = other.at + choice.cooldown
         worse = SEVERITIES.index(incident.severity) > SEVERITIES.index(other.severity)

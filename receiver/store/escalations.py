@@ -90,7 +90,7 @@ async def end(connection: AsyncConnection, ids: Sequence[int], by: str) -> None:
     """Ends the escalations of incidents that are over."""
     if not ids:
         return
-    over = escalations.c.incident_id.in_(ids) & escalations.c.due_at.is_not(None)
+    over = escalations.c.incident_id.in_(ids)
     await connection.execute(update(escalations).where(over).values(due_at=None, ended_by=by))
 
 

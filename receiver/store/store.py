@@ -167,9 +167,11 @@ class Store:
             rows = (await connection.execute(query)).all()
         return [Held(_event.decode(text), heard_at or 0.0) for text, heard_at in rows]
 
-    async def to_tell(self, now: float) -> list[int]:
-        """The live incidents that were put off, and whose time has come."""
-        query = select(incidents.c.id).where(incidents.c.tell_at <= now, incidents.c.resolved_at.is_(None))
+    async def to_tell(self, now: float, furthest: float) -> list[int]:
+        """The live incidents that were put off, and whose time has come; or is later than `furthest`, which only a
+        clock that was ahead can have said. Both in seconds since the epoch."""
+        is_time = (incidents.c.tell_at <= now) | (incidents.c.tell_at > furthest)
+        query = select(incidents.c.id).where(is_time, incidents.c.resolved_at.is_(None))
         async with self._database.read() as connection:
             return list((await connection.execute(query.order_by(incidents.c.id))).scalars())
 

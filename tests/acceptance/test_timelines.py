@@ -27,7 +27,13 @@ async def test_an_unpaid_bill_is_told_once_and_its_payment_once(tmp_path: Path) 
     async with running(tmp_path) as run:
         await fire(run)
         body = run.sandbox.messages[0]["body"]
-        for part in ("It is no outage and no bad key", "probes in a row", "Owner: finance", "First step: ", "If that fails:"):
+        for part in (
+            "It is no outage and no bad key",
+            "probes in a row",
+            "Owner: finance",
+            "First step: ",
+            "If that fails:",
+        ):
             assert part in body
         incident = await run.get("receiver", "/v1/incidents/1")
         assert incident["state"] == "open"
