@@ -43,7 +43,7 @@ class Line:
 
 
 def fires(name: str, minute: float = 0, severity: str = "warning", **labels: str) -> AlertEvent:
-    return alert(name=name, severity=severity, at=EVENING + minute * MINUTE, **labels)
+    return alert("firing", name, EVENING + minute * MINUTE, severity=severity, **labels)
 
 
 def ended(event: AlertEvent, minute: float) -> AlertEvent:
