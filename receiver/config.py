@@ -20,6 +20,8 @@ from toolkit import configfile
 from toolkit.configfile import Location, nearest
 
 SHORTEST_SLACK_SECONDS = 5.0
+EDGES = "ab  \n\nab"
+"""A text with every place at which a pattern can match without taking a letter: a line's ends, a word's, neither."""
 
 
 def load(path: Path) -> ReceiverConfig:
@@ -97,8 +99,12 @@ def _lint_measuring(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
 
 def _lint_redact(patterns: Iterable[str]) -> Iterator[tuple[Location, str]]:
     for index, pattern in enumerate(patterns):
-        if re2.search(pattern, ""):
-            yield ("redact", index), "this matches the empty text, and so everywhere"
+        compiled = re2.compile(pattern)
+        if any(compiled.fullmatch(EDGES, at, at) for at in range(len(EDGES) + 1)):
+            yield (
+                ("redact", index),
+                "this can match where there is nothing to mask: between letters, or at a line's end",
+            )
 
 
 def _lint_services(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:

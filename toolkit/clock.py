@@ -9,6 +9,7 @@ Now = Callable[[], float]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 _DURATION = re.compile(r"(?:\d+(?:ms|[smhdwy]))+")
+_LONGEST_SECONDS = 2**63 / 1e9
 _PART = re.compile(r"(\d+)(ms|[smhdwy])")
 
 
@@ -16,11 +17,14 @@ def parse_duration(text: str) -> float:
     """`"1h30m"` -> 5400.0 seconds.
 
     The grammar is Prometheus's (`model.ParseDuration`), except that units may come in any order.
-    Raises ValueError with an example when `text` is none.
+    Raises ValueError with an example when `text` is none, and for more than Prometheus can count, 292 years.
     """
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is not a duration; write it like 30s, 5m or 1h30m")
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError("a duration is 292 years at most; write it like 30s, 5m or 1h30m")
+    return seconds
 
 
 def format_duration(seconds: float) -> str:

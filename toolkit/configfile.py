@@ -3,7 +3,7 @@
 import difflib
 import ipaddress
 import types
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -68,7 +68,7 @@ def load(path: Path, model: type[M], lint: Lint[M] = lambda _: ()) -> M:
     try:
         config = model.model_validate(data, context={"base": path.parent})
     except pydantic.ValidationError as error:
-        raise ConfigError(_problem(path, model, positions, detail) for detail in error.errors()) from None
+        raise ConfigError(_problem(path, model, positions, detail) for detail in _causes(error.errors())) from None
     found = [_at(path, positions, location, f"{_dotted(location)}: {text}") for location, text in lint(config)]
     if found:
         raise ConfigError(found)
@@ -175,6 +175,16 @@ def _mark(node: yaml.Node) -> tuple[int, int]:
 
 
 # --- From pydantic's errors to ours ------------------------------------------------------------------------------
+
+
+def _causes(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without what pydantic adds because of others: a default that waits for another field, and a list that is too
+    short without the items that are wrong."""
+    broken = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
+    for detail in details:
+        kind = detail["type"]
+        if kind != "default_factory_not_called" and not (kind == "too_short" and detail["loc"] in broken):
+            yield detail
 
 
 def _problem(path: Path, model: type[Model], positions: Positions, detail: ErrorDetails) -> Problem:

@@ -10,6 +10,8 @@ from receiver.enrichers.template import QueryTemplate
 from toolkit.configfile import HttpUrl, Model, Secret
 
 TRACE_ID = "trace_id"
+TENANT = r"^[A-Za-z0-9!_.*'()|-]{1,300}$"
+"""The characters that Loki allows in a tenant's name, and | between several."""
 
 
 def _query(value: object) -> QueryTemplate:
@@ -45,7 +47,7 @@ class Loki(Model):
 
     url: HttpUrl
     bearer_token_file: Secret | None = None
-    tenant: str | None = None
+    tenant: str | None = Field(default=None, pattern=TENANT)
     query: Query
     grafana_url: HttpUrl | None = None
     datasource: str = "loki"

@@ -1,16 +1,23 @@
 """A query with an alert's labels in it: `{service="$service"} |= "error"`. Pure.
 
-A label's value is data: it goes between double quotes only, escaped, and in a pattern (`=~`, `|~`) as plain text too.
+A label's value is data: it goes between double quotes only, escaped, where the text is compared with a label or a line;
+in a pattern (`=~`, `|~`) as plain text too. Elsewhere a text may be a language of its own: a function's pattern, the
+second pattern of `|~ "a" or "b"`, a template of `line_format`.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 
 import re2
 
 from receiver.enrichers.tokens import Token, Unreadable, tokens
 
 _PLACE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
+_PATTERNS = ("=~", "!~", "|~")
+_COMPARED = ("=", "!=", "|=", *_PATTERNS)
+_LANGUAGES = ("label_format", "json", "logfmt")
+"""The stages of LogQL whose `name="text"` is no comparison."""
 
 
 class QueryTemplate:
@@ -57,8 +64,16 @@ def _places(text: str) -> Iterator[tuple[re.Match[str], bool]]:
         place = next((index for index, token in enumerate(found) if token.start < match.start() < token.end), None)
         if place is None or not found[place].text.startswith('"'):
             raise ValueError(f"{match.group()} must stand between double quotes")
-        yield match, _is_pattern(found, place)
+        if not _is_compared(found[:place]):
+            raise ValueError(f"{match.group()} may only be what a label or a line is compared with")
+        if text[match.start() - 1] == "\\":
+            raise ValueError(f"{match.group()} must not follow a backslash, which would escape its value")
+        yield match, found[place - 1].text in _PATTERNS
 
 
-def _is_pattern(found: list[Token], place: int) -> bool:
-    return place > 0 and found[place - 1].text in ("=~", "!~", "|~")
+def _is_compared(before: list[Token]) -> bool:
+    """Whether the text after these tokens is the right side of a comparison."""
+    if not before or before[-1].text not in _COMPARED:
+        return False
+    stage = takewhile(lambda token: token.text not in ("|", "{"), reversed(before))
+    return all(token.text not in _LANGUAGES for token in stage)

@@ -46,14 +46,14 @@ def factor(value: float, normal: float) -> str:
     can't be said in times."""
     if value == normal:
         return "at its normal"
-    if normal == 0 or value * normal < 0:
+    if normal == 0 or (value > 0 > normal) or (value < 0 < normal):
         return ""
     if value == 0:
         return "fallen to 0"
     times = abs(value / normal)
     if 1 / _NEAR <= times <= _NEAR:
         return "near its normal"
-    return f"{_times(times)} times its normal" if times > 1 else f"{_times(1 / times)} times below its normal"
+    return f"{_times(times)} times its normal" if times > 1 else f"{_times(normal / value)} times below its normal"
 
 
 def _times(times: float) -> str:

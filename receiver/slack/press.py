@@ -59,13 +59,21 @@ class _Payload(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Payload).decode
 
 
-def flaw(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> Flaw | None:
-    """Why `body` is not taken for Slack's; None when it is. `headers` are looked up without regard to case."""
-    at, given = headers.get("X-Slack-Request-Timestamp", ""), headers.get("X-Slack-Signature", "")
-    if not (at.isascii() and at.isdecimal() and len(at) < 16 and given):
+def early_flaw(headers: Mapping[str, str], now: float) -> Flaw | None:
+    """Why no body under these headers is taken for Slack's, before one is read; None when it may be. `headers` are
+    looked up without regard to case."""
+    at = headers.get("X-Slack-Request-Timestamp", "")
+    if not (at.isascii() and at.isdecimal() and len(at) < 16 and headers.get("X-Slack-Signature")):
         return "unsigned"
-    if abs(now - int(at)) > FRESH_SECONDS:
-        return "stale"
+    return "stale" if abs(now - int(at)) > FRESH_SECONDS else None
+
+
+def flaw(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> Flaw | None:
+    """Why `body` is not taken for Slack's; None when it is."""
+    early = early_flaw(headers, now)
+    if early is not None:
+        return early
+    at, given = headers["X-Slack-Request-Timestamp"], headers["X-Slack-Signature"]
     digest = hmac.new(secret.encode(), b"v0:%s:%s" % (at.encode(), body), hashlib.sha256).hexdigest()
     good = hmac.compare_digest(f"v0={digest}".encode(), given.encode(errors="surrogateescape"))
     return None if good else "wrong_signature"

@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp import web
 
 from receiver.desk import Refused
-from receiver.slack.press import FLAWS, Malformed, Press, flaw, is_hook, parse
+from receiver.slack.press import FLAWS, Flaw, Malformed, Press, early_flaw, flaw, is_hook, parse
 from receiver.slack.settings import SlackSettings
 from toolkit.clock import Now
 from toolkit.httpserver import proves_itself, read_body
@@ -18,12 +18,15 @@ from toolkit.secretfile import SecretUnreadable
 from toolkit.service import Spawn
 from toolkit.storage import StorageUnavailable
 
+MAX_BODY_BYTES = 64 * 1024
+"""Ten times what a press of one of our messages takes. Whoever posts it is not known before it is read."""
 ANSWER_SECONDS = 2.0
 """Slack shows a warning after 3 s. What takes longer goes on by itself."""
 REPLY_SECONDS = 5.0
 SILENCE_SECONDS = 7200.0
 """What the button says."""
 VIA = "slack"
+UNREADABLE = "the signing secret can't be read at the moment\n"
 FAILED = "That did not work: the receiver can't do it at the moment. Press again in a moment."
 
 
@@ -36,8 +39,8 @@ class Done(Protocol):
 
 
 class Desk(Protocol):
-    """Does what people want done to an incident. `by` is who, by a name of ours or of Slack's; `via` how it reached us.
-    Each method raises Refused in words for the person, or StorageUnavailable."""
+    """Does what people want done to an incident. `by` is who, by our name, or by Slack's with its id; `via` how it
+    reached us. Each method raises Refused in words for the person, or StorageUnavailable."""
 
     def acknowledge(self, incident: int, by: str, via: str) -> Awaitable[Done]:
         """`by` has it."""
@@ -73,8 +76,9 @@ class SlackEndpoints:
         settings = self._settings()
         if settings is None:
             raise web.HTTPNotFound(text="the configuration has no section slack\n")
-        body = await read_body(request)
-        self._check(settings, request.headers, body)
+        self._refuse(early_flaw(request.headers, self._now()))
+        body = await read_body(request.clone(client_max_size=MAX_BODY_BYTES))
+        self._refuse(flaw(self._secret(settings), request.headers, body, self._now()))
         try:
             press = parse(body)
         except Malformed as error:
@@ -84,17 +88,21 @@ class SlackEndpoints:
             await asyncio.wait({doing}, timeout=ANSWER_SECONDS)
         return web.Response()
 
-    def _check(self, settings: SlackSettings, headers: Mapping[str, str], body: bytes) -> None:
+    def _secret(self, settings: SlackSettings) -> str:
         try:
-            found = flaw(settings.signing_secret_file.read(), headers, body, self._now())
+            return settings.signing_secret_file.read()
         except SecretUnreadable as error:
-            raise web.HTTPServiceUnavailable(text=f"{error}\n") from None
+            self._log.error("a press can't be checked", reason=str(error))
+            raise web.HTTPServiceUnavailable(text=UNREADABLE) from None
+
+    def _refuse(self, found: Flaw | None) -> None:
         if found is not None:
             self._log.warning("a press was refused", reason=found)
             raise web.HTTPUnauthorized(text=f"{FLAWS[found]}\n")
 
     async def _do(self, press: Press, settings: SlackSettings) -> None:
-        by = self._people().get(press.user, press.name)
+        # a stranger chooses their name in Slack, so it must not pass for one of ours
+        by = self._people().get(press.user, f"{press.name} (Slack {press.user})")
         self._log.info("a button was pressed", deed=press.deed, incident=press.incident, by=by, user=press.user)
         try:
             if press.deed == "acknowledge":

@@ -43,7 +43,11 @@ class SignStore:
             )
 
     async def first(self, name: str, at: float, detail: str) -> Sign:
-        """The sign of that name; the first writer is right, so that replicas agree on what is made once."""
+        """The sign of that name; the first writer is right, so that replicas agree on what is made once. Afterwards it
+        is only read: some of those who ask are nobody that we know."""
+        return await self.get(name) or await self._first(name, at, detail)
+
+    async def _first(self, name: str, at: float, detail: str) -> Sign:
         statement = self._database.insert(signs).on_conflict_do_nothing()
         async with self._database.write() as connection:
             await connection.execute(statement, {"name": name, "at": at, "detail": detail})

@@ -1,7 +1,7 @@
 """A template: text with values, conditions and loops, and nothing else. So what it costs is bounded before it runs.
 
-There are no calls, no assignments and no arithmetic in it, values are short, and loops nest twice at most: none of it
-can take for ever or fill the memory, whoever wrote it and whatever stands in a label.
+There are no calls, no assignments and no arithmetic in it, values are short, loops go over short lists and nest twice
+at most: none of it can take for ever or fill the memory, whoever wrote it and whatever stands in a label.
 """
 
 import functools
@@ -25,7 +25,13 @@ SOURCE_LIMIT = 16_384
 TEXT_LIMIT = 8000
 """Characters that a template may make."""
 DEPTH_LIMIT = 2
+LIST_LIMIT = 100
+"""Values that a loop goes over, and that a filter looks at."""
 _HELD_LIMIT = 2000
+_DIGITS = 15
+"""What `round` leaves behind the point; a float has no more."""
+_LISTED = "a list"
+"""The filter of what a loop goes over: no template can name it."""
 _ALLOWED = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const,
     nodes.If, nodes.For, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.And, nodes.Or, nodes.Not, nodes.Compare,
@@ -42,7 +48,6 @@ _FILTERS = (
     "length",
     "join",
     "replace",
-    "round",
     "int",
 )
 _TESTS = ("defined", "none", "in", "eq", "ne", "lt", "le", "gt", "ge")
@@ -74,15 +79,7 @@ class Template:
         """Raises Mistake."""
         if len(source) > SOURCE_LIMIT:
             raise Mistake(0, f"longer than {SOURCE_LIMIT} characters")
-        try:
-            tree = _ENVIRONMENT.parse(source)
-            for mistake in _mistakes(tree):
-                raise mistake
-            self._compiled = _ENVIRONMENT.from_string(source)
-        except jinja2.TemplateSyntaxError as error:
-            raise Mistake(error.lineno, error.message or "not a template") from None
-        except RecursionError:
-            raise Mistake(0, "nested too deeply") from None
+        self._compiled = _compile(source)
 
     def __call__(self, message: Message) -> str:
         """What it makes of a message. Raises Mistake."""
@@ -93,6 +90,29 @@ class Template:
         if len(made) > TEXT_LIMIT:
             raise Mistake(0, f"makes more than {TEXT_LIMIT} characters")
         return made
+
+
+def _compile(source: str) -> jinja2.Template:
+    try:
+        tree = _ENVIRONMENT.parse(source)
+        for mistake in _mistakes(tree):
+            raise mistake
+        return _ENVIRONMENT.from_string(_over_lists(tree))
+    except jinja2.TemplateSyntaxError as error:
+        raise Mistake(error.lineno, error.message or "not a template") from None
+    except (RecursionError, MemoryError):
+        raise Mistake(0, "nested too deeply") from None
+    except SyntaxError as error:  # of the Python that jinja2 makes of it
+        raise Mistake(0, f"can't be compiled: {error.msg}") from None
+    except (ValueError, OverflowError) as error:  # a number of thousands of digits
+        raise Mistake(0, f"can't be compiled: {error}") from None
+
+
+def _over_lists(tree: nodes.Template) -> nodes.Template:
+    """The same with a check of what each loop goes over, which shows only when it runs."""
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, _LISTED, [], [], None, None, lineno=loop.lineno)
+    return tree
 
 
 def _first(parts: Iterable[str], limit: int) -> Iterator[str]:
@@ -176,13 +196,33 @@ class _Environment(ImmutableSandboxedEnvironment):
         return isinstance(obj, LoopContext) and attr in {"index", "first", "last", "length"}
 
 
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise TypeError("a loop goes over a list")
+    if len(value) > LIST_LIMIT:
+        raise ValueError(f"a loop goes over {LIST_LIMIT} values at most")
+    return list(value)
+
+
+def _round(number: float, digits: int = 0) -> float:
+    """jinja2's own has methods that raise 10 to the digits."""
+    if abs(digits) > _DIGITS:
+        raise ValueError(f"round leaves {_DIGITS} digits at most")
+    return round(number, digits)
+
+
 def _bounded(filter_: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(filter_)
     def bounded(*arguments: Any, **options: Any) -> Any:
-        made = filter_(*arguments, **options)
-        return made[:_HELD_LIMIT] if isinstance(made, str) else made
+        return _short(filter_(*map(_short, arguments), **{name: _short(value) for name, value in options.items()}))
 
     return bounded
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:_HELD_LIMIT]
+    return value[:LIST_LIMIT] if isinstance(value, list | tuple) else value
 
 
 def _environment() -> _Environment:
@@ -190,6 +230,8 @@ def _environment() -> _Environment:
     made = _Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     made.globals.clear()
     made.filters = {name: _bounded(FILTERS[name]) for name in _FILTERS}
+    made.filters["round"] = _bounded(_round)
+    made.filters[_LISTED] = _listed
     made.filters["utc"] = lambda seconds: format_utc(seconds, "%H:%M UTC")
     made.filters["duration"] = format_duration
     made.tests = {name: made.tests[name] for name in _TESTS}

@@ -240,6 +240,8 @@ MISTAKES = [
     ("traces: {url: 'http://t/$id'}", "1:10: traces.url: should hold $trace_id"),
     ("loki: {url: 'http://l'}", "1:1: loki.query: required, but missing"),
     ("loki: {url: 'http://l', query: ''}", "1:25: loki.query: should be a query"),
+    ("loki: {url: 'http://l', query: '{a=\"b\"}', tenant: \"a\\r\\nX: b\"}", "1:43: loki.tenant: string should match pattern"),
+    ("loki: {url: 'http://l', query: '{a=\"b\"}', tenant: \"a\\n\"}", "1:43: loki.tenant: string should match pattern"),
     ("loki: {url: 'loki', query: '{a=\"b\"}'}", "1:8: loki.url: this is not an http:// or https:// URL"),
 ]  # fmt: skip
 

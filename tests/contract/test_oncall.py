@@ -1,5 +1,7 @@
 """Rotas as people meet them: the command, the endpoint, the calendar that a program subscribes to."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +55,16 @@ async def test_a_rota_is_a_calendar_that_a_program_without_our_token_can_read(
         assert (await client.get(other)).status == 403, other
     again = (await (await client.get("/v1/rotas", headers=AUTH)).json())["rotas"][0]
     assert again["calendar_url"] == platform["calendar_url"]
+
+
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
+async def test_a_calendar_holds_up_nobody_who_writes(start_receiver: StartReceiver, any_database: str) -> None:
+    client, _ = await start_receiver(ROTAS)
+    platform, _ = (await (await client.get("/v1/rotas", headers=AUTH)).json())["rotas"]
+    with closing(sqlite3.connect(any_database.removeprefix("sqlite:///"), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")  # a write beside it would end with a 503
+        assert (await client.get(platform["calendar_url"].removeprefix("http://receiver"))).status == 200
+        assert (await client.get("/v1/rotas/platform.ics?token=x")).status == 403
 
 
 async def test_a_calendar_whose_rota_left_the_configuration_is_gone(

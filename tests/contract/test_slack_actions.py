@@ -30,6 +30,8 @@ from toolkit.service import Background
 from toolkit.storage import StorageUnavailable
 
 PATH = "/slack/actions"
+LONG_SECONDS = 120.0
+"""Longer than a body is waited for."""
 
 
 @dataclass
@@ -130,7 +132,12 @@ async def test_an_acknowledgement_needs_a_signature_and_no_token(door: Door) -> 
 async def test_a_silence_is_as_long_as_its_button_says(door: Door) -> None:
     user = {"id": "U0NOBODY1", "username": "bo"}
     await door.post(door.press(action={"action_id": "silence", "value": "12"}, user=user))
-    assert door.desk.done == [("silence", 12, "bo", 7200.0, "slack")]
+    assert door.desk.done == [("silence", 12, "bo (Slack U0NOBODY1)", 7200.0, "slack")]
+
+
+async def test_a_stranger_with_the_name_of_one_of_ours_is_told_apart(door: Door) -> None:
+    await door.post(door.press(user={"id": "U0NOBODY1", "username": "ana"}))
+    assert door.desk.done == [("acknowledge", 7, "ana (Slack U0NOBODY1)", "slack")]
 
 
 REFUSED: list[tuple[str, Callable[[bytes], dict[str, str]], int]] = [
@@ -149,6 +156,24 @@ async def test_what_slack_did_not_sign_is_refused(
     assert answered == status
     assert SECRET not in text
     assert (door.desk.done, door.heard) == ([], [])
+
+
+@pytest.mark.parametrize("headers", [{}, sign(b"", NOW - 1000)], ids=["unsigned", "a recording"])
+async def test_who_can_not_be_slack_is_refused_before_the_body_is_read(door: Door, headers: dict[str, str]) -> None:
+    reader, writer = await asyncio.open_connection(door.client.host, door.client.port)
+    head = {"Host": "x", "Content-Length": "60000", **headers}
+    lines = [f"POST {PATH} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    answer = await asyncio.wait_for(reader.readline(), LONG_SECONDS)  # a body that is waited for is a 408
+    writer.close()
+    await writer.wait_closed()
+    assert answer == b"HTTP/1.1 401 Unauthorized\r\n"
+
+
+async def test_no_more_is_read_than_a_press_takes(door: Door) -> None:
+    padded = door.press(token="x" * slack_web.MAX_BODY_BYTES)
+    assert (await door.post(padded))[0] == 413
+    assert door.desk.done == []
 
 
 async def test_what_is_signed_and_no_press_is_refused(door: Door) -> None:
@@ -209,8 +234,8 @@ async def test_without_a_secret_no_press_is_believed(folder: Path, start_receive
     await receiver.reload()
     (folder / "secret").unlink()
     async with client.post(PATH, data=pressed, headers=sign(pressed, 1000.0)) as answer:
-        assert answer.status == 503
-        assert SECRET not in await answer.text()
+        told = await answer.text()
+        assert (answer.status, SECRET in told, str(folder) in told) == (503, False, False)
 
 
 async def test_a_press_edits_the_message_and_calls_nobody_more(

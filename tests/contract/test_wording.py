@@ -66,7 +66,7 @@ def test_check_names_every_mistake_with_its_line(tmp_path: Path, capsys: pytest.
     file.write_text(MISTAKES)
     assert COMMAND.main(["check", "--config.file", str(file)]) == 1
     assert [line.removeprefix(f"{file}:") for line in capsys.readouterr().err.splitlines()] == [
-        "2:10: redact[0]: this matches the empty text, and so everywhere",
+        "2:10: redact[0]: this can match where there is nothing to mask: between letters, or at a line's end",
         "5:15: templates[0].targets[0]: no target is named 'inbx'; did you mean 'inbox'?",
         "6:5: templates[0].body: line 2: 'sumary' is not defined; did you mean 'summary'?",
         "9:6: templates[1].name: the name 'own' is used twice",

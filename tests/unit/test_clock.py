@@ -13,6 +13,12 @@ def test_a_duration_is_read_as_prometheus_reads_it(text: str, seconds: float) ->
     assert parse_duration(text) == seconds
 
 
+@pytest.mark.parametrize("digits", [12, 300, 400, 5000])
+def test_a_duration_without_end_is_refused(digits: int) -> None:
+    with pytest.raises(ValueError, match="292 years at most; write it like 30s"):
+        parse_duration("9" * digits + "d")
+
+
 @pytest.mark.parametrize("text", ["", "5", "5 m", "m", "1.5h", "-5m", "5min", "5m ", "\u0665m".replace("\u0665", "x")])
 def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="write it like 30s"):

@@ -302,6 +302,42 @@ def test_a_date_that_is_none_hides_no_other_mistake(folder: Path) -> None:
     assert [problem.line for problem in caught.value.problems] == [2, 3]
 
 
+ONE_MISTAKE = [
+    ("in a target", "targets: [{nam: s, name: s, url: 'json://x'}]\n", "targets[0].nam: unknown key; did you mean 'name'?"),
+    ("in a target's URL", "targets: [{name: s, url: 5}]\n", "targets[0].url: should be text (in quotes)"),
+    ("in the only step", "escalations: {e: {steps: [{notfy: [target/s], notify: [target/s], wait: 5m}]}}\n", "escalations.e.steps[0].notfy: unknown key; did you mean 'notify'?"),
+    ("in the only window", "hours: {h: {windows: [{from: 22:00, to: '23:00'}]}}\n", 'hours.h.windows[0].from: 1320 is not a time of day; write it in quotes, like "22:00"'),
+    ("in none", "hours: {h: {windows: []}}\n", "hours.h.windows: tuple should have at least 1 item after validation, not 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "says"), [row[1:] for row in ONE_MISTAKE], ids=[row[0] for row in ONE_MISTAKE])
+def test_one_mistake_is_one_problem(folder: Path, text: str, says: str) -> None:
+    path = folder / "receiver.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        receiver_config.load(path)
+    assert [problem.message for problem in caught.value.problems] == [says]
+
+
+PLACES = [r"\b", r"\B", r"(?m)^", r"(?m)$", r"\w+|\b", r"\bx*\b", "a?", r"(?m)^\s*$"]
+
+
+@pytest.mark.parametrize("pattern", PLACES)
+def test_a_pattern_that_masks_nothing_is_refused(folder: Path, pattern: str) -> None:
+    refused(
+        receiver_config.load,
+        folder / "receiver.yml",
+        f"redact: [▶'{pattern}']\n",
+        "match where there is nothing to mask",
+    )
+
+
+def test_a_pattern_that_masks_something_is_taken(folder: Path) -> None:
+    (folder / "receiver.yml").write_text(r"redact: ['\bC-[0-9]+\b', '(?m)^user: .+$', 'x', '.']")
+    assert len(receiver_config.load(folder / "receiver.yml").redact) == 4
+
+
 @pytest.mark.parametrize("text", ["!!int x", "!!int ''", "!!float x", "!!bool x", "!!timestamp x"])
 def test_a_tag_that_does_not_fit_its_value_leaves_text(folder: Path, text: str) -> None:
     path = folder / "exporter.yml"

@@ -106,6 +106,13 @@ FILLED = [
     ("so is a line's end", '{a="$a"}', {"a": "b\nc"}, r'{a="b\U0000000ac"}'),
     ("in a pattern it is plain text", '{a=~"$a.*"}', {"a": "b.*|c"}, r'{a=~"b\\.\\*\\|c.*"}'),
     ("and in a line filter's", '{b="c"} |~ "$a$"', {"a": "x+"}, r'{b="c"} |~ "x\\+$"'),
+    (
+        "a stage's comparison",
+        '{b="c"} | json | label_format d=e | f="$a" or g!~"$a"',
+        {"a": "x+"},
+        r'{b="c"} | json | label_format d=e | f="x+" or g!~"x\\+"',
+    ),
+    ("a filter of lines", '{b="c"} |= "$a" != "$a"', {"a": "x+"}, '{b="c"} |= "x+" != "x+"'),
     ("a label that is missing", '{a="$a"}', {}, None),
     ("or empty", '{a="$a"}', {"a": ""}, None),
     ("nothing to fill", 'rate(x{a="b$"}[5m])', {}, 'rate(x{a="b$"}[5m])'),
@@ -120,6 +127,34 @@ def test_labels_are_filled_in_as_data(text: str, labels: dict[str, str], query: 
 @pytest.mark.parametrize("text", ["x{a=$a}", "x{a='$a'}", "x{a=`$a`}", "$a > 5", 'x{a="$a"', 'x # "$a"'])
 def test_a_placeholder_where_it_could_become_query_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"double quotes|can't be read"):
+        QueryTemplate(text)
+
+
+NO_COMPARISON = [
+    ("the second pattern of a line filter", '{b="c"} |~ "d" or "$a"'),
+    ("the pattern of a stage", '{b="c"} | regexp "$a"'),
+    ("a stage's template", '{b="c"} | line_format "$a"'),
+    ("a label's template", '{b="c"} | label_format d="$a"'),
+    ("one behind another", 'sum(count_over_time({b="c"} | label_format d=e, f="$a" [5m]))'),
+    ("a path into JSON", '{b="c"} | json d="$a"'),
+    ("a pattern of its own kind", '{b="c"} |> "<_>$a"'),
+    ("a function's pattern", 'label_replace(x{b="c"}, "d", "e", "f", "$a")'),
+    ("a function's text", '{b="c"} != ip("$a")'),
+    ("a metric's name", '{"$a"}'),
+    ("a comparison of values", 'x > "$a"'),
+    ("nothing but a text", '"$a"'),
+]
+
+
+@pytest.mark.parametrize("text", [row[1] for row in NO_COMPARISON], ids=[row[0] for row in NO_COMPARISON])
+def test_a_placeholder_where_a_text_is_no_comparison_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\$a may only be what a label or a line is compared with"):
+        QueryTemplate(text)
+
+
+@pytest.mark.parametrize("text", [r'{a="\$a"}', r'{a=~"\\$a"}'])
+def test_a_placeholder_behind_a_backslash_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must not follow a backslash"):
         QueryTemplate(text)
 
 

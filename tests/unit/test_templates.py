@@ -24,6 +24,9 @@ SHOWN = [
     ("a time", "{{ since | utc }}", "14:02 UTC"),
     ("what is made of the fields", "{{ state }}: {{ value }}", "P1 FIRING: 61 checkouts in 10 min (normal: 380), 6.2 times below normal ▇▇▇▇▆▇▇▂▁▁"),
     ("a filter", "{{ owner | upper }} {{ tier | default('none') }}", "PAYMENTS 0"),
+    ("a rounded number", "{{ 2.56 | round(1) }} {{ firing_count | round }} {{ 61.5 | round | int }}", "2.6 3 62"),
+    ("a list of its own", "{% for name in ['a', owner] %}{{ name }} {% endfor %}", "a payments "),
+    ("what stands elsewhere in its place", "{% for change in logs[5:] %}{{ change }}{% else %}none{% endfor %}", "none"),
     ("one of several", "{{ first_steps[0] }}", "Roll checkout back to 1.41: the deploy came 4 min before the drop."),
 ]  # fmt: skip
 
@@ -49,7 +52,17 @@ MISTAKES = [
     ("a file", "{% include '/etc/passwd' %}", 1, "includes no files"),
     ("loops in loops in loops", "{% for a in logs %}{% for b in logs %}{% for c in logs %}x{% endfor %}{% endfor %}{% endfor %}", 1, "nested deeper than 2"),
     ("too long a text", "x" * 20_000, 0, "longer than 16384 characters"),
-    ("too much text", "{% for a in description %}{% for b in description %}xxxxxxxx{% endfor %}{% endfor %}", 0, f"makes more than {TEXT_LIMIT} characters"),
+    ("too much text", "{% for a in changes %}" + "x" * 5000 + "{% endfor %}", 0, f"makes more than {TEXT_LIMIT} characters"),
+    ("a loop over letters", "a\n{% for a in description %}{% for b in description %}{% endfor %}{% endfor %}", 2, "a loop goes over a list"),
+    ("a loop over letters that were joined", "{% for a in changes | join('x') %}{% endfor %}", 1, "a loop goes over a list"),
+    ("a loop over letters within another", "{% for a in logs %}\n{% for b in a %}{% endfor %}{% endfor %}", 2, "a loop goes over a list"),
+    ("a long list", "{% for a in [" + "1," * 101 + "] %}{% endfor %}", 1, "a loop goes over 100 values at most"),
+    ("rounding by a power that fills the memory", "{{ 1 | round(999999999, 'floor') }}", 1, "TypeError"),
+    ("digits that no number has", "{{ 1 | round(99999999) }}", 1, "round leaves 15 digits at most"),
+    ("digits before the point", "{{ 1 | round(-99999999) }}", 1, "round leaves 15 digits at most"),
+    ("more conditions than Python nests", "{% if owner %}" * 101 + "{% endif %}" * 101, 0, "can't be compiled"),
+    ("a number without end", "{{ " + "9" * 5000 + " }}", 0, "can't be compiled"),
+    ("an option given twice", "{{ owner | default(x=1, x=2) }}", 0, "can't be compiled"),
     ("nesting without end", "{{ " + "(" * 3000 + "owner" + ")" * 3000 + " }}", 0, "nested too deeply"),
 ]  # fmt: skip
 
@@ -132,7 +145,7 @@ def test_links_and_the_mark_of_a_repeat_stay() -> None:
 FAILS = [
     ("it raises", "{{ changes[0].what }}{{ changes[5].what }}", "line 1"),
     ("it says nothing", "{% if status == 'nothing' %}x{% endif %}", "it says nothing"),
-    ("it says too much", "{% for a in description %}{% for b in description %}xxxxxxxx{% endfor %}{% endfor %}", "more than"),
+    ("it says too much", "{% for a in changes %}" + "x" * 5000 + "{% endfor %}", "more than"),
 ]  # fmt: skip
 
 
