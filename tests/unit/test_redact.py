@@ -22,7 +22,13 @@ CANARIES = [
     ("a JSON web token", "got eyJhbGciOiJIUzI1NiJ9.canary4711.c2ln", "canary4711"),
     ("a mail address", "no such user canary4711@example.com", "canary4711"),
     ("a card's number", "declined 4111 1111 1111 1111 today", "4111 1111"),
+    ("a card's number beside a letter", "declined x4111111111111111", "41111111"),
+    ("a card's number beside a line", "declined id_4111111111111111_2", "41111111"),
+    ("a card's number and another", "declined 4111 1111 1111 1111 2 times", "4111 1111"),
     ("an account's number", "paid from DE89 3704 0044 0532 0130 00", "0532 0130"),
+    ("an account's number in small letters", "paid from de89370400440532013000", "0532013"),
+    ("an account's number and words", "de89 3704 0044 0532 0130 00 has been used", "0532 0130"),
+    ("an account's number and a word of four letters", "BE68 5390 0754 7034 paid", "0754 7034"),
     ("what the operator names", "customer C-4711 is cut off", "C-4711"),
 ]
 REDACT = MessageRedactor(["C-[0-9]+"])
@@ -88,6 +94,7 @@ NO_PERSON = [
     "16 lines a minute, 412 of 412 calls",
     "pod checkout-7d9f8b6c5d-x2x4z, image 1.42.0",
     "AB12 is no account, nor is DE00 8704 9044 9532 9131 97",
+    "ip10 down here then fail over",
     "user@localhost",
 ]
 
