@@ -60,7 +60,7 @@ _SHAPES = (
     # letters and digits in turns, over twenty characters and more
     (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
 )
-_MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
+_MAIL = re.compile(r"[\w.+%-]{1,64}(?:@|%40)(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
 _CARD = re.compile(r"(?<![\d.])[2-6](?:[ -]?\d){12,18}(?!\d)")
 _IBAN = re.compile(r"(?i)(?<![a-z0-9])[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?(?![a-z0-9])")
 _FEWEST_DIGITS_OF_AN_IBAN = 8
@@ -101,7 +101,12 @@ def masked(text: str) -> str:
 
 def impersonal(text: str) -> str:
     """`text` without mail addresses, and without the numbers of `unnumbered`."""
-    return unnumbered(_MAIL.sub(MASK, text))
+    return unnumbered(unmailed(text))
+
+
+def unmailed(text: str) -> str:
+    """`text` without mail addresses, those in links included."""
+    return _MAIL.sub(MASK, text)
 
 
 def unnumbered(text: str) -> str:
