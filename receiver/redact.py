@@ -43,14 +43,15 @@ class MessageRedactor:
         if isinstance(value, tuple):
             return tuple(self._field(name, one) for one in value)
         if isinstance(value, Change):
-            return Change(self._text(value.what), value.at, self._link(value.url), self._link(value.undo_url))
+            return Change(self.text(value.what), value.at, self._link(value.url), self._link(value.undo_url))
         if not isinstance(value, str):
             return value
         if name.endswith("_url"):
             return self._link(value)
-        return self._text(value, impersonal if name not in RESPONSIBLE else unnumbered)
+        return self.text(value, impersonal if name not in RESPONSIBLE else unnumbered)
 
-    def _text(self, text: str, personal: Callable[[str], str] = impersonal) -> str:
+    def text(self, text: str, personal: Callable[[str], str] = impersonal) -> str:
+        """A text of its own without it; with `unnumbered` it keeps its mail addresses, for it names who is to act."""
         return personal(masked(self._by_name(_cut(text))))
 
     def _link(self, url: str) -> str:
