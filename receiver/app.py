@@ -79,6 +79,7 @@ class Receiver:
         self._key = b""
         self._options, self._session, self._spawn, self._now, self._log = options, session, spawn, now, log
         self._style = Style()
+        self.redact = MessageRedactor()
         self._deliverer = Deliverer(store.outbox, self._open_sink, spawn, metrics, now, log)
         self.pipeline = Pipeline(
             store,
@@ -140,7 +141,8 @@ class Receiver:
         mask(Redactor(part for url in secret_urls(config) for part in secret_parts(url)))
         self.secrets = frozenset(known_secrets(config))
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
-        self._style = Style("", MessageRedactor(config.redact), compiled(config.templates), self._template_failed)
+        self.redact = MessageRedactor(config.redact)
+        self._style = Style("", self.redact, compiled(config.templates), self._template_failed)
         self.pipeline.settings = self._settings(config)
         self.metrics.targets(target.name for target in config.targets)
         await self._deliverer.follow(config.targets)

@@ -5,16 +5,24 @@ Left alone are our own links, since a signed link looks like a secret and is mea
 those who are to act, since they stand in the rules so that people read them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 import re2
 
 from receiver.message import Change, Message
-from toolkit.redaction import MASK, Redactor, impersonal, masked, unnumbered
+from toolkit.redaction import MASK, Redactor, impersonal, masked, unmailed, unnumbered
 
 OURS = frozenset({"acknowledge_url", "silence_url", "incident_url", "status", "reason", "severity", "priority"})
+LONGEST = 8000
+"""Characters of a field that are looked at. What is longer is cut: every channel shows less, and patterns take their
+time."""
+_LAST_WORD = 200
+"""A cut goes back to the last blank, if one is so near, so that no half of a secret passes for a word."""
+_MOST_LAYERS = 3
+"""A link within a link within a link is encoded so many times."""
 RESPONSIBLE = frozenset({"owner", "pays", "on_call", "next_step", "acknowledged_by"})
 
 
@@ -35,21 +43,46 @@ class MessageRedactor:
         if isinstance(value, tuple):
             return tuple(self._field(name, one) for one in value)
         if isinstance(value, Change):
-            return Change(self._text(value.what), value.at, self._link(value.url), self._link(value.undo_url))
+            return Change(self.text(value.what), value.at, self._link(value.url), self._link(value.undo_url))
         if not isinstance(value, str):
             return value
         if name.endswith("_url"):
             return self._link(value)
-        return self._text(value, impersonal if name not in RESPONSIBLE else unnumbered)
+        return self.text(value, impersonal if name not in RESPONSIBLE else unnumbered)
 
-    def _text(self, text: str, personal: Callable[[str], str] = impersonal) -> str:
-        return personal(masked(self._by_name(text)))
+    def text(self, text: str, personal: Callable[[str], str] = impersonal) -> str:
+        """A text of its own without it; with `unnumbered` it keeps its mail addresses, for it names who is to act."""
+        return personal(masked(self._by_name(_cut(text))))
 
     def _link(self, url: str) -> str:
-        """A link whose parts are no words: only what a query names as a credential is one."""
-        return self._credentials(self._by_name(url))
+        """A link whose parts are no words: only what a query names as a credential is one. A link that holds anything
+        else that may not leave is left out whole, for with a part masked it would lead astray."""
+        if len(url) > LONGEST:
+            return ""
+        known = self._credentials(url)
+        return known if all(self._may_leave(layer) for layer in _layers(known)) else ""
+
+    def _may_leave(self, text: str) -> bool:
+        return self._by_name(text) == self._credentials(text) == unmailed(text) == text
 
     def _by_name(self, text: str) -> str:
         for pattern in self._named:
             text = pattern.sub(MASK, text)
         return text
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST:
+        return text
+    blank = text.rfind(" ", LONGEST - _LAST_WORD, LONGEST)
+    return f"{text[: blank if blank >= 0 else LONGEST]}…"
+
+
+def _layers(url: str) -> Iterator[str]:
+    """The link as it is, and decoded as often as it is encoded."""
+    yield url
+    for _ in range(_MOST_LAYERS):
+        decoded = unquote_plus(url)
+        if decoded == url:
+            return
+        yield (url := decoded)

@@ -3,7 +3,7 @@
 import base64
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
@@ -13,19 +13,36 @@ SHORTEST_SECRET = 6
 _PATTERNS = (
     (
         # a word in small letters after a blank is a word: "token expired", "Basic authentication"
-        re.compile(r"(?i)\b(bearer|basic|token|apikey|api-key)([=:]|:?\s+(?!(?-i:[a-z]+)\b))[\w.~+/=-]{6,}"),
+        re.compile(r"(?i)(?<![a-z0-9])(bearer|basic|token|api[-_]?key)([=:]|:?\s+(?!(?-i:[a-z]+)\b))[\w.~+/=-]{6,}"),
         rf"\1\2{MASK}",
     ),
+    # a password may be a word, and stand behind a prefix: PGPASSWORD=correcthorse
+    (re.compile(r"(?i)((?:passw(?:or)?d|secret|(?<![a-z0-9])pwd)\s*=(?!=)\s*[\"'`]?)[^\s\"'`,;&]+"), rf"\1{MASK}"),
     (re.compile(r"://[^/\s@]+@"), f"://{MASK}@"),
-    (re.compile(r"(?i)(\"[\w-]*(?:token|secret|password|api_?key)\"\s*:\s*\")[^\"]+"), rf"\1{MASK}"),
+    # a password with a slash in it; not the path behind a port
+    (re.compile(r"://[^/\s@:]{0,256}:(?!\d{1,5}/)[^\s@]{1,256}@"), f"://{MASK}@"),
+    (re.compile(r"(?i)(hooks\.slack\.com/[a-z]+/)[\w/-]+"), rf"\1{MASK}"),
+    (
+        re.compile(r"(?i)([\"'][\w-]*(?:token|secret|passw(?:or)?d|pwd|api[-_]?key)[\"']\s*:\s*[\"'])[^\"']+"),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"(?i)([?&](?:[\w-]*(?:token|key|secret|password|signature))=)[^&\s\"']+"), rf"\1{MASK}"),
 )
 _SHAPES = (
     # after a word that announces it: "Incorrect API key provided: 4f8a9c", "token 'abc123' has expired"
     (
         re.compile(
-            r"(?i)\b((?:key|token|secret|password)s?(?: (?:provided|given|used|supplied|sent|is|was|value))*"
+            r"(?i)(?<![a-z0-9])((?:key|token|secret|passw(?:or)?d|pwd)s?"
+            r"(?: (?:provided|given|used|supplied|sent|is|was|value))*"
             r"[\s:=(\"'`]+)(?=[\w-]*\d)(?=[\w-]*[a-z])[\w.~+/=-]{6,}"
+        ),
+        rf"\1{MASK}",
+    ),
+    # what is set to one, slashes and all: "aws_secret_access_key = wJalrX/K7"
+    (
+        re.compile(
+            r"(?i)(?<![a-z0-9])((?:key|token)\s*=(?!=)\s*[\"'`]?)"
+            r"(?=[\w.~+/=-]{0,80}\d)(?=[\w.~+/=-]{0,80}[a-z])[\w.~+/=-]{6,}"
         ),
         rf"\1{MASK}",
     ),
@@ -37,14 +54,17 @@ _SHAPES = (
         MASK,
     ),
     (re.compile(r"(?<![a-zA-Z0-9])(?:AKIA|ASIA|AIza|ya29\.|SG\.|eyJ)[\w.-]{12,}"), MASK),
+    (re.compile(r"(?<![a-zA-Z0-9])npm_[a-zA-Z0-9]{20,}"), MASK),
     # partly hidden already: its ends are ends of a secret
     (re.compile(r"(?<![\w.-])[\w.-]*(?:\*{2,}|•{2,}|(?<=\w)(?:\.{3}|…)(?=\w))[\w.*•-]*"), MASK),
     # letters and digits in turns, over twenty characters and more
     (re.compile(r"\b(?=(?:[a-z_]*\d+[a-z_]){2})\w{20,}", re.IGNORECASE), MASK),
 )
-_MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
-_CARD = re.compile(r"(?<![\w.])[2-6](?:[ -]?\d){12,18}(?![\w])")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
+_MAIL = re.compile(r"[\w.+%-]{1,64}(?:@|%40)(?:[\w-]{1,63}\.){1,8}[a-zA-Z]{2,24}")
+_CARD = re.compile(r"(?<![\d.])[2-6](?:[ -]?\d){12,18}(?!\d)")
+_IBAN = re.compile(r"(?i)(?<![a-z0-9])[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?(?![a-z0-9])")
+_FEWEST_DIGITS_OF_AN_IBAN = 8
+"""Fewer, and it is words: one in 97 has the right check digits."""
 _KEPT_OF_A_SECRET = 8
 """A token that begins with this many characters of a secret is taken for it: vendors cut keys short, or star them."""
 _MOST_LAYERS = 3
@@ -81,26 +101,41 @@ def masked(text: str) -> str:
 
 def impersonal(text: str) -> str:
     """`text` without mail addresses, and without the numbers of `unnumbered`."""
-    return unnumbered(_MAIL.sub(MASK, text))
+    return unnumbered(unmailed(text))
+
+
+def unmailed(text: str) -> str:
+    """`text` without mail addresses, those in links included."""
+    return _MAIL.sub(MASK, text)
 
 
 def unnumbered(text: str) -> str:
     """`text` without numbers of payment cards and of bank accounts: those with the right check digits, so that an
     order's number stays."""
-    text = _CARD.sub(lambda found: MASK if _is_card(re.sub(r"\D", "", found[0])) else found[0], text)
-    return _IBAN.sub(lambda found: MASK if _is_iban(found[0].replace(" ", "")) else found[0], text)
+    text = _CARD.sub(lambda found: _without(_is_card, found[0]), text)
+    return _IBAN.sub(lambda found: _without(_is_iban, found[0]), text)
+
+
+def _without(is_number: Callable[[str], bool], text: str) -> str:
+    """`text` without the number that it begins with: words and other numbers may follow in its groups."""
+    for end in range(len(text), 0, -1):
+        if text[end : end + 1] in ("", " ", "-") and is_number(re.sub("[ -]", "", text[:end])):
+            return MASK + text[end:]
+    return text
 
 
 def _is_card(digits: str) -> bool:
-    """By Luhn's sum."""
+    """By its length and Luhn's sum."""
     doubled = (sum(divmod(int(digit) * 2, 10)) for digit in digits[-2::-2])
-    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
+    return len(digits) >= 13 and (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
 def _is_iban(account: str) -> bool:
-    """By its check digits, ISO 13616."""
-    number = "".join(str(int(one, 36)) for one in account[4:] + account[:4])
-    return 15 <= len(account) <= 34 and int(number) % 97 == 1
+    """By its length and its check digits, ISO 13616."""
+    digits = sum(map(str.isdecimal, account))
+    if not 15 <= len(account) <= 34 or digits < _FEWEST_DIGITS_OF_AN_IBAN:
+        return False
+    return int("".join(str(int(one, 36)) for one in account[4:] + account[:4])) % 97 == 1
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

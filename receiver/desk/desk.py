@@ -29,6 +29,24 @@ SILENCE_SECONDS = 10.0
 TWICE_SECONDS = 60.0
 """A second wish for the same silence within this is the same wish: a finger that tapped twice."""
 DEFAULT_SILENCE_SECONDS = 7200.0
+LINK = "link"
+"""How it reached us when somebody used a message's link: they need know neither our addresses nor our files."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking the Alertmanager of `source` for a silence."""
+
+    source: str
+    url: str
+    done: bool
+    said: str
+
+    def told(self, via: str) -> str:
+        """In words for whoever reached us by `via`."""
+        if via != LINK:
+            return f"{self.url}: {self.said}"
+        return f"{f'Alertmanager {self.source}'.strip()}: it took {'the' if self.done else 'no'} silence"
 
 
 @dataclass(frozen=True)
@@ -111,7 +129,8 @@ class Desk:
         deeds.live(case.incident)
         for action in await self._store.actions.of(case.incident.id or 0):
             if action.what == "silenced" and abs(case.now - (action.at or 0.0)) < TWICE_SECONDS:
-                return Done(case.incident, f"{action.by} has silenced it a moment ago, {action.detail}.", changed=False)
+                detail = f", {action.detail}" if who.via != LINK else ""
+                return Done(case.incident, f"{action.by} has silenced it a moment ago{detail}.", changed=False)
         words = _note(reason) or f"silenced from incident {case.incident.id}"
         where, failed = await self._silenced(case, who, seconds, words)
         done = await self._do(incident, who, lambda case: deeds.snoozing(case, who, seconds, words, "silenced", where))
@@ -192,9 +211,10 @@ class Desk:
         return Planned(target, because, message, shadow=case.config.shadow)
 
     async def _silenced(self, case: Case, by: Person, seconds: float, words: str) -> tuple[str, str]:
-        """What each Alertmanager said, and what those did that failed. Raises Refused when all failed."""
+        """What each Alertmanager said, for the record, and for whoever asked what those did that failed. Raises Refused
+        when all failed."""
         sources = {alert.source for alert in case.incident.firing or case.incident.alerts}
-        servers = [server for source, server in self._servers() if source in sources]
+        servers = [(source, server) for source, server in self._servers() if source in sources]
         if not servers:
             raise Refused("not_silenced", "no Alertmanager is configured (alertmanagers in receiver.yml)")
         matchers = matching.matchers(case.incident, case.config.correlation.labels)
@@ -202,19 +222,21 @@ class Desk:
             raise Refused("not_silenced", "its alerts have too many names for one silence")
         until = case.now + seconds
 
-        async def one(server: Alertmanager) -> tuple[bool, str]:
+        async def one(source: str, server: Alertmanager) -> Asked:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     found = await server.silence(matchers, case.now, until, by.name, words)
             except (Unreachable, TimeoutError) as error:
-                return False, f"{server.url}: {str(error) or 'no answer in time'}"
-            return True, f"{server.url}: silence {found}"
+                reason = str(error) or "no answer in time"
+                self._log.warning("a silence was not taken", alertmanager=server.url, reason=reason)
+                return Asked(source, server.url, False, reason)
+            return Asked(source, server.url, True, f"silence {found}")
 
-        outcomes = await asyncio.gather(*map(one, servers))
-        said = "; ".join(line for _, line in outcomes)
-        if not any(done for done, _ in outcomes):
-            raise Refused("not_silenced", said)
-        return said, "; ".join(line for done, line in outcomes if not done)
+        asked = await asyncio.gather(*(one(source, server) for source, server in servers))
+        failed = "; ".join(one.told(by.via) for one in asked if not one.done)
+        if not any(one.done for one in asked):
+            raise Refused("not_silenced", failed)
+        return "; ".join(one.told("") for one in asked), failed
 
 
 def _note(text: str) -> str:

@@ -11,16 +11,17 @@ from urllib.parse import parse_qs
 from aiohttp import hdrs, web
 
 from receiver.desk.deeds import LONGEST_NAME, Refused
-from receiver.desk.desk import Desk, Done
+from receiver.desk.desk import LINK, Desk, Done
 from receiver.desk.web import STATUS
 from receiver.incidents import Incident
 from receiver.links import BadLink, Signer
 from receiver.pipeline import Pipeline
+from receiver.redact import MessageRedactor
 from receiver.stages.plan import began
 from receiver.store import Store
 from toolkit.clock import Now, format_duration, format_utc
 from toolkit.httpserver import proves_itself, read_body
-from toolkit.redaction import printable
+from toolkit.redaction import printable, unnumbered
 
 MOST_FIELDS = 10
 HEADERS = {
@@ -44,6 +45,10 @@ class Served(Protocol):
     desk: Desk
     pipeline: Pipeline
 
+    @property
+    def redact(self) -> MessageRedactor:
+        """What may not leave: whoever holds a link sees no more than the messages tell."""
+
 
 class LinkPages:
     """The handlers. `routes` lists them."""
@@ -62,12 +67,13 @@ class LinkPages:
             incident = await self._incident(request)
         except BadLink as bad:
             return _bad(bad)
-        silence_first = request.query.get("do") == "silence"
-        return _page(incident, _details(incident, self._now()) + _form(incident, silence_first))
+        silence_first, redact = request.query.get("do") == "silence", self._receiver.redact
+        return _page(incident, redact, _details(incident, redact, self._now()) + _form(incident, redact, silence_first))
 
     @proves_itself
     async def act(self, request: web.Request) -> web.Response:
         """Does it: `do` is `acknowledge` or `silence`, `by` a name; with `take_over` also what somebody else has."""
+        redact = self._receiver.redact
         try:
             incident = await self._incident(request)
         except BadLink as bad:
@@ -75,11 +81,11 @@ class LinkPages:
         try:
             done = await self._done(incident, _fields(await read_body(request)))
         except Refused as refused:
-            said = f'<p class="no">Nothing was done: {_text(str(refused))}.</p>'
-            return _page(incident, said + _form(incident, False), STATUS[refused.why])
-        said = f'<p class="yes">{_text(done.said)}</p>'
-        offered = "" if done.changed else _form(done.incident, False)
-        return _page(done.incident, said + _details(done.incident, self._now()) + offered)
+            said = f'<p class="no">Nothing was done: {_text(redact.text(str(refused), unnumbered))}.</p>'
+            return _page(incident, redact, said + _form(incident, redact, False), STATUS[refused.why])
+        said = f'<p class="yes">{_text(redact.text(done.said, unnumbered))}</p>'
+        offered = "" if done.changed else _form(done.incident, redact, False)
+        return _page(done.incident, redact, said + _details(done.incident, redact, self._now()) + offered)
 
     async def _incident(self, request: web.Request) -> Incident:
         """The incident of the token, or the one that it is part of by now. Raises BadLink."""
@@ -96,10 +102,10 @@ class LinkPages:
         number, by, desk = incident.id or 0, fields.get("by", ""), self._receiver.desk
         wanted = fields.get("do", "")
         if wanted == "silence":
-            return await desk.silence(number, by, via="link")
+            return await desk.silence(number, by, via=LINK)
         if wanted != "acknowledge":
             raise Refused("malformed", "the form was sent incompletely")
-        return await desk.acknowledge(number, by, "link", take_over=fields.get("take_over") == "yes")
+        return await desk.acknowledge(number, by, LINK, take_over=fields.get("take_over") == "yes")
 
 
 def _fields(body: bytes) -> dict[str, str]:
@@ -111,10 +117,10 @@ def _fields(body: bytes) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-def _page(incident: Incident, body: str, status: int = 200) -> web.Response:
+def _page(incident: Incident, redact: MessageRedactor, body: str, status: int = 200) -> web.Response:
     lead = incident.leading if incident.alerts else None
     title = (lead.annotations.get("summary") or lead.name) if lead is not None else f"Incident {incident.id}"
-    return _response(title, body, status)
+    return _response(redact.text(title), body, status)
 
 
 def _bad(bad: BadLink) -> web.Response:
@@ -131,20 +137,23 @@ def _response(title: str, body: str, status: int) -> web.Response:
     return web.Response(text=page, status=status, content_type="text/html", headers=HEADERS)
 
 
-def _details(incident: Incident, now: float) -> str:
-    rows = "".join(f"<dt>{name}</dt><dd>{_text(value)}</dd>" for name, value in _facts(incident, now))
+def _details(incident: Incident, redact: MessageRedactor, now: float) -> str:
+    rows = "".join(f"<dt>{name}</dt><dd>{_text(value)}</dd>" for name, value in _facts(incident, redact, now))
     return f"<dl>{rows}</dl>"
 
 
-def _facts(incident: Incident, now: float) -> Iterator[tuple[str, str]]:
+def _facts(incident: Incident, redact: MessageRedactor, now: float) -> Iterator[tuple[str, str]]:
     yield "Incident", f"{incident.id}, {incident.severity}"
-    yield "State", _state(incident)
+    yield "State", redact.text(_state(incident), unnumbered)
     if incident.alerts:
         lead, since = incident.leading, began(incident)
         where = " ".join(lead.labels.get(name, "") for name in ("service", "environment"))
-        yield "Alert", f"{lead.name}{f' and {len(incident.firing) - 1} more' if len(incident.firing) > 1 else ''}"
+        yield (
+            "Alert",
+            f"{redact.text(lead.name)}{f' and {len(incident.firing) - 1} more' if len(incident.firing) > 1 else ''}",
+        )
         if where.strip():
-            yield "Service", where.strip()
+            yield "Service", redact.text(where.strip())
         lasted = format_duration(max((incident.resolved_at or now) - since, 0))
         yield "Since", f"{format_utc(since)}, for {lasted}"
     if incident.snoozed_until is not None and incident.snoozed_until > now:
@@ -160,14 +169,14 @@ def _state(incident: Incident) -> str:
     return f"ended: {incident.state}"
 
 
-def _form(incident: Incident, silence_first: bool) -> str:
+def _form(incident: Incident, redact: MessageRedactor, silence_first: bool) -> str:
     """Who, and what; nothing for what has ended."""
     if not incident.live:
         return ""
     taken = incident.state == "acknowledged"
     take_over = (
         f'<label class="check"><input type="checkbox" name="take_over" value="yes"> '
-        f"Take it over from {_text(incident.acknowledged_by or '')}</label>"
+        f"Take it over from {_text(redact.text(incident.acknowledged_by or '', unnumbered))}</label>"
     )
     buttons = [
         '<button name="do" value="acknowledge">Acknowledge</button>',

@@ -1,10 +1,14 @@
-"""A course as a PNG: the value, the band of its normal, the threshold, the start of the alert. Pure."""
+"""A course as a PNG: the value, the band of its normal, the threshold, the start of the alert. Pure.
+
+No word of a label or an annotation stands in it: what may not leave is taken out of the message beside it, and nobody
+can take it out of a picture.
+"""
 
 import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
@@ -12,7 +16,6 @@ from receiver.enrichers.course import WINDOW_SECONDS, Course
 from receiver.enrichers.expression import Threshold
 from receiver.enrichers.wording import alerts, digits, scaled
 from toolkit.clock import format_utc
-from toolkit.redaction import printable
 
 WIDTH, HEIGHT = 600, 240
 _LEFT, _TOP, _RIGHT, _BOTTOM = 62, 50, 588, 200
@@ -24,9 +27,6 @@ _SHADES = 8
 _TICK_SECONDS = 1800
 _LEAST = 1e-200
 """What is nearer to 0 than this is drawn as 0."""
-_TITLE_LENGTH = 64
-_UNDRAWN = "\u0250"
-"""Pillow's font has the Latin letters, up to this one."""
 
 _PAPER, _GRID, _INK, _FAINT = "#ffffff", "#e6e8eb", "#1f2933", "#6b7785"
 _NORMAL, _VALUE, _LIMIT, _ALERT = "#d7ead9", "#1f5fbf", "#c0392b", "#d97706"
@@ -56,11 +56,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn. `started`: when the alert began, in seconds since the epoch."""
+    """What is drawn. `unit`: "%" for a ratio. `started`: when the alert began, in seconds since the epoch."""
 
     course: Course
-    title: str
-    unit: str
+    unit: Literal["", "%"]
     threshold: Threshold | None
     started: float
 
@@ -185,7 +184,7 @@ def _limit(plot: _Plot, picture: Picture) -> None:
     # above the line, or below it where there is no room
     below = y < (_TOP + 14) * _SCALE
     place = (_LEFT + 6) * _SCALE, y + (4 if below else -3) * _SCALE
-    words = alerts(picture.threshold, "%" if picture.unit.startswith("%") else "")
+    words = alerts(picture.threshold, picture.unit)
     plot.pen.text(place, words, _LIMIT, _FONT, anchor="lt" if below else "lb")
 
 
@@ -200,9 +199,7 @@ def _start(plot: _Plot, picture: Picture) -> None:
 
 
 def _words(plot: _Plot, picture: Picture) -> None:
-    unit = f" ({picture.unit})" if picture.unit else ""
-    title = "".join(one if one < _UNDRAWN else "?" for one in printable(" ".join(f"{picture.title}{unit}".split())))
-    title = title if len(title) <= _TITLE_LENGTH else f"{title[: _TITLE_LENGTH - 1]}…"
+    title = f"the value{f' in {picture.unit}' if picture.unit else ''}, last {WINDOW_SECONDS / 3600:g} hours"
     plot.pen.text((12 * _SCALE, 10 * _SCALE), title, _INK, _TITLE_FONT, anchor="lt")
     plot.pen.text(
         (_RIGHT * _SCALE, 12 * _SCALE),

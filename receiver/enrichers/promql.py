@@ -187,13 +187,12 @@ async def _with_course(
     if left is not None and stated is None and found.get("factor"):
         found["factor"] += f" since {format_utc(left, '%H:%M UTC')}"
     found["sparkline"] = sparkline(known.values)
-    title = " ".join(part for part in (alert.name, alert.service) if part)
-    found["chart"] = await asyncio.to_thread(_chart, known, title, unit, threshold, alert.starts_at)
+    found["chart"] = await asyncio.to_thread(_chart, known, unit.startswith("%"), threshold, alert.starts_at)
     return found
 
 
-def _chart(course: Course, title: str, unit: str, threshold: Threshold | None, started: float) -> bytes:
+def _chart(course: Course, is_ratio: bool, threshold: Threshold | None, started: float) -> bytes:
     # imported at the first chart, in a thread: it takes a tenth of a receiver's start
     from receiver.enrichers.chart import Picture, draw  # noqa: PLC0415
 
-    return draw(Picture(course, title, unit, threshold, started))
+    return draw(Picture(course, "%" if is_ratio else "", threshold, started))

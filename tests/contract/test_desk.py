@@ -323,6 +323,45 @@ async def test_the_page_offers_a_silence_first_where_the_link_asks_for_one(
     assert len(silences.taken) == 1
 
 
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
+async def test_the_page_shows_no_more_than_the_messages_tell(start_receiver: StartReceiver, sink: Sink) -> None:  # noqa: F811
+    more = "redact: ['C-[0-9]+']\n" + PEOPLE
+    client, receiver = await start_receiver(config(sink, more))
+    told = alert("Down", "firing", 0, service="C-4711", environment="x4111111111111111")
+    summary = "C-4712 can't log in with password=correcthorse, ask bo@example.com"
+    await post(client, {**told, "annotations": {"summary": summary}})
+    await settle(receiver, sink, 1)
+    path = await link(receiver)
+    first = await page(await client.get(path))
+    assert "can&#x27;t log in with password=***, ask ***" in first
+    by = {"by": "ana@example.com, token: canary4711abc"}
+    second = await page(await client.post(path, data={**by, "do": "acknowledge"}))
+    third = await page(await client.post(path, data={"by": "C-4713", "do": "acknowledge"}))
+    for one in (first, second, third, await page(await client.post(path, data={"do": "acknowledge"}))):
+        for hidden in ("C-47", "4111", "correcthorse", "bo@example.com", "canary4711"):
+            assert hidden not in one
+    assert "Take it over from ana@example.com, token: ***" in third, "who has it keeps the address"
+
+
+@pytest.mark.parametrize("any_database", ["sqlite"], indirect=True)
+async def test_the_page_tells_no_address_of_an_alertmanager(
+    start_receiver: StartReceiver,
+    sink: Sink,  # noqa: F811
+    silences: Silences,
+) -> None:
+    client, receiver = await opened(start_receiver, sink, alertmanagers(silences.port, 1))
+    path, silence = await link(receiver), {"by": "Ana", "do": "silence"}
+    silences.status = 400
+    refused = await page(await client.post(path, data=silence))
+    assert "Nothing was done: Alertmanager: it took no silence; Alertmanager: it took no silence." in refused
+    silences.status = 200
+    done = await page(await client.post(path, data=silence))
+    assert "That failed at Alertmanager: it took no silence." in done
+    again = await page(await client.post(path, data=silence))
+    assert "Ana has silenced it a moment ago." in again
+    assert "127.0.0.1" not in refused + done + again
+
+
 FORMS: list[tuple[str, Any, int]] = [
     ("no name", {"do": "acknowledge"}, 400),
     ("nothing to do", {"by": "ana"}, 400),

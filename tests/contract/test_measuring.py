@@ -103,6 +103,18 @@ async def test_an_alert_tells_its_value_its_normal_and_its_course(server: Promet
     assert Image.open(io.BytesIO(found["chart"])).size == (WIDTH, HEIGHT)
 
 
+async def test_no_word_of_the_alert_stands_in_the_chart(server: Prometheus) -> None:
+    one, now = incident("orders < 30"), time.time()
+    charts = []
+    for name, unit in (("HighErrors", "EUR"), ("customer-4711", "EUR of ana@example.com")):
+        labels = {**one.leading.labels, "alertname": name}
+        alert = replace(one.leading, labels=labels, annotations={"value_unit": unit})
+        found = await PromqlEnricher(server, lambda: now)(replace(one, alerts=(alert,))) or {}
+        assert unit in found["measured"]
+        charts.append(found["chart"])
+    assert charts[0] == charts[1]
+
+
 TOLD = [
     ("its own of two series", "errors_ratio > 0.05", {}, {"instance": "b"}, "0.01", "0.01 at this hour, median of 7 days", "at its normal"),
     ("the rule's query, where the alert tells none", "", {}, {"instance": "b"}, "0.01", "0.01 at this hour, median of 7 days", "at its normal"),

@@ -17,6 +17,17 @@ PATTERNS = [
     ("a token in a query", "GET /x?access_token=abcdef&y=1", "abcdef"),
     ("a key in a query", "GET /x?y=1&api_key=abcdef", "abcdef"),
     ("a token in a URL's user", "GET https://abcdef@host/x", "abcdef"),
+    ("a password with a slash, in a URL", "dial postgres://app:hun/ter22@db:5432/orders", "ter22"),
+    ("a password that is a word", "login with password=correcthorse failed", "correcthorse"),
+    ("a password in the environment", "DB_PASSWORD=hunter22abc", "hunter22"),
+    ("a password behind a prefix", "PGPASSWORD=correcthorse psql", "correcthorse"),
+    ("a password for short", "Server=db;Uid=app;Pwd=correcthorse;", "correcthorse"),
+    ("a password for less short", "passwd = 'correcthorse'", "correcthorse"),
+    ("a secret behind a word", "client_secret=correcthorse", "correcthorse"),
+    ("a key behind a word", "my_api_key=abc123def456", "abc123"),
+    ("a token behind a word", "access_token=abc123def456", "abc123"),
+    ("a password in a printed dict", "{'db_password': 'correcthorse'}", "correcthorse"),
+    ("an address of Slack's to write to", "https://hooks.slack.com/services/T000/B000/XXXXabcd1234", "XXXXabcd"),
 ]
 
 
@@ -80,6 +91,10 @@ SHAPES = [
     ("a JSON web token", "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.c2ln", "c2ln"),
     ("a key in stars", "Incorrect API key: ab12******yz89", "yz89"),
     ("a key in dots", "unknown ab12...yz89", "ab12"),
+    ("a secret of some name", "client_secret: abc123def456", "abc123"),
+    ("a key of some name", "API_KEY: 4f8a9c2b1d", "4f8a9c"),
+    ("a key with a slash", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalr"),
+    ("a token of npm", "npm_abcdefGHIJ1234567890abcd", "GHIJ"),
     ("letters and digits in turns", "user 9f86d081884c7d659a2feaa0c55ad015 is unknown", "9f86d081"),
 ]
 
@@ -91,6 +106,10 @@ def test_what_has_the_shape_of_a_credential_is_masked(text: str, secret: str) ->
 
 PLAIN = [
     "The access token expired.",
+    "monkey=abc123def",
+    "password == null",
+    "password: required, secrets: 3",
+    "https://grafana.example.com:3000/@ana says so",
     "Basic authentication is off",
     "API key: invalid",
     "oauth2_token_expired_error",
