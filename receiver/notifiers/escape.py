@@ -5,12 +5,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
-from receiver.notifiers.words import clip, is_link
+from receiver.notifiers.words import ZERO_WIDTH, clip, is_link
 
 Escape = Callable[[str], str]
 
 _URL = re.compile(r"https?://[^\s<>\"'`|\\]+[^\s<>\"'`|\\.,;:!?)\]}]")
 _MARKDOWN = re.compile(r"[\\`*_~|<>\[\]#@]|:(?=\w+:)")
+# [words](url), [words][name] and <url|words>
+_FALSE_LINK = re.compile(r"\](?=[(\[])|<(?=https?:)", re.IGNORECASE)
+# [name]: url, which is one at the beginning of a line only
+_DEFINITION = re.compile(r"^\[.*?\](?=:)")
 _ASCII = {
     "\u00b7": "-",  # a middle dot
     "\u2026": "...",
@@ -47,6 +51,13 @@ def markdown(text: str) -> str:
 
 def _markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", text)
+
+
+def unlinked(text: str) -> str:
+    """For services that may read Markdown in plain text: no words of others hide where a link leads. A blank of no
+    width breaks it, for Zulip and others know no backslash."""
+    undefined = _DEFINITION.sub(lambda found: found.group() + ZERO_WIDTH, text)
+    return _FALSE_LINK.sub(lambda found: found.group() + ZERO_WIDTH, undefined)
 
 
 def html_text(text: str) -> str:

@@ -23,9 +23,11 @@ MOST_RELATED = 5
 MOST_LOGS = 5
 
 
-_ZERO_WIDTH = "\u200b"
+ZERO_WIDTH = "\u200b"
 # within a longer word too: what follows may be cut off later, or be made a link
-_MENTION = re.compile(r"<(?=[!@#])|@(?=here|channel|everyone|all\b)|<(?=/?at>)", re.IGNORECASE)
+_MENTION = re.compile(r"<(?=[!@#]|/?at\b|users/)|@(?=here|channel|everyone|all\b|room\b|_?\*)", re.IGNORECASE)
+# anybody else, but for what stands in a link: those of a mail address and of user@host follow a letter
+_NAMED = re.compile(r"(?P<link>https?://[^\s<>\"'`|\\()\[\],;]+)|(?<!\w)@(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,8 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """Text from labels and annotations, as data: on one line, at most `limit` characters. What would ping somebody in
     one channel or another is broken by a blank of no width."""
     flat = " ".join(printable(text.replace("\n", " ").replace("\t", " ")).split())
-    return clip(_MENTION.sub(lambda match: match.group() + _ZERO_WIDTH, flat), limit)
+    broken = _MENTION.sub(lambda match: match.group() + ZERO_WIDTH, flat)
+    return clip(_NAMED.sub(lambda match: match["link"] or match.group() + ZERO_WIDTH, broken), limit)
 
 
 def clip(text: str, limit: int) -> str:

@@ -128,6 +128,9 @@ HOSTILE = [
     "@HERE look",
     "<@&4711> and <@4711> and <#4711>",
     "<at>all</at>",
+    '<at user_id="all">all</at> <users/all>',
+    "@room and @alice, (@bob) https://evil.example/,@carol",
+    "x[a](https://evil.example)@**all** @_**bo** @*team*",
     "x\nOwner: attacker",
     "x\rOwner: attacker",
     "x\x1b[2Jy",
@@ -157,7 +160,7 @@ def hostile(value: str) -> Message:
     return msgspec.structs.replace(FULL, **{**found, "changes": (Change(value, FULL.since),) * 4})
 
 
-PING = re.compile(r"<[!@#]|@(here|channel|everyone|all)\b", re.IGNORECASE)
+PING = re.compile(r"<([!@#]|/?at\b|users/)|@(here|channel|everyone|all|room)\b|@_?\*|[ (,]@\w", re.IGNORECASE)
 
 
 def strings(value: Any) -> list[str]:
@@ -181,6 +184,39 @@ def test_a_hostile_label_is_only_data(name: str, value: str) -> None:
     digest = write(name, changed(digest=(value,) * 40))
     assert name in ("sms", "voice") or not any(map(PING.search, [digest.title, digest.body, *strings(digest.native)]))
     within_limits(name, digest.native)
+
+
+NO_MENTIONS = [
+    "ana@example.com and bo@web-1.internal",
+    "ssh deploy@db1",
+    "https://social.example.com/@ana/1 says so",
+    "image app@sha256:4f8a",
+    "at 5 @ 3",
+]
+
+
+@pytest.mark.parametrize("value", NO_MENTIONS)
+def test_what_mentions_nobody_can_be_copied_as_it_is(value: str) -> None:
+    assert f"Owner: {value}" in lines(changed(owner=value, on_call=""))
+
+
+FALSE_LINKS = [
+    ("with the address behind it", "[Acknowledge](https://evil.example)"),
+    ("a picture", "![Acknowledge](https://evil.example/x.png)"),
+    ("with the address below", "[Acknowledge][1]"),
+    ("the address below", "[1]: https://evil.example"),
+    ("both", "[Acknowledge](https://evil.example) ]: https://evil.example"),
+    ("as Slack and Rocket.Chat write it", "<https://evil.example|Acknowledge>"),
+]
+
+
+@pytest.mark.parametrize("value", [row[1] for row in FALSE_LINKS], ids=[row[0] for row in FALSE_LINKS])
+@pytest.mark.parametrize("service", ["mmost", "zulip", "ryver", "rocket", "gchat"])
+def test_no_words_of_a_label_hide_where_a_link_leads(service: str, value: str) -> None:
+    for one in (hostile(value), changed(digest=(value,)), changed(summary=value, priority="")):
+        told = render(one, f"{service}://host", 4000)
+        for line in (told.title, *told.body.splitlines()):
+            assert not re.search(r"\][(\[]|^\[[^\]]*\]:|<https?:", line), line
 
 
 def within_limits(name: str, native: Any) -> None:

@@ -1,5 +1,6 @@
 """Plain text, for every service that has no file of its own: short labelled lines, the first view first. Pure."""
 
+from receiver.notifiers.escape import unlinked
 from receiver.notifiers.rendered import Rendered
 from receiver.notifiers.rows import Row, fit, view
 from receiver.notifiers.words import Fact, Words
@@ -11,7 +12,7 @@ LINK_LIMIT = 200
 
 def render(said: Words, limit: int = BODY_LIMIT) -> Rendered:
     """`limit`: characters that the service takes as a body."""
-    return Rendered(said.title, body(said, limit))
+    return Rendered(unlinked(said.title), body(said, limit))
 
 
 def body(said: Words, limit: int = BODY_LIMIT) -> str:
@@ -30,7 +31,7 @@ def line(fact: Fact) -> str:
     if not fact.text:
         return label + " ".join(link.url for link in urls)
     links = "; ".join(f"{link.label}: {link.url}" for link in urls)
-    return f"{label}{fact.text}{f' ({links})' if links else ''}"
+    return f"{label}{unlinked(fact.text)}{f' ({links})' if links else ''}"
 
 
 def _is_shown(row: Row) -> bool:
