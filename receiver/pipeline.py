@@ -319,7 +319,9 @@ class Pipeline:
         longest = max((choice.cooldown for choice in hearers.choices), default=0.0)
         if step.incident is None or not longest:
             return []
-        return await self._store.outbox.recent(step.incident.root, step.incident.id, self._now() - longest)
+        return await self._store.outbox.recent(
+            step.incident.root, step.incident.id, self._now() - longest, self.settings.config.shadow
+        )
 
     def _plan(
         self,

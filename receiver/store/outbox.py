@@ -47,7 +47,7 @@ _UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
 @dataclass(frozen=True)
 class _Candidate:
     """An incident that may have something to tell a target: whether it is part of another one that has ended, and
-    whether somebody has acknowledged it."""
+    whether somebody has acknowledged it, or what it is part of."""
 
     incident: int
     is_over: bool
@@ -116,7 +116,7 @@ class OutboxStore:
     async def claim_digest(self, target: str, owner: str, now: float) -> list[Claimed]:
         """Takes the rows for `target` that its digest tells now, as `claim` does each: those of the digest that has
         waited longest, MOST_IN_A_DIGEST at most."""
-        name = select(outbox.c.digest).where(_waiting(target), outbox.c.digest.is_not(None))
+        name = select(outbox.c.digest).where(_waiting(target), outbox.c.digest.is_not(None), ~_has_more_urgent())
         name = name.where(outbox.c.next_attempt_at <= now).order_by(outbox.c.next_attempt_at, outbox.c.id).limit(1)
         async with self._database.read() as connection:  # mostly there is none, and a write would hold up the others
             digest = (await connection.execute(name)).scalar()
@@ -168,8 +168,10 @@ class OutboxStore:
         return ours == len(rows)
 
     async def next_due(self, target: str) -> float | None:
-        """When the next row for `target` is due, or None when none waits."""
-        query = select(func.min(outbox.c.next_attempt_at)).where(_waiting(target))
+        """When the next row for `target` is due, or None when none waits. One that waits for a digest while its
+        incident has something more urgent to say goes with that."""
+        takes = outbox.c.digest.is_(None) | ~_has_more_urgent()
+        query = select(func.min(outbox.c.next_attempt_at)).where(_waiting(target), takes)
         async with self._database.read() as connection:
             due: float | None = (await connection.execute(query)).scalar()
         return due
@@ -178,34 +180,38 @@ class OutboxStore:
 
     async def told(self, ids: Sequence[int], shadows: bool) -> list[str]:
         """The targets whose last message of one of these incidents says that it fires, in the order they were planned,
-        those of incidents that were merged into one of them included. `shadows`: whether what was not sent counts."""
+        those of incidents that were merged into one of them included: the last word is the last of them all. `shadows`:
+        whether what was not sent counts."""
         if not ids:
             return []
         merged = select(incidents.c.id).where(incidents.c.merged_into.in_(ids))
         mine = outbox.c.incident_id.in_(ids) | outbox.c.incident_id.in_(merged)
-        counts = outbox.c.state.is_not(None) if shadows else outbox.c.state != "shadow"
-        newer = outbox.alias()
-        is_last = ~exists().where(
-            newer.c.incident_id == outbox.c.incident_id,
-            newer.c.target == outbox.c.target,
-            newer.c.revision > outbox.c.revision,
-            newer.c.state != "dead",
+        whole = func.coalesce(incidents.c.merged_into, incidents.c.id).label("whole")
+        query = (
+            select(outbox.c.target, whole, outbox.c.incident_id, outbox.c.revision, outbox.c.status)
+            .join(incidents, incidents.c.id == outbox.c.incident_id)
+            .where(mine, _says(shadows))
+            .order_by(outbox.c.id)
         )
-        fires = mine & counts & (outbox.c.status == "firing") & is_last
-        query = select(outbox.c.target).where(fires).order_by(outbox.c.id)
+        last: dict[tuple[str, int], Any] = {}
         async with self._database.read() as connection:
-            return list(dict.fromkeys((await connection.execute(query)).scalars()))
+            for row in await connection.execute(query):
+                before = last.get((row.target, row.whole))
+                # of one incident the revision tells what is newer: a stand-in is planned later than what it says
+                if before is None or before.incident_id != row.incident_id or before.revision < row.revision:
+                    last[row.target, row.whole] = row
+        return list(dict.fromkeys(row.target for row in last.values() if row.status == "firing"))
 
-    async def recent(self, root: str, but: int | None, since: float) -> list[Recent]:
+    async def recent(self, root: str, but: int | None, since: float, shadows: bool) -> list[Recent]:
         """Who was told since then, in seconds since the epoch, that another incident of this root fires; the last time
-        first. `but` is the incident that asks."""
+        first. `but` is the incident that asks. `shadows`: whether what was not sent counts."""
         if not root:
             return []
         query = (
             select(outbox.c.target, outbox.c.incident_id, incidents.c.severity, outbox.c.planned_at)
             .join(incidents, incidents.c.id == outbox.c.incident_id)
             .where(incidents.c.root == root, outbox.c.status == "firing", outbox.c.planned_at >= since)
-            .where(outbox.c.state.not_in(["dead", "superseded"]))
+            .where(outbox.c.state.not_in(["dead", "superseded", *([] if shadows else ["shadow"])]))
             .order_by(outbox.c.planned_at.desc(), outbox.c.id.desc())
         )
         async with self._database.read() as connection:
@@ -268,6 +274,16 @@ def _waiting(target: str) -> ColumnElement[bool]:
     return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight & ~part_in_flight
 
 
+def _says(shadows: bool) -> ColumnElement[bool]:
+    """The rows by which a target knows how things are. An end that could not be told ends nothing; who was not called
+    any more, since somebody had the incident, heard nothing."""
+    untold_end = (outbox.c.state == "dead") & (outbox.c.status == "resolved")
+    dropped = (outbox.c.reason == "escalated") & (outbox.c.state == "superseded")
+    dropped &= ~outbox.c.may_repeat & outbox.c.superseded_by.is_(None)
+    says = ~untold_end & ~dropped
+    return says if shadows else says & (outbox.c.state != "shadow")
+
+
 def _has_more_urgent() -> ColumnElement[bool]:
     """Whether the incident has a message for the same target that waits for no digest."""
     other = outbox.alias()
@@ -288,8 +304,9 @@ async def _candidates(
     """
     whole = incidents.alias()
     ended = select(whole.c.resolved_at).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
+    state = select(whole.c.state).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
     query = (
-        select(outbox.c.incident_id, ended.is_not(None), incidents.c.state == "acknowledged")
+        select(outbox.c.incident_id, ended.is_not(None), func.coalesce(state, incidents.c.state) == "acknowledged")
         .join(incidents, incidents.c.id == outbox.c.incident_id)
         .where(which, outbox.c.next_attempt_at <= now)
         .order_by(outbox.c.next_attempt_at, outbox.c.id)

@@ -283,12 +283,34 @@ async def test_who_was_told_of_the_end_since_does_not_know_that_it_fires(box: Bo
     assert await box.store.told([whole], shadows=False) == ["b", "c", "e"], "nor does who could not be told"
 
 
+async def test_a_call_that_nobody_needed_says_nothing_and_takes_nothing_back(box: Box) -> None:
+    incident = await box.incident()
+    call: dict[str, Any] = {"reason": "escalated", "state": "superseded", "finished_at": NOW}
+    await box.plan(incident, 1, "firing", target="told before", state="sent", finished_at=NOW)
+    await box.plan(incident, 2, "firing", target="told before", **call)
+    await box.plan(incident, 2, "firing", target="dropped", **call)
+    await box.plan(incident, 2, "firing", target="may have heard", **call, may_repeat=True)
+    assert await box.store.told([incident], shadows=False) == ["told before", "may have heard"]
+
+
 async def test_a_message_of_an_older_release_is_sent(box: Box) -> None:
     id_ = await box.plan(await box.incident(), 1, "firing")
     async with box.database.write() as connection:
         await connection.execute(update(outbox).values(state="sending"))
     assert await box.store.recover(NOW) == 1
     assert (await box.claim()).id == id_
+
+
+async def test_what_waits_for_a_digest_is_not_due_while_its_incident_has_something_more_urgent(box: Box) -> None:
+    incident, later = await box.incident(), NOW + 3600
+    await box.plan(incident, 1, "firing", digest="daily", held_until=NOW)
+    await box.plan(incident, 2, "firing", held_until=later, next_attempt_at=later)
+    assert await box.store.claim("inbox", "me", NOW) is None
+    assert await box.store.claim_digest("inbox", "me", NOW) == []
+    assert await box.store.next_due("inbox") == later
+    other = await box.plan(await box.incident(), 1, "firing", NOW + 1, digest="hourly", held_until=NOW + 1)
+    assert await box.store.next_due("inbox") == NOW + 1
+    assert [row.id for row in await box.store.claim_digest("inbox", "me", NOW + 1)] == [other]
 
 
 class Sink:
