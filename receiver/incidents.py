@@ -264,7 +264,15 @@ class _Work:
             return "reopened" if existed else "opened"
         self._grow(severity_of(event.labels), event.starts_at)
         if held is not None and held.status == "firing" and event.starts_at - held.starts_at > SAME_OUTBREAK_SECONDS:
-            self._now_is = replace(self._now_is, state="reopened")
+            # who had it, or put it off, did not know of this outbreak
+            self._now_is = replace(
+                self._now_is,
+                state="reopened",
+                acknowledged_at=None,
+                acknowledged_by=None,
+                assigned_to=None,
+                snoozed_until=None,
+            )
             return "fired_again"
         if self._now_is.severity == severity:
             return "joined"

@@ -95,8 +95,8 @@ def decide(policy: Escalation | None, progress: Progress, standing: Standing, re
     if progress.ended_by is None and (policy is None or standing.state == "acknowledged"):
         return "policy_gone" if policy is None else "acknowledged"
     if progress.due_at > now:
-        return _early(policy, progress, standing, reached, now)
-    return _due(policy, progress)
+        return _early(policy, fitted(policy, progress), standing, reached, now)
+    return _due(policy, fitted(policy, progress))
 
 
 def _due(policy: Escalation | None, progress: Progress) -> Reason:
@@ -122,7 +122,7 @@ def _wait(policy: Escalation | None, progress: Progress) -> float | None:
         return None
     if progress.ended_by is not None:
         return policy.reminder
-    return policy.steps[min(progress.step, len(policy.steps)) - 1].wait
+    return policy.steps[fitted(policy, progress).step - 1].wait
 
 
 def is_reached(found: Iterable[Reach]) -> bool:
@@ -143,14 +143,21 @@ def begin(policy: str, now: float) -> Progress:
     return Progress(policy, now, now)
 
 
+def fitted(policy: Escalation | None, progress: Progress) -> Progress:
+    """`progress` within `policy`: one that has fewer steps by now than were taken goes on with the next round."""
+    if policy is None or progress.step < len(policy.steps):
+        return progress
+    return replace(progress, round=progress.round + 1, step=0)
+
+
 def take(policy: Escalation, progress: Progress, call: Callable[[Step], Called], now: float) -> Move:
     """Takes the step that is next; one that reaches nobody is left out, and the one after it taken at once.
 
     The rest of a round may reach nobody: then the next round begins after the last step's wait.
     """
     skipped: list[str] = []
-    steps = policy.steps
-    for index in range(min(progress.step, len(steps) - 1), len(steps)):
+    steps, progress = policy.steps, fitted(policy, progress)
+    for index in range(progress.step, len(steps)):
         found, is_last = call(steps[index]), index + 1 == len(steps)
         following = replace(
             progress,
@@ -207,6 +214,7 @@ def resumed(
     All of them were taken: then it begins anew."""
     if policy is None:
         return progress
+    progress = fitted(policy, progress)
     spent = progress.round > policy.repeat
     again = replace(progress, round=0, step=0) if spent else progress
     anew = replace(again, ended_by=None, called=called, called_at=revision)

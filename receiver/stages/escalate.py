@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from receiver.config import graph
 from receiver.delivery.outbox import Planned
-from receiver.escalation.opening import choices, handling, step_words, whom
+from receiver.escalation.opening import choices, handling, step_words, wanted_escalation, whom
 from receiver.escalation.people import known
 from receiver.escalation.policy import (
     QUIET,
@@ -14,6 +14,7 @@ from receiver.escalation.policy import (
     Progress,
     Reason,
     Standing,
+    begin,
     decide,
     ended,
     held_up,
@@ -168,11 +169,21 @@ class Escalator:
             return self._step(incident, progress, reason, facts)
         if reason == "reminder_due":
             return self._remind(incident, progress, facts)
+        if reason == "policy_gone":
+            return self._goes_over(incident, progress)
         if reason == "clock_set_back":
             following = held_up(policy, progress, now)
         else:
             following = ended(policy, progress, _ENDS[reason], now)
         return following, Record(), Decision("escalation", reason, f"{progress.policy}: {_WORDS[reason]}")
+
+    def _goes_over(self, incident: Incident, progress: Progress) -> tuple[Progress, Record, Decision]:
+        """From an escalation that is gone to the one that the incident has by now, if any."""
+        now, words = self._now(), f"{progress.policy}: {_WORDS['policy_gone']}"
+        wanted = wanted_escalation(incident, self._means().config, now)
+        if wanted is None:
+            return ended(None, progress, "policy_gone", now), Record(), Decision("escalation", "policy_gone", words)
+        return begin(wanted, now), Record(), Decision("escalation", "policy_gone", f"{words}, so {wanted} begins")
 
     def _step(
         self, incident: Incident, progress: Progress, reason: Reason, facts: "_Facts"
@@ -232,7 +243,6 @@ _TOLD: frozenset[Reason] = frozenset({"step_due", "unreachable", "reminder_due"}
 _ENDS: dict[Reason, EndedBy] = {
     "exhausted": "exhausted",
     "acknowledged": "acknowledged",
-    "policy_gone": "policy_gone",
 }
 _WORDS: dict[Reason, str] = {
     "step_due": "nobody has acknowledged",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from receiver.alerts import AlertEvent
 from tests.contract.test_escalation import OPENED, World, world  # noqa: F401 - world is a fixture
 from tests.support.escalating import CONFIG, EVENING, alert, config
@@ -30,6 +32,22 @@ def since(world: World, minutes: float) -> list[str]:  # noqa: F811 - the fixtur
 
 
 # --- by the alerts
+
+
+async def test_what_fires_anew_after_a_lost_resolve_is_nobodys_and_no_longer_put_off(world: World) -> None:  # noqa: F811
+    await world.do("fires")
+    await world.until(1)
+    await world.do("acknowledges", "ana")
+    await world.do("snoozes", 60 * 24)
+    await world.until(60)
+    await world.do("fires", alert(at=EVENING + 3600))
+    await world.until(67)
+    incident = await world.first.store.incident(1)
+    assert incident is not None
+    assert (incident.state, incident.acknowledged_by, incident.snoozed_until) == ("reopened", None, None)
+    fired = [line for line in since(world, 60) if "-phone" in line]
+    assert fired == ["60:00 ana-phone fired_again", "65:00 bo-phone escalated"]
+    assert {one.acknowledged_by for _, _, one in world.sinks.arrived if one.reason == "fired_again"} == {""}
 
 
 async def test_nobody_is_called_for_a_part_of_what_somebody_has(world: World) -> None:  # noqa: F811
@@ -110,3 +128,32 @@ async def test_what_was_told_to_nobody_in_the_shadow_puts_nothing_off(world: Wor
     await world.do("fires", alert(name="New", team="p", service="shop", at=EVENING + 60))
     await world.until(3)
     assert world.sinks.told == ["1:00 chat opened"]
+
+
+@pytest.mark.parametrize(
+    ("repeat", "told"),
+    [(1, ["15:00 ana-phone escalated", "20:00 bo-phone escalated"]), (0, [])],
+    ids=["the next round begins", "there is none: all steps were taken"],
+)
+async def test_an_escalation_that_was_made_shorter_takes_no_step_twice(
+    world: World,  # noqa: F811 - the fixture
+    repeat: int,
+    told: list[str],
+) -> None:
+    await world.do("fires")
+    await world.until(6)
+    shorter = {**CONFIG["escalations"]["standard"], "steps": CONFIG["escalations"]["standard"]["steps"][:2]}
+    shorter |= {"repeat": repeat, "reminder": "1h"}
+    await reload(world, escalations={**CONFIG["escalations"], "standard": shorter})
+    await world.until(24)
+    assert world.sinks.told == [*OPENED, "5:00 bo-phone escalated", *told]
+
+
+async def test_an_escalation_that_was_renamed_goes_on_under_its_new_name(world: World) -> None:  # noqa: F811
+    await world.do("fires")
+    await world.until(1)
+    renamed = {"renamed" if name == "standard" else name: one for name, one in CONFIG["escalations"].items()}
+    routes = [{**CONFIG["routes"][0], "escalation": "renamed"}, *CONFIG["routes"][1:]]
+    await reload(world, escalations=renamed, routes=routes)
+    await world.until(10)
+    assert world.sinks.told == [*OPENED, "2:00 ana-phone escalated", "7:00 bo-phone escalated"]

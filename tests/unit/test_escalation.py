@@ -69,7 +69,9 @@ NEXT: list[tuple[str, Escalation | None, Progress, Standing, bool, float, str]] 
     ("the clock was set back while it is snoozed", POLICY, SECOND, Standing("open", NOW + 900), True, -3600, "snoozed"),
     ("the clock was set back before a reminder", POLICY, replace(SECOND, ended_by="exhausted"), OPEN, True, -9000, "clock_set_back"),
     ("a snooze without an escalation is over", None, put_off(None, NOW + 60, NOW), OPEN, True, 60, "reminder_due"),
-    ("a policy that has fewer steps by now", ONCE, replace(SECOND, step=9), OPEN, True, 300, "step_due"),
+    ("a policy that has fewer steps by now", POLICY, replace(SECOND, step=2), OPEN, True, 300, "step_due"),
+    ("... and nobody was reached", POLICY, replace(SECOND, step=2), OPEN, False, 1, "not_due"),
+    ("... and no further round", ONCE, replace(SECOND, step=2), OPEN, True, 300, "exhausted"),
 ]  # fmt: skip
 
 
@@ -91,6 +93,11 @@ def test_the_steps_of_all_rounds_come_in_order() -> None:
         at = progress.due_at or 0
     assert found == [(0, 1, ("a",)), (300, 2, ("b",)), (900, 1, ("a",)), (1200, 2, ("b",))]
     assert decide(POLICY, progress, OPEN, True, at) == "exhausted"
+
+
+def test_a_policy_that_has_fewer_steps_by_now_goes_on_with_the_next_round() -> None:
+    move = take(POLICY, replace(SECOND, step=2), calls, NOW)
+    assert (move.number, move.called.targets, move.progress.round, move.progress.step) == (1, ("a",), 1, 1)
 
 
 def test_a_step_that_reaches_nobody_is_left_out_and_said() -> None:
