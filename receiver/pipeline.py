@@ -347,7 +347,7 @@ class Pipeline:
             Decision("merged", "cause_found", f"incident {other.id} is part of this one") for other in step.merged
         ]
         decided += [Decision("postponed", one.reason, one.detail) for one in put_off]
-        decided += [Decision("escalation", "step_due", called.words)] if called.begun is not None else []
+        decided += [Decision("escalation", called.reason, called.words)] if called.begun is not None else []
         # the configuration may have changed while the facts were gathered: who left it is not planned for
         served = {target.name for target in config.targets}
         choices = [choice for choice in hearers.choices if choice.target in served]

@@ -8,7 +8,7 @@ from receiver.alerts import AlertEvent
 from receiver.escalation.opening import wanted_escalation
 from receiver.escalation.people import known
 from receiver.escalation.policy import Progress, begin, ended, put_off, resumed
-from receiver.incidents import SEVERITIES, Incident, acknowledge
+from receiver.incidents import SEVERITIES, Incident, acknowledge, weight
 from receiver.oncall.contacts import contacts
 from receiver.settings import ReceiverConfig
 from receiver.store.actions import Action, What
@@ -121,10 +121,7 @@ def assigning(case: Case, by: Person, to: str, note: str) -> Outcome:
     tells = tuple(target for target in found if target in served)
     state: Literal["open", "reopened"] = "reopened" if before.reopened else "open"
     after = _next(before, state=state, acknowledged_by=None, acknowledged_at=None, assigned_to=to)
-    progress = case.progress
-    if progress is not None:
-        policy = case.config.escalations.get(progress.policy)
-        progress = resumed(policy, progress, tells, after.revision, case.now)
+    progress = _handed(case, after, tells)
     told = f"{to} is told" if tells else f"no target is known of {to}, so nobody is told"
     action = _action("assigned", by, f"to {to}", note)
     return Outcome(
@@ -170,6 +167,8 @@ def reclassifying(case: Case, by: Person, wanted: Mapping[str, str], why: str) -
     )
     if after == before:
         return Outcome(before, f"Incident {before.id} is so already.")
+    if weight(severity) > weight(before.severity):  # whoever put it off did not know how bad it would be
+        after = replace(after, snoozed_until=None)
     changes = ", ".join(f"{name} {value}" for name, value in wanted.items())
     progress = _worse(case, after)
     said = f"Incident {before.id} is reclassified: {changes}."
@@ -184,13 +183,25 @@ def bounded(seconds: float) -> float:
 
 
 def _worse(case: Case, after: Incident) -> Progress | None:
-    """The escalation begins when it has become critical, unless one is under way or somebody has it."""
+    """The escalation begins when it has become critical, also anew, unless somebody has it: whom it has called for less
+    may be told in the morning."""
     rose = after.severity == "critical" != case.incident.severity
     wanted = wanted_escalation(after, case.config, case.now)
-    active = case.progress is not None and case.progress.active
-    if not rose or wanted is None or active or after.state == "acknowledged":
+    if not rose or wanted is None or after.state == "acknowledged":
         return case.progress
     return begin(wanted, case.now)
+
+
+def _handed(case: Case, after: Incident, tells: tuple[str, ...]) -> Progress | None:
+    """The escalation goes on once the wait for whom it is handed to is over. One that never began, since somebody had
+    the incident when its worst alert came, begins then."""
+    progress = case.progress
+    if progress is None or progress.policy == "":
+        wanted = wanted_escalation(after, case.config, case.now)
+        progress = begin(wanted, case.now) if wanted is not None else progress
+    if progress is None:
+        return None
+    return resumed(case.config.escalations.get(progress.policy), progress, tells, after.revision, case.now)
 
 
 def _next(incident: Incident, **changes: object) -> Incident:

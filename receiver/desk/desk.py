@@ -203,6 +203,7 @@ class Desk:
             revision=after.revision,
             status="firing",
             reason=outcome.action.what,
+            severity=after.severity,
             until=None,
             note=outcome.action.note,
             stands_in="",

@@ -1,13 +1,15 @@
 """Whether news of an incident start its escalation, and whom the first step calls with them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+from receiver.alerts import AlertEvent
 from receiver.drills.drill import is_drill
 from receiver.escalation.people import Called, called
-from receiver.escalation.policy import Move, Progress, begin, starts, take
+from receiver.escalation.policy import Move, Progress, begin, fitted, starts, take
 from receiver.escalation.settings import Step
-from receiver.incidents import TOLD, Incident, Reason
+from receiver.incidents import TOLD, Incident, Reason, severity_of
 from receiver.incidents import Step as News
 from receiver.settings import ReceiverConfig
 from receiver.stages.plan import Handling
@@ -20,22 +22,36 @@ _ANEW: frozenset[Reason] = frozenset({"opened", "reopened", "fired_again"})
 @dataclass(frozen=True)
 class Opening:
     """How far the escalation is after the news, None where there is none. `move` is the first step, where they start
-    it; `carried` says that it was another incident's until now."""
+    it; `waits` where they start it for later, since the incident is snoozed; `carried` says that it was another
+    incident's until now."""
 
     progress: Progress | None = None
     move: Move | None = None
+    waits: bool = False
     carried: bool = False
 
     @property
     def begun(self) -> Progress | None:
         """The progress that is to be stored; None where the news change nothing."""
-        return self.progress if self.move is not None or self.carried else None
+        return self.progress if self.move is not None or self.waits or self.carried else None
+
+    @property
+    def reason(self) -> Literal["step_due", "snoozed", "carried_on"]:
+        """Why that is stored."""
+        if self.carried:
+            return "carried_on"
+        return "snoozed" if self.waits else "step_due"
 
     @property
     def words(self) -> str:
         """The first step, for people."""
-        policy = self.progress.policy if self.progress is not None else ""
-        return step_words(policy, self.move) if self.move is not None else ""
+        if self.progress is None or self.begun is None:
+            return ""
+        if self.carried:
+            return f"{self.progress.policy} goes on where it was"
+        if self.move is None:
+            return f"{self.progress.policy} begins at {format_utc(self.progress.due_at or 0.0)}, unless it ends before"
+        return step_words(self.progress.policy, self.move)
 
     def joined_by(self, hearers: Audience) -> Audience:
         """Who hears the news: those that the routes name, and whom the first step calls."""
@@ -54,9 +70,11 @@ def opening(news: News, before: Progress | None, config: ReceiverConfig, now: fl
     rose = news.notice == "severity_rose" and incident.severity == "critical"
     anew = news.notice in _ANEW or rose
     wanted = wanted_escalation(incident, config, now)
-    if not starts(wanted, before, incident.state, anew, rose) or (is_snoozed(incident, now) and not anew):
+    if not starts(wanted, before, incident.state, anew, rose):
         return Opening(before)
     assert wanted is not None  # noqa: S101 - nothing starts without one
+    if is_snoozed(incident, now) and not anew:
+        return Opening(replace(begin(wanted, now), due_at=incident.snoozed_until), waits=True)
     policy = config.escalations[wanted]
     move = take(policy, begin(wanted, now), lambda step: whom(step, incident, config, now), now)
     return Opening(replace(move.progress, called_at=incident.revision), move)
@@ -71,8 +89,17 @@ def step_words(policy: str, move: Move) -> str:
 
 def wanted_escalation(incident: Incident, config: ReceiverConfig, now: float) -> str | None:
     """The escalation of the worst alert that has one; only one that the configuration holds."""
-    found = (escalation_of(alert, config, now) for alert in incident.firing)
+    found = (escalation_of(alert, severity, config, now) for alert, severity in _severities(incident))
     return next((name for name in found if name in config.escalations), None)
+
+
+def _severities(incident: Incident) -> Iterator[tuple[AlertEvent, str]]:
+    """The alerts that fire, the worst first, and how bad each is: the incident's severity, which a person may have
+    said, is meant of the worst of them and not of all that fires beside."""
+    firing = incident.firing
+    for alert in firing:
+        own = severity_of(alert.labels)
+        yield alert, incident.severity if own == severity_of(firing[0].labels) else own
 
 
 def whom(step: Step, incident: Incident, config: ReceiverConfig, now: float) -> Called:
@@ -98,9 +125,10 @@ def handling(
     policy = config.escalations.get(progress.policy) if progress is not None else None
     if policy is None or progress is None or not progress.active or incident.state == "acknowledged":
         return Handling(act_url=act_url)
-    last = policy.steps[min(progress.step, len(policy.steps)) - 1]
+    progress = fitted(policy, progress)
+    last = policy.steps[progress.step - 1]
     due = max(progress.due_at or now, incident.snoozed_until or 0.0)
-    on_call = whom(last, incident, config, now).who
+    on_call = whom(last, incident, config, now).who if progress.round or progress.step else ""
     return Handling(on_call, _next(policy.steps, progress, incident, config, due), act_url)
 
 

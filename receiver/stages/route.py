@@ -103,13 +103,13 @@ def _on_duty(team: Team, config: ReceiverConfig, now: float) -> list[str]:
     return [shift.person for shift in on_call(config.rotas[team.rota], now) if shift.person is not None][:1]
 
 
-def escalation_of(alert: AlertEvent, config: ReceiverConfig, now: float) -> str | None:
+def escalation_of(alert: AlertEvent, severity: str, config: ReceiverConfig, now: float) -> str | None:
     """The escalation for an alert: that of the first of its routes that names one, else that of the team that its
     routes lead to or that its label `team` or `owner` names. A team is not called because of what is only information.
-    """
+    `severity` is what is held of the alert, which may be against its label."""
     found = list(matching(alert, config, now))
     named = next((matched.route.escalation for matched in found if matched.route.escalation is not None), None)
-    if named is not None or severity_of(alert.labels) == "info":
+    if named is not None or severity == "info":
         return named
     names = [*(matched.team for matched in found), *(alert.labels.get(label) for label in TEAM_LABELS)]
     teams = (config.teams[name] for name in names if name in config.teams)

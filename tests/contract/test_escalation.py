@@ -269,7 +269,7 @@ async def test_a_step_that_waits_for_its_sink_is_dropped_once_somebody_has_it(wo
     reasons = [
         (one["target"], one["state"]) for one in await world.first.store.notices(1) if one["target"] == "bo-phone"
     ]
-    assert reasons == [("bo-phone", "superseded"), ("bo-phone", "superseded")]
+    assert reasons == [("bo-phone", "superseded")]
 
 
 async def test_an_incident_that_changes_while_the_facts_are_found_out_takes_its_step_once(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Escalations while things change: by the alerts, by a reload of the configuration."""
+"""Escalations while things change: by people's hands, by the alerts, by a reload of the configuration."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from receiver.alerts import AlertEvent
 from tests.contract.test_escalation import OPENED, World, world  # noqa: F401 - world is a fixture
 from tests.support.escalating import CONFIG, EVENING, alert, config
 
+NIGHT = [{"from": "20:00", "to": "07:00"}]
+SLEEPERS = {name: {**person, "quiet_hours": NIGHT} for name, person in CONFIG["people"].items()}
 SERVICES = {
     "correlation": {"labels": ["service"], "window": "1h"},
     "services": {"z": {"depends_on": ["x", "y"]}, "x": {}, "y": {}},
@@ -31,6 +33,68 @@ def since(world: World, minutes: float) -> list[str]:  # noqa: F811 - the fixtur
     return world.sinks.told[before:]
 
 
+# --- by hand
+
+
+async def test_who_is_handed_what_became_critical_is_told_in_the_night(world: World) -> None:  # noqa: F811
+    await reload(world, people=SLEEPERS, routes=[{"targets": ["chat"]}])
+    await world.do("fires", alert(severity="warning"))
+    await world.until(1)
+    await world.first.desk.reclassify(1, "ana", "they can't pay", severity="critical")
+    await world.do("assigns", "bo")
+    await world.until(3)
+    assert world.sinks.told == ["0:00 chat opened", "1:00 bo-phone assigned"]
+    assert world.sinks.arrived[-1][2].severity == "critical"
+
+
+async def test_the_team_is_called_for_what_a_person_calls_critical_though_the_alert_says_info(world: World) -> None:  # noqa: F811
+    await world.do("fires", alert(team="shop", severity="info"))
+    await world.until(1)
+    await world.first.desk.reclassify(1, "ana", "they can't pay", severity="critical")
+    await world.until(3)
+    assert world.sinks.told == ["0:00 chat opened", "1:00 bo-phone escalated"]
+
+
+async def test_a_team_is_not_called_for_information_beside_what_is_critical(world: World) -> None:  # noqa: F811
+    await reload(world, correlation={"labels": ["cluster"]})
+    await world.do("fires", alert(team="nobody", cluster="c"))
+    await world.do("fires", alert(name="Aside", team="shop", severity="info", cluster="c"))
+    await world.until(3)
+    assert world.sinks.told == ["0:00 chat opened"]
+
+
+async def test_what_was_put_off_and_is_called_critical_since_is_escalated_at_once(world: World) -> None:  # noqa: F811
+    await world.do("fires", alert(severity="info"))
+    await world.do("snoozes", 60 * 24 * 7)
+    await world.until(1)
+    await world.first.desk.reclassify(1, "bo", "they can't pay", severity="critical")
+    await world.until(8)
+    assert world.sinks.told == [*OPENED, "1:00 ana-phone escalated", "6:00 bo-phone escalated"]
+
+
+async def test_what_is_called_critical_calls_again_whom_the_warning_left_asleep(world: World) -> None:  # noqa: F811
+    await reload(world, people=SLEEPERS)
+    await world.do("fires", alert(severity="warning"))
+    await world.until(6)
+    await world.first.desk.reclassify(1, "cy", "they can't pay", severity="critical")
+    await world.until(12)
+    assert since(world, 1) == ["6:00 ana-phone escalated", "11:00 bo-phone escalated"]
+
+
+async def test_what_became_critical_while_somebody_had_it_is_escalated_once_it_is_handed_on(world: World) -> None:  # noqa: F811
+    routes = [{"match": {"severity": "critical"}, "targets": ["chat"], "escalation": "standard"}, {"targets": ["chat"]}]
+    await reload(world, routes=routes)
+    await world.do("fires", alert(severity="warning"))
+    await world.do("acknowledges", "ana")
+    await world.until(1)
+    await world.do("fires", alert(name="Worse", at=EVENING + 60))
+    await world.until(2)
+    await world.do("assigns", "bo")
+    await world.until(18)
+    phones = [line for line in world.sinks.told if "-phone" in line]
+    assert phones == ["2:00 bo-phone assigned", "12:00 ana-phone escalated", "17:00 bo-phone escalated"]
+
+
 # --- by the alerts
 
 
@@ -48,6 +112,25 @@ async def test_what_fires_anew_after_a_lost_resolve_is_nobodys_and_no_longer_put
     fired = [line for line in since(world, 60) if "-phone" in line]
     assert fired == ["60:00 ana-phone fired_again", "65:00 bo-phone escalated"]
     assert {one.acknowledged_by for _, _, one in world.sinks.arrived if one.reason == "fired_again"} == {""}
+
+
+async def test_what_was_put_off_beyond_its_maintenance_is_escalated_after_that(world: World) -> None:  # noqa: F811
+    window = {"match": {"team": "platform"}, "from": "2026-11-20 22:00", "to": "2026-11-20 22:30", "reason": "x"}
+    await reload(world, maintenance=[window])
+    await world.do("fires")
+    await world.until(1)
+    await world.do("snoozes", 60)
+    await world.until(31)
+    await world.first.pipeline.retell()
+    await world.until(68)
+    assert since(world, 0) == [
+        "31:00 chat still_fires",
+        "31:00 pager still_fires",
+        "61:00 ana-phone escalated",
+        "66:00 bo-phone escalated",
+    ]
+    message = world.sinks.arrived[0][2]
+    assert (message.on_call, message.next_step) == ("", "23:01 UTC: ana, if nobody acknowledges")
 
 
 async def test_nobody_is_called_for_a_part_of_what_somebody_has(world: World) -> None:  # noqa: F811

@@ -28,6 +28,7 @@ from receiver.escalation.policy import (
     take,
 )
 from receiver.escalation.settings import Escalation, Step
+from receiver.incidents import severity_of
 from receiver.settings import ReceiverConfig
 from receiver.stages.route import escalation_of
 from tests.support.escalating import EVENING, config
@@ -213,7 +214,7 @@ def labelled(labels: dict[str, str]) -> AlertEvent:
 
 @pytest.mark.parametrize(("labels", "wanted"), [row[1:] for row in ROUTED], ids=[row[0] for row in ROUTED])
 def test_which_escalation_an_alert_has(labels: dict[str, str], wanted: str | None) -> None:
-    assert escalation_of(labelled(labels), config(), DAY) == wanted
+    assert escalation_of(labelled(labels), severity_of(labels), config(), DAY) == wanted
 
 
 def test_the_first_route_that_names_one_decides_while_routes_go_on() -> None:
@@ -223,8 +224,8 @@ def test_the_first_route_that_names_one_decides_while_routes_go_on() -> None:
         {"targets": [], "escalation": "standard"},
     ]
     found: ReceiverConfig = config(routes=routes)
-    assert escalation_of(labelled({"a": "1", "b": "1"}), found, DAY) == "by_rota"
-    assert escalation_of(labelled({"a": "1"}), found, DAY) == "standard"
+    assert escalation_of(labelled({"a": "1", "b": "1"}), "warning", found, DAY) == "by_rota"
+    assert escalation_of(labelled({"a": "1"}), "warning", found, DAY) == "standard"
 
 
 # --- what check refuses
