@@ -165,8 +165,8 @@ class Receiver:
         enrichers = measuring(config, self._session, self._now)
         enrichers |= recorded(config, self.store, self._session, self._now)
         external_url = self._options.external_url
-        if config.runbooks is not None:
-            enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url)
+        if config.runbooks is not None or config.runbook_urls:
+            enrichers["runbook"] = RunbookEnricher(config.runbooks, external_url, self._session, config.runbook_urls)
         return Settings(config, enrichers, external_url, self._key)
 
     def _means(self) -> Means:

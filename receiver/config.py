@@ -73,6 +73,9 @@ def lint(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
         yield ("heartbeat", "url_file"), "the file holds no http:// or https:// URL"
     if config.runbooks is not None and not config.runbooks.is_dir():
         yield ("runbooks",), f"{config.runbooks} is not a folder"
+    for index, prefix in enumerate(config.runbook_urls):
+        if not prefix.endswith("/"):
+            yield ("runbook_urls", index), "should end in /, so that nothing beside it is allowed"
 
 
 def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[tuple[Location, str]]:

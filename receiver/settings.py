@@ -217,6 +217,7 @@ class ReceiverConfig(Model):
     prometheus: Prometheus | None = None
     alertmanagers: tuple[Alertmanager, ...] = ()
     runbooks: FilePath | None = None
+    runbook_urls: tuple[HttpUrl, ...] = ()
     impact: tuple[enrichers.Impact, ...] = ()
     loki: enrichers.Loki | None = None
     traces: enrichers.Traces | None = None

@@ -1,4 +1,4 @@
-"""The runbook's first steps, read from Markdown in a folder.
+"""The runbook's first steps, read from Markdown in a folder, or behind a link that the configuration allows.
 
 The file is named by the last part of the alert's `runbook_url`, so that the same link serves people, and a host name
 in the rules need not be the receiver's.
@@ -6,13 +6,15 @@ in the rules need not be the receiver's.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
+from yarl import URL
 
 from receiver.enrichers.absence import Absent
 from receiver.incidents import Incident
@@ -35,25 +37,57 @@ class Runbook:
 
 
 class RunbookEnricher:
-    """Finds runbooks in `folder`; links go to `external_url`/runbooks/NAME."""
+    """Finds runbooks in `folder`, whose links go to `external_url`/runbooks/NAME, and behind links that begin with one
+    of `prefixes`."""
 
-    def __init__(self, folder: Path, external_url: str) -> None:
-        self._folder, self._external_url = folder, external_url
+    def __init__(
+        self, folder: Path | None, external_url: str, session: aiohttp.ClientSession, prefixes: Sequence[str] = ()
+    ) -> None:
+        self._folder, self._external_url, self._session, self._prefixes = folder, external_url, session, prefixes
 
     async def __call__(self, incident: Incident) -> Found | None:
         """The runbook of the incident's leading alert; None when it names none. Raises Absent."""
         link = incident.leading.annotations.get("runbook_url", "")
         if not link:
             return None
+        if (page := is_among(link, self._prefixes)) is not None:
+            return _found(parse(await self._fetched(page), link))
         name = name_in(link)
-        if name is None:
+        if name is None or self._folder is None:
             return {"runbook_url": link}
         text = await asyncio.to_thread(read, self._folder, name)
         if text is None:
             # a page of somebody else's: the link stands, there is nothing to quote
             return {"runbook_url": link}
-        found = parse(text, f"{self._external_url}/runbooks/{name}")
-        return {"first_steps": found.steps, "fallback": found.fallback, "runbook_url": found.url}
+        return _found(parse(text, f"{self._external_url}/runbooks/{name}"))
+
+    async def _fetched(self, page: URL) -> str:
+        """The text of a page. A redirect is not followed: it may lead to where nobody allowed. Raises Absent."""
+        body = bytearray()
+        try:
+            async with self._session.get(page, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise Absent("runbook", "refused", f"its page answered {response.status}")
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > MAX_BYTES:
+                        raise Absent("runbook", "unreadable", f"its page has more than {MAX_BYTES} bytes")
+        except (aiohttp.ClientError, OSError) as error:
+            raise Absent("runbook", "unreachable", f"its page can't be reached ({type(error).__name__})") from None
+        return body.decode(errors="replace")
+
+
+def _found(runbook: Runbook) -> Found:
+    return {"first_steps": runbook.steps, "fallback": runbook.fallback, "runbook_url": runbook.url}
+
+
+def is_among(link: str, prefixes: Iterable[str]) -> URL | None:
+    """The link's address, when it lies below one of `prefixes`, with `..` and the like resolved; else None."""
+    try:
+        address = URL(link)
+    except ValueError:
+        return None
+    return address if any(str(address).startswith(str(URL(prefix))) for prefix in prefixes) else None
 
 
 def name_in(link: str) -> str | None:
