@@ -154,8 +154,8 @@ async def _probe_all(folder: Path) -> Probed:
 
 
 async def _until(holds: Callable[[], object], one: Process) -> None:
-    """Waits until something holds, a minute and a half at most: then the tests say what does not."""
-    for _ in range(300):
+    """Waits until something holds, three minutes at most: then the tests say what does not."""
+    for _ in range(600):
         if await asyncio.to_thread(holds):
             return
         assert one.process.poll() is None, one.log.read_text()
