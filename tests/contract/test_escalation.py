@@ -167,7 +167,8 @@ async def test_a_timeline(
         await world.until(at)
         await world.do(deed, *given)
     await world.until(until)
-    assert world.sinks.told == [*OPENED, *told]
+    # of two replicas either may be the first to send what is due at one moment
+    assert sorted(world.sinks.told) == sorted([*OPENED, *told])
 
 
 UNREACHED: list[tuple[str, list[tuple[str, str]], list[str]]] = [
