@@ -91,7 +91,10 @@ def _lint_routes(config: ReceiverConfig, targets: Collection[str]) -> Iterator[t
             if name is not None and name not in known:
                 yield place, f"no {kind} {'are' if kind == 'hours' else 'is'} named '{name}'{nearest(name, known)}"
     if config.routes and not config.routes[-1].matches_everything:
-        yield ("routes", len(config.routes) - 1), "the last route must match everything, or alerts would be lost"
+        yield (
+            ("routes", len(config.routes) - 1),
+            "the last route must match everything, or alerts would be lost; add one like `- targets: [NAME]`",
+        )
 
 
 def _lint_measuring(config: ReceiverConfig) -> Iterator[tuple[Location, str]]:
