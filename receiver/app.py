@@ -31,7 +31,7 @@ from receiver.notifiers.apprise import AppriseTarget, install_recorder
 from receiver.notifiers.folding import shows_acknowledgement
 from receiver.notifiers.style import Style, compiled
 from receiver.oncall.web import RotaEndpoints
-from receiver.pipeline import Pipeline, Settings, is_watchdog, watchdog_sign
+from receiver.pipeline import Pipeline, Settings
 from receiver.redact import MessageRedactor
 from receiver.settings import ReceiverConfig, Target
 from receiver.slack.web import SlackEndpoints
@@ -42,6 +42,7 @@ from receiver.upkeep.auditor import Auditor
 from receiver.upkeep.heart import Heart
 from receiver.upkeep.reconciler import Reconciler
 from receiver.upkeep.shadow import DailyReport
+from receiver.upkeep.watchdog import is_watchdog
 from receiver.web import Endpoints
 from toolkit.alertmanager import Alertmanager
 from toolkit.cli import Options
@@ -96,7 +97,7 @@ class Receiver:
             self._alertmanagers,
             store.held,
             self.pipeline.take,
-            lambda labels: is_watchdog(labels, self.pipeline.settings.config),
+            lambda labels: is_watchdog(labels, self.pipeline.settings.config.watchdog),
             store.leads,
             metrics,
             now,
@@ -194,8 +195,7 @@ class Receiver:
         config = self.pipeline.settings.config
         if not config.watchdog:
             return self._now()
-        signs = [await self.store.signs.get(watchdog_sign(source)) for source in sources(config)]
-        return min((sign.at for sign in signs if sign is not None), default=None) if None not in signs else None
+        return await self.pipeline.watchdog.last_seen(sources(config))
 
     def _left_out(self, notification: Notification) -> None:
         self.reconciler.truncated(notification)

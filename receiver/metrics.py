@@ -1,6 +1,7 @@
 """The receiver's self-metrics, all present at zero from the start."""
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -36,110 +37,87 @@ class ReceiverMetrics(ServiceMetrics):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry, "tocsin_receiver")
-        self.rejected = Counter(
-            "tocsin_receiver_webhook_rejected_total", "Webhook requests refused.", ["reason"], registry=registry
-        )
-        self.alert_events = Counter(
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        self.rejected = counter("tocsin_receiver_webhook_rejected_total", "Webhook requests refused.", ["reason"])
+        self.alert_events = counter(
             "tocsin_receiver_alert_events_total",
             "Alert events received: new, a duplicate of one we have, or the Watchdog's.",
             ["status", "outcome"],
-            registry=registry,
         )
-        self.decisions = Counter(
-            "tocsin_receiver_incident_decisions_total",
-            "What events did to incidents.",
-            ["reason"],
-            registry=registry,
+        self.decisions = counter(
+            "tocsin_receiver_incident_decisions_total", "What events did to incidents.", ["reason"]
         )
-        self.deliveries = Counter(
-            "tocsin_receiver_deliveries_total", "Attempts to deliver.", ["target", "result"], registry=registry
-        )
-        self.delivery_seconds = Histogram(
+        self.deliveries = counter("tocsin_receiver_deliveries_total", "Attempts to deliver.", ["target", "result"])
+        self.delivery_seconds = histogram(
             "tocsin_receiver_delivery_duration_seconds",
             "How long one attempt took.",
             ["target"],
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
-            registry=registry,
         )
-        self.fallbacks = Counter(
-            "tocsin_receiver_fallbacks_total",
-            "Messages that a target's fallback was told in its place.",
-            ["target"],
-            registry=registry,
+        self.fallbacks = counter(
+            "tocsin_receiver_fallbacks_total", "Messages that a target's fallback was told in its place.", ["target"]
         )
-        self.escalations = Counter(
+        self.escalations = counter(
             "tocsin_receiver_escalations_total",
             "What the time did to escalations: a step, a reminder, an end.",
             ["reason"],
-            registry=registry,
         )
-        self.circuit_open = Gauge(
+        self.circuit_open = gauge(
             "tocsin_receiver_target_circuit_open",
             "Whether a target failed so often in a row that it is left alone for a while.",
             ["target"],
-            registry=registry,
         )
-        self.receipt_to_delivery = Histogram(
+        self.receipt_to_delivery = histogram(
             "tocsin_receiver_receipt_to_delivery_seconds",
             "From the webhook's receipt to the message's delivery.",
             buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 600, 3600),
-            registry=registry,
         )
-        self.enrichment_failures = Counter(
+        self.enrichment_failures = counter(
             "tocsin_receiver_enrichment_failures_total",
             "Facts that a message had to do without.",
             ["enricher", "reason"],
-            registry=registry,
         )
-        self.watchdog_last_seen = Gauge(
+        self.watchdog_last_seen = gauge(
             "tocsin_receiver_watchdog_last_seen_timestamp_seconds",
             "When the Watchdog alert last arrived, here or at another replica; 0 before the first.",
-            registry=registry,
         )
-        self.reconciliations = Counter(
+        self.reconciliations = counter(
             "tocsin_receiver_reconciliations_total",
             "Comparisons of what the Alertmanagers hold with what we hold; unreachable: one of them did not answer.",
             ["result"],
-            registry=registry,
         )
-        self.drill_started = Gauge(
-            "tocsin_receiver_drill_started_timestamp_seconds",
-            "When the drill under way began; 0 when there is none.",
-            registry=registry,
+        self.drill_started = gauge(
+            "tocsin_receiver_drill_started_timestamp_seconds", "When the drill under way began; 0 when there is none."
         )
-        self.heartbeats = Counter(
+        self.heartbeats = counter(
             "tocsin_receiver_heartbeats_total",
             "Heartbeats to the service outside: sent, failed, or why none was.",
             ["result"],
-            registry=registry,
         )
-        self.changes = Counter(
+        self.changes = counter(
             "tocsin_receiver_changes_total",
             "Changes posted: new, known already, ignored since they tell of none, or refused.",
             ["outcome"],
-            registry=registry,
         )
-        self._last_change = Gauge(
+        self._last_change = gauge(
             "tocsin_receiver_last_change_timestamp_seconds",
             "When a service last had a change of a kind, in the last week.",
             ["service", "kind"],
-            registry=registry,
         )
-        self._audit = Gauge(
+        self._audit = gauge(
             "tocsin_receiver_audit_findings",
             "What stands still that should move, by what it is; 0 is well.",
             ["finding"],
-            registry=registry,
         )
-        self._incidents = Gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"], registry=registry)
-        self._outbox = Gauge("tocsin_receiver_outbox", "Messages by state.", ["state"], registry=registry)
-        self._oldest = Gauge(
+        self._incidents = gauge("tocsin_receiver_incidents", "Incidents by state.", ["state"])
+        self._outbox = gauge("tocsin_receiver_outbox", "Messages by state.", ["state"])
+        self._oldest = gauge(
             "tocsin_receiver_outbox_oldest_timestamp_seconds",
             "Since when the oldest message that is not delivered is to be told; 0 when there is none.",
-            registry=registry,
         )
-        self._unprocessed = Gauge(
-            "tocsin_receiver_events_unprocessed", "Events stored and not yet turned into incidents.", registry=registry
+        self._unprocessed = gauge(
+            "tocsin_receiver_events_unprocessed", "Events stored and not yet turned into incidents."
         )
         self._at_zero()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from receiver.alerts import AlertEvent, Notification, StoredEvent, identity
+from receiver.alerts import AlertEvent, Notification, StoredEvent
 from receiver.config import graph, vocabulary
 from receiver.delivery.outbox import Planned
 from receiver.drills.drill import Drill, is_drill
@@ -34,7 +34,8 @@ from receiver.stages.postpone import Postponed, Recent, furthest, postpone
 from receiver.stages.route import Audience, audience
 from receiver.stages.storm import Openings
 from receiver.store import Changed, Decision, Store
-from receiver.upkeep.source import Heard, is_silent
+from receiver.upkeep.source import Heard
+from receiver.upkeep.watchdog import Watchdog, is_watchdog
 from receiver.vocabulary import Vocabulary
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -105,7 +106,7 @@ class Pipeline:
         self.settings = settings
         self._intake = Intake(lambda events: store.add_events(events, now()), spawn)
         self._store, self._deliverer = store, deliverer
-        self._held, self._truncated = held, truncated
+        self.watchdog, self._truncated = Watchdog(store.signs, held, now), truncated
         self._metrics, self._now, self._log = metrics, now, log
         self._awake = asyncio.Event()
         # incidents wait side by side for their enrichers; at the store they would only hold up the webhooks
@@ -121,12 +122,10 @@ class Pipeline:
         Raises PayloadError for what is no version-4 body, StorageUnavailable or Overloaded when nothing was stored.
         """
         notification = parse(body, source)
-        now = self._now()
         watchdogs = [alert for alert in notification.alerts if self._is_watchdog(alert)]
         others = [alert for alert in notification.alerts if not self._is_watchdog(alert)]
         new = await self._intake.add(self._translated(others))
-        for status in {alert.status for alert in watchdogs}:
-            await self._store.signs.put(watchdog_sign(source, ended=status == "resolved"), now)
+        await self.watchdog.note(source, {alert.status for alert in watchdogs})
         self._count(watchdogs, others, new)
         if any(new):
             self._awake.set()
@@ -150,7 +149,7 @@ class Pipeline:
         return [self.settings.vocabulary.translated(alert) for alert in alerts]
 
     def _is_watchdog(self, alert: AlertEvent) -> bool:
-        return is_watchdog(alert.labels, self.settings.config)
+        return is_watchdog(alert.labels, self.settings.config.watchdog)
 
     def _count(self, watchdogs: list[AlertEvent], others: list[AlertEvent], new: list[bool]) -> None:
         for alert in watchdogs:
@@ -255,7 +254,7 @@ class Pipeline:
         `incidents` are stored ones: the first that is live goes on, or the first, and the others are merged into it;
         none opens a new one of `key`.
         """
-        stored = await self._doubted(stored)
+        stored = await self.watchdog.doubted(stored)
         events = [one.event for one in stored]
         async with self._storing:
             loaded = sorted(await self._store.load(incidents), key=lambda one: not one.live)
@@ -364,39 +363,6 @@ class Pipeline:
         decided += [Decision("held", row.hold.reason, words(row.target, row.hold)) for row in rows if row.hold]
         targets = ", ".join(choice.target for choice in choices)
         return rows, (*decided, Decision("shadow" if config.shadow else "told", hearers.notice, targets))
-
-    async def _doubted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
-        """`stored`, its resolves marked when the source of the alerts has fallen silent."""
-        ended = [one.event for one in stored if _came_as_resolved(one.event)]
-        silent = {source for source in {event.source for event in ended} if await self.source_is_silent(source)}
-        return [
-            replace(one, event=replace(one.event, origin="source_lost"))
-            if _came_as_resolved(one.event) and one.event.source in silent
-            else one
-            for one in stored
-        ]
-
-    async def source_is_silent(self, source: str = "") -> bool:
-        """Whether the Prometheus of `source`, as far as the Watchdog tells, says nothing any more. Raises
-        StorageUnavailable."""
-        told = await self._store.signs.get(watchdog_sign(source))
-        ended = await self._store.signs.get(watchdog_sign(source, ended=True))
-        return is_silent(self._now(), told.at if told else None, ended.at if ended else None, self._held(source))
-
-
-def watchdog_sign(source: str = "", ended: bool = False) -> str:
-    """The name of a sign in the store: the Watchdog of `source` fired, or ended."""
-    return identity(source, "watchdog_ended" if ended else "watchdog")
-
-
-def is_watchdog(labels: Mapping[str, str], config: ReceiverConfig) -> bool:
-    """Whether an alert with these labels is the one that always fires."""
-    return bool(config.watchdog) and all(labels.get(label) == value for label, value in config.watchdog.items())
-
-
-def _came_as_resolved(event: AlertEvent) -> bool:
-    """Whether this is an end that Alertmanager tells of; a person knows what they say."""
-    return event.status == "resolved" and event.origin != "by_hand"
 
 
 def _counted(reasons: Iterable[str]) -> str:
