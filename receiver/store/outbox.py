@@ -5,53 +5,26 @@ Every method raises StorageUnavailable when the database can't serve.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from receiver.delivery.leases import LEASE_SECONDS, Lease
 from receiver.delivery.outbox import FURTHEST_SECONDS, Claimed, Next, Receipt
-from receiver.delivery.turn import Row, Turn, choose
 from receiver.message import Message
 from receiver.stages.postpone import Recent
-from receiver.store.dead_letters import REPLAYED, DeadLetters
+from receiver.store.dead_letters import DeadLetters
 from receiver.store.stand_ins import StandIns
-from receiver.store.tables import decisions, deliveries, incidents, outbox
+from receiver.store.tables import deliveries, incidents, outbox
+from receiver.store.turns import UNLEASED, candidates, has_more_urgent, take, waiting
 from toolkit.storage import Database
 
-
-class _Said(msgspec.Struct):
-    """What of a message decides about its turn."""
-
-    severity: str = ""
-
-
 _message = msgspec.json.Decoder(Message)
-_said = msgspec.json.Decoder(_Said)
 _encode = msgspec.json.Encoder().encode
-_NOT_SENT = {
-    "told_already": "was last told that it had ended, and what came since was over within a minute",
-    "part_of_ended": "is told of the end of the incident that this one is part of",
-    "acknowledged": "is not called any more, since somebody has the incident",
-    "never_called": "was not called before somebody had the incident, so need not hear of its end",
-}
-"""Why a message is not sent, where no newer one of its incident is sent in its place."""
 MOST_IN_A_DIGEST = 20
 """What a narrow chat can show in one message (Discord: 2,000 characters). The next one, at once, tells the rest."""
-_UNLEASED: dict[str, Any] = {"lease_until": None, "leased_by": None}
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """An incident that may have something to tell a target: whether it is part of another one that has ended, and
-    whether somebody has acknowledged it, or what it is part of."""
-
-    incident: int
-    is_over: bool
-    is_taken: bool
 
 
 class OutboxStore:
@@ -106,26 +79,26 @@ class OutboxStore:
         """
         while True:
             async with self._database.write() as connection:
-                found = await _candidates(connection, _waiting(target) & outbox.c.digest.is_(None), now, 1)
+                found = await candidates(connection, waiting(target) & outbox.c.digest.is_(None), now, 1)
                 if not found:
                     return None
-                turn, claimed = await _take(connection, found[0], target, owner, now)
+                turn, claimed = await take(connection, found[0], target, owner, now)
                 if claimed is not None or turn.reason == "in_flight":  # claimed between our two questions
                     return claimed
 
     async def claim_digest(self, target: str, owner: str, now: float) -> list[Claimed]:
         """Takes the rows for `target` that its digest tells now, as `claim` does each: those of the digest that has
         waited longest, MOST_IN_A_DIGEST at most."""
-        name = select(outbox.c.digest).where(_waiting(target), outbox.c.digest.is_not(None), ~_has_more_urgent())
+        name = select(outbox.c.digest).where(waiting(target), outbox.c.digest.is_not(None), ~has_more_urgent())
         name = name.where(outbox.c.next_attempt_at <= now).order_by(outbox.c.next_attempt_at, outbox.c.id).limit(1)
         async with self._database.read() as connection:  # mostly there is none, and a write would hold up the others
             digest = (await connection.execute(name)).scalar()
         if digest is None:
             return []
         async with self._database.write() as connection:
-            which = _waiting(target) & (outbox.c.digest == digest) & ~_has_more_urgent()
-            found = await _candidates(connection, which, now, MOST_IN_A_DIGEST)
-            taken = [await _take(connection, one, target, owner, now) for one in found]
+            which = waiting(target) & (outbox.c.digest == digest) & ~has_more_urgent()
+            found = await candidates(connection, which, now, MOST_IN_A_DIGEST)
+            taken = [await take(connection, one, target, owner, now) for one in found]
         return [claimed for _, claimed in taken if claimed is not None]
 
     async def renew(self, row: Claimed, now: float) -> bool:
@@ -146,7 +119,7 @@ class OutboxStore:
         self, rows: Sequence[Claimed], receipt: Receipt, following: Next, started: float, ended: float
     ) -> bool:
         """The same for rows that were sent as one message, all or none; returns whether all were still ours."""
-        values: dict[str, Any] = {**_UNLEASED, "state": following.state}
+        values: dict[str, Any] = {**UNLEASED, "state": following.state}
         if following.at is None:
             values["finished_at"] = ended
         else:
@@ -170,8 +143,8 @@ class OutboxStore:
     async def next_due(self, target: str) -> float | None:
         """When the next row for `target` is due, or None when none waits. One that waits for a digest while its
         incident has something more urgent to say goes with that."""
-        takes = outbox.c.digest.is_(None) | ~_has_more_urgent()
-        query = select(func.min(outbox.c.next_attempt_at)).where(_waiting(target), takes)
+        takes = outbox.c.digest.is_(None) | ~has_more_urgent()
+        query = select(func.min(outbox.c.next_attempt_at)).where(waiting(target), takes)
         async with self._database.read() as connection:
             due: float | None = (await connection.execute(query)).scalar()
         return due
@@ -235,7 +208,7 @@ class OutboxStore:
         async with self._database.write() as connection:
             rows = (await connection.execute(select(outbox.c.id, outbox.c.target, outbox.c.attempts).where(gone))).all()
             for id_, _, attempts in rows:
-                end = {**_UNLEASED, "state": "dead", "finished_at": now}
+                end = {**UNLEASED, "state": "dead", "finished_at": now}
                 await connection.execute(update(outbox).where(outbox.c.id == id_).values(end))
                 detail = "the target left the configuration"
                 attempt = {"outbox_id": id_, "attempt": attempts, "started_at": now, "ended_at": now}
@@ -253,25 +226,8 @@ def _waits() -> ColumnElement[bool]:
 
 
 async def _take_back(connection: AsyncConnection, which: ColumnElement[bool], now: float) -> int:
-    values = {**_UNLEASED, "state": "unknown", "may_repeat": True, "next_attempt_at": now}
+    values = {**UNLEASED, "state": "unknown", "may_repeat": True, "next_attempt_at": now}
     return (await connection.execute(update(outbox).where(which).values(values))).rowcount
-
-
-def _waiting(target: str) -> ColumnElement[bool]:
-    """The rows of a target that wait for nothing but their time: no other of the incident is being sent to it, nor one
-    of an incident that was merged into it."""
-    other, of_part, part = outbox.alias(), outbox.alias(), incidents.alias()
-    in_flight = exists().where(
-        other.c.incident_id == outbox.c.incident_id, other.c.target == outbox.c.target, other.c.state == "sending"
-    )
-    part_in_flight = exists().where(
-        of_part.c.lease_until.is_not(None),
-        of_part.c.state == "sending",
-        of_part.c.target == outbox.c.target,
-        part.c.id == of_part.c.incident_id,
-        part.c.merged_into == outbox.c.incident_id,
-    )
-    return (outbox.c.target == target) & outbox.c.finished_at.is_(None) & ~in_flight & ~part_in_flight
 
 
 def _says(shadows: bool) -> ColumnElement[bool]:
@@ -282,141 +238,6 @@ def _says(shadows: bool) -> ColumnElement[bool]:
     dropped &= ~outbox.c.may_repeat & outbox.c.superseded_by.is_(None)
     says = ~untold_end & ~dropped
     return says if shadows else says & (outbox.c.state != "shadow")
-
-
-def _has_more_urgent() -> ColumnElement[bool]:
-    """Whether the incident has a message for the same target that waits for no digest."""
-    other = outbox.alias()
-    return exists().where(
-        other.c.incident_id == outbox.c.incident_id,
-        other.c.target == outbox.c.target,
-        other.c.finished_at.is_(None),
-        other.c.digest.is_(None),
-    )
-
-
-async def _candidates(
-    connection: AsyncConnection, which: ColumnElement[bool], now: float, most: int
-) -> list[_Candidate]:
-    """Incidents with a row due of `which`, locked against every other claim until the transaction ends.
-
-    The lock is on the incident, since another row may be added while this one is chosen. It lets rows be added.
-    """
-    whole = incidents.alias()
-    ended = select(whole.c.resolved_at).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
-    state = select(whole.c.state).where(whole.c.id == incidents.c.merged_into).scalar_subquery()
-    query = (
-        select(outbox.c.incident_id, ended.is_not(None), func.coalesce(state, incidents.c.state) == "acknowledged")
-        .join(incidents, incidents.c.id == outbox.c.incident_id)
-        .where(which, outbox.c.next_attempt_at <= now)
-        .order_by(outbox.c.next_attempt_at, outbox.c.id)
-        .limit(most)
-        .with_for_update(of=incidents, skip_locked=True, key_share=True)  # on PostgreSQL; SQLite has one writer
-    )
-    found = (await connection.execute(query)).all()
-    return list(dict.fromkeys(_Candidate(incident, bool(over), bool(taken)) for incident, over, taken in found))
-
-
-async def _take(
-    connection: AsyncConnection, found: _Candidate, target: str, owner: str, now: float
-) -> tuple[Turn, Claimed | None]:
-    """Whose turn it is of a locked incident's rows: leased when it is due, else put off."""
-    rows = await _rows(connection, found.incident, target)
-    turn = choose((_row(row) for row in rows), now, found.is_over, found.is_taken)
-    await _replace(connection, turn, rows, now)
-    if turn.row is None or turn.reason == "in_flight":
-        return turn, None
-    if turn.reason != "due":
-        later = update(outbox).where(outbox.c.id == turn.row.id).values(next_attempt_at=turn.at)
-        await connection.execute(later)
-        return turn, None
-    (row,) = [row for row in rows if row["id"] == turn.row.id]
-    known = await _trying_since(connection, row), await _place(connection, found.incident, target)
-    return turn, await _lease(connection, row, turn, owner, known, now)
-
-
-async def _rows(connection: AsyncConnection, incident: int, target: str) -> Sequence[RowMapping]:
-    query = select(outbox).where(outbox.c.incident_id == incident, outbox.c.target == target)
-    return (await connection.execute(query)).mappings().all()
-
-
-def _row(row: RowMapping) -> Row:
-    return Row(
-        id=row["id"],
-        revision=row["revision"],
-        status=row["status"],
-        state=row["state"],
-        may_repeat=row["may_repeat"],
-        planned_at=row["planned_at"],
-        next_attempt_at=row["next_attempt_at"],
-        finished_at=row["finished_at"],
-        why=row["reason"],
-        held_until=row["held_until"],
-        severity=_said.decode(row["message_json"]).severity,
-    )
-
-
-async def _replace(connection: AsyncConnection, turn: Turn, rows: Iterable[RowMapping], now: float) -> None:
-    """Finishes what will not be sent. Why is on record where the row named in its place is no newer one."""
-    for row in rows:
-        if row["id"] not in turn.replaced:
-            continue
-        values = {"state": "superseded", "superseded_by": turn.by, "finished_at": now}
-        await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(values))
-        if turn.reason in _NOT_SENT:
-            decision = {"at": now, "incident_id": row["incident_id"], "revision": row["revision"]}
-            detail = f"{row['target']} {_NOT_SENT[turn.reason]}"
-            why = {"what": "not sent", "reason": turn.reason, "detail": detail}
-            await connection.execute(insert(decisions), {**decision, **why})
-
-
-async def _trying_since(connection: AsyncConnection, row: RowMapping) -> float:
-    """Since when a message is tried: since it was first to be sent, or asked for again after it was given up."""
-    query = select(func.max(deliveries.c.started_at))
-    query = query.where(deliveries.c.outbox_id == row["id"], deliveries.c.result == REPLAYED)
-    replayed: float | None = (await connection.execute(query)).scalar()
-    first: float = row["planned_at"] if row["held_until"] is None else row["held_until"]
-    return replayed if replayed is not None else first
-
-
-async def _place(connection: AsyncConnection, incident: int, target: str) -> str:
-    """Where the newest message of an incident stands in the target's sink; "" when no sink has said."""
-    said = select(outbox.c.place).where(
-        outbox.c.incident_id == incident, outbox.c.target == target, outbox.c.place.is_not(None)
-    )
-    place: str | None = (await connection.execute(said.order_by(outbox.c.revision.desc()).limit(1))).scalar()
-    return place or ""
-
-
-async def _lease(
-    connection: AsyncConnection, row: RowMapping, turn: Turn, owner: str, known: tuple[float, str], now: float
-) -> Claimed:
-    """Marks the row as being sent. `known`: since when it is tried, and where the incident's message stands."""
-    since, place = known
-    message = msgspec.structs.replace(_message.decode(row["message_json"]), untold=turn.untold)
-    attempts = row["attempts"] + 1
-    values = {
-        "state": "sending",
-        "attempts": attempts,
-        "may_repeat": turn.may_repeat,
-        "message_json": _encode(message).decode(),
-        "lease_until": now + LEASE_SECONDS,
-        "leased_by": owner,
-    }
-    await connection.execute(update(outbox).where(outbox.c.id == row["id"]).values(values))
-    return Claimed(
-        id=row["id"],
-        owner=owner,
-        incident=row["incident_id"],
-        revision=row["revision"],
-        target=row["target"],
-        message=message,
-        attempts=attempts,
-        may_repeat=turn.may_repeat,
-        received_at=max(row["received_at"], row["held_until"] or 0.0),
-        trying_since=since,
-        place=place,
-    )
 
 
 def _attempt_row(row: Claimed, receipt: Receipt, started: float, ended: float) -> dict[str, Any]:
