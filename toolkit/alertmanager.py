@@ -7,6 +7,7 @@ import aiohttp
 import msgspec
 
 from toolkit.clock import format_rfc3339, parse_rfc3339
+from toolkit.httpclient import TooLong, bearer, read_at_most
 from toolkit.redaction import printable
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
@@ -137,7 +138,7 @@ class Alertmanager:
             "comment": why,
         }
         try:
-            url, headers = f"{self._url}/api/v2/silences", self._headers()
+            url, headers = f"{self._url}/api/v2/silences", bearer(self._token)
             async with self._session.post(url, json=body, headers=headers) as response:
                 answer = await response.content.read(MAX_REFUSAL_BYTES)
         except SecretUnreadable as error:
@@ -152,23 +153,16 @@ class Alertmanager:
         words = printable(answer.decode(errors="replace").strip())
         raise Unreachable(f"Alertmanager answered {response.status}: {words}")
 
-    def _headers(self) -> dict[str, str]:
-        """Raises SecretUnreadable."""
-        return {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
-
     async def _get(self, resource: str, parameters: Sequence[tuple[str, str]] = ()) -> bytes:
         try:
-            headers = self._headers()
+            headers = bearer(self._token)
             url = f"{self._url}/api/v2/{resource}"
             async with self._session.get(url, params=parameters, headers=headers) as response:
                 if response.status != 200:
                     raise Unreachable(f"Alertmanager answered {response.status}")
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise Unreachable(f"Alertmanager answered more than {MAX_ANSWER_BYTES} bytes")
-                return bytes(body)
+                return await read_at_most(response, MAX_ANSWER_BYTES)
+        except TooLong as error:
+            raise Unreachable(f"Alertmanager answered {error}") from None
         except SecretUnreadable as error:
             raise Unreachable(str(error)) from None
         except (aiohttp.ClientError, OSError) as error:

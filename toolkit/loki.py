@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aiohttp
 import msgspec
 
+from toolkit.httpclient import TooLong, bearer, read_at_most
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -70,16 +71,12 @@ class Loki:
 
     async def _get(self, asked: dict[str, str]) -> tuple[int, bytes]:
         try:
-            headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
-            headers |= {"X-Scope-OrgID": self._tenant} if self._tenant else {}
+            headers = bearer(self._token) | ({"X-Scope-OrgID": self._tenant} if self._tenant else {})
             url = f"{self._url}/loki/api/v1/query_range"
             async with self._session.get(url, params=asked, headers=headers) as response:
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise LokiFailed(f"Loki answered more than {MAX_ANSWER_BYTES} bytes")
-                return response.status, bytes(body)
+                return response.status, await read_at_most(response, MAX_ANSWER_BYTES)
+        except TooLong as error:
+            raise LokiFailed(f"Loki answered {error}") from None
         except SecretUnreadable as error:
             raise LokiFailed(str(error)) from None
         except (aiohttp.ClientError, OSError) as error:

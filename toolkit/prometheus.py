@@ -8,6 +8,7 @@ import aiohttp
 import msgspec
 import tenacity
 
+from toolkit.httpclient import TooLong, bearer, read_at_most
 from toolkit.secretfile import SecretFile, SecretUnreadable
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -139,22 +140,20 @@ class Prometheus:
 
     async def _ask(self, resource: str, asked: Mapping[str, str], method: str) -> bytes:
         try:
-            headers = {"Authorization": f"Bearer {self._token.read()}"} if self._token else {}
             url = f"{self._url}/api/v1/{resource}"
             params, data = (asked, None) if method == "GET" else (None, asked)
+            headers = bearer(self._token)
             async with self._session.request(method, url, headers=headers, params=params, data=data) as response:
-                body, status = bytearray(), response.status
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise QueryFailed("refused", f"Prometheus answered more than {MAX_ANSWER_BYTES} bytes")
+                body, status = await read_at_most(response, MAX_ANSWER_BYTES), response.status
+        except TooLong as error:
+            raise QueryFailed("refused", f"Prometheus answered {error}") from None
         except SecretUnreadable as error:
             raise QueryFailed("refused", str(error)) from None
         except (aiohttp.ClientError, OSError) as error:
             raise QueryFailed("unreachable", f"Prometheus can't be reached ({type(error).__name__})") from None
         if status >= 500:
             raise QueryFailed("unreachable", f"Prometheus answered {status}")
-        return _data(status, bytes(body))
+        return _data(status, body)
 
 
 def _data(status: int, body: bytes) -> bytes:

@@ -19,6 +19,7 @@ from yarl import URL
 from receiver.enrichers.absence import Absent
 from receiver.incidents import Incident
 from receiver.message import Found
+from toolkit.httpclient import TooLong, read_at_most
 
 MAX_BYTES = 256 * 1024
 MAX_STEPS = 4
@@ -63,18 +64,15 @@ class RunbookEnricher:
 
     async def _fetched(self, page: URL) -> str:
         """The text of a page. A redirect is not followed: it may lead to where nobody allowed. Raises Absent."""
-        body = bytearray()
         try:
             async with self._session.get(page, allow_redirects=False) as response:
                 if response.status != 200:
                     raise Absent("runbook", "refused", f"its page answered {response.status}")
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_BYTES:
-                        raise Absent("runbook", "unreadable", f"its page has more than {MAX_BYTES} bytes")
+                return (await read_at_most(response, MAX_BYTES)).decode(errors="replace")
+        except TooLong as error:
+            raise Absent("runbook", "unreadable", f"its page has {error}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Absent("runbook", "unreachable", f"its page can't be reached ({type(error).__name__})") from None
-        return body.decode(errors="replace")
 
 
 def _found(runbook: Runbook) -> Found:

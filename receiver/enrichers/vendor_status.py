@@ -16,6 +16,7 @@ import msgspec
 from receiver.enrichers.absence import Absent
 from receiver.incidents import Incident
 from receiver.message import Found
+from toolkit.httpclient import TooLong, read_at_most
 from toolkit.prometheus import Prometheus, QueryFailed
 from toolkit.redaction import quoted
 
@@ -93,6 +94,8 @@ class VendorStatusEnricher:
                 status, body = await self._get(address(page))
         except TimeoutError:
             raise Absent("vendor_status", "timeout", "the status page did not answer in time") from None
+        except TooLong as error:
+            raise Absent("vendor_status", "unreadable", f"the status page has {error}") from None
         except (aiohttp.ClientError, OSError) as error:
             detail = f"the status page can't be reached ({type(error).__name__})"
             raise Absent("vendor_status", "unreachable", detail) from None
@@ -102,12 +105,7 @@ class VendorStatusEnricher:
 
     async def _get(self, url: str) -> tuple[int, bytes]:
         async with self._session.get(url, max_redirects=3) as response:
-            body = bytearray()
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise Absent("vendor_status", "unreadable", f"the status page has more than {MAX_BYTES} bytes")
-            return response.status, bytes(body)
+            return response.status, await read_at_most(response, MAX_BYTES)
 
 
 def address(page: str) -> str:
