@@ -123,6 +123,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "`incidents ACTION --help` tells what an action takes"
     parser.add_argument("--all", action="store_true", help="those that have ended too, of the newest hundred")
     add_flags(parser)
     deeds = parser.add_subparsers(dest="deed", metavar="[ACTION ID]")
