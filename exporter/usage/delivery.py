@@ -1,0 +1,62 @@
+"""What a source of events hands over, and what it is told: the seam between the sources and the counting."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from exporter.bodies import Reject
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far one part of a stream was read: stored in the transaction that stores what was counted up to there.
+
+    `stream` is the source's name, `part` a partition or a file of it. `before` is what the ledger must hold for this to
+    count, the empty text for a part that it does not know; `after` is what it holds from then on.
+    """
+
+    stream: str
+    part: str
+    before: str
+    after: str
+
+
+class Fenced(Exception):
+    """The ledger's position of a part is not what the source believed: somebody else has read on. Nothing was counted;
+    the source has to begin anew from `Intake.positions`."""
+
+    def __init__(self, stream: str, part: str) -> None:
+        self.stream, self.part = stream, part
+        super().__init__(f"{stream}: somebody else has read on in {part}")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a delivery. Every number counts events; `rejects` names the first of the rejected."""
+
+    events: int
+    matched: int
+    rejected: int
+    rejects: tuple[Reject, ...]
+
+    @property
+    def unmatched(self) -> int:
+        """Events that no rule counted."""
+        return self.events - self.matched
+
+
+Format = Literal["json", "ndjson", "records", "lines"]
+"""One JSON object or an array of them; one object a line; one object a record; lines of a log."""
+
+
+class Intake(Protocol):
+    """Where sources deliver. What is delivered is counted and durable, with its positions, when `take` returns."""
+
+    async def take(
+        self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
+    ) -> Taken:
+        """Counts `body`, which came from `source` (a name in the configuration); `records` is a sequence, whatever
+        else one piece. Raises Fenced, or StorageUnavailable: then nothing was counted, and it may be tried again."""
+
+    async def positions(self, stream: str) -> Mapping[str, str]:
+        """How far each part of `stream` was read, by part."""
