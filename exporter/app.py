@@ -3,22 +3,21 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from itertools import chain
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exporter import config as configuration
 from exporter.config import ExporterConfig
 from exporter.exposition import render
-from exporter.ledger import MIGRATIONS, Ledger
+from exporter.ledger import MIGRATIONS, Ledger, UsageLedger
 from exporter.metrics import ExporterMetrics
 from exporter.observations import Observed
 from exporter.observations import read as read_observations
 from exporter.providers.monitor import Monitor
 from exporter.providers.transport import Sessions
 from exporter.usage.collector import UsageCollector
-from exporter.usage.engine import Counted, count
-from exporter.usage.rules import SeriesKey, compile_rules
+from exporter.usage.counting import Counting
+from exporter.usage.sources.http import Doorman, EventEndpoints
 from exporter.web import Endpoints
 from toolkit.cli import Options
 from toolkit.clock import Now
@@ -36,6 +35,7 @@ class Exporter:
         self,
         options: Options,
         ledger: Ledger,
+        counting: Counting,
         sessions: Sessions,
         spawn: Spawn,
         metrics: ExporterMetrics,
@@ -46,8 +46,8 @@ class Exporter:
         self.ready = False
         self.monitor = Monitor(ledger, sessions, spawn, metrics, now, log)
         self._reloading = asyncio.Lock()
-        self._options, self._ledger, self._now, self._log = options, ledger, now, log
-        self._counts: dict[SeriesKey, int] = {}
+        self.counting = counting
+        self._options, self._now, self._log = options, now, log
         self._use(ExporterConfig())
 
     # --- configuration
@@ -56,8 +56,9 @@ class Exporter:
         self._config = config
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
         self.monitor.use(config)
-        self._usage = UsageCollector(config.usage.rules)
-        self._table = compile_rules(config.usage.rules)
+        self.doorman = Doorman(config.usage.producers, self._authenticator)
+        self.counting.use(config.usage)
+        self._usage = UsageCollector(tuple(self.counting.engine.rules))
 
     @property
     def config(self) -> ExporterConfig:
@@ -86,7 +87,7 @@ class Exporter:
     async def start(self) -> None:
         """Reads what was remembered, loads the configuration, begins to probe."""
         await self.monitor.recall()
-        self._counts = await self._ledger.counts()
+        await self.counting.start()
         await self.reload()
         self.ready = True
 
@@ -101,29 +102,21 @@ class Exporter:
 
     # --- the measurement line
 
-    async def count_events(self, body: bytes, ndjson: bool) -> Counted:
-        """Counts a body's events; they are in the ledger when this returns. Raises StorageUnavailable."""
-        # in a thread: a large body must not hold up the probes and the health check
-        counted = await asyncio.to_thread(count, body, ndjson, self._table)
-        if counted.deltas:
-            await self._ledger.add(counted.deltas)
-            for key, delta in counted.deltas.items():
-                self._counts[key] = self._counts.get(key, 0) + delta
-        self.metrics.events.labels("matched").inc(counted.matched)
-        self.metrics.events.labels("unmatched").inc(counted.unmatched)
-        self.metrics.events.labels("rejected").inc(counted.rejected)
-        return counted
-
     async def observe(self, body: bytes, ndjson: bool) -> Observed:
         """Takes what programs were answered by vendors. Raises TooMany."""
         observed = await asyncio.to_thread(read_observations, body, ndjson, self.monitor.providers)
         await self.monitor.observe(observed.observations)
         return observed
 
-    def exposition(self, openmetrics: bool) -> bytes:
+    async def exposition(self, openmetrics: bool) -> bytes:
         """Third-party and usage series as text (without OpenMetrics's closing line)."""
-        usage = self._usage.families(self._counts)
-        return render(chain(self.monitor.families(), usage), openmetrics)
+        await self.counting.refreshed()
+        third_parties = render(self.monitor.families(), openmetrics)
+        # in a thread: a hundred thousand series take some ten milliseconds, and nobody should wait for them
+        return third_parties + await asyncio.to_thread(self._usage_text, openmetrics)
+
+    def _usage_text(self, openmetrics: bool) -> bytes:
+        return render(self._usage.families(self._now()), openmetrics)
 
     @property
     def probes(self) -> Probes:
@@ -161,10 +154,14 @@ async def _run(options: Options, log: Logger) -> None:
         stack.push_async_callback(sessions.close)
         background = Background()
         stack.push_async_callback(background.close)
-        exporter = Exporter(options, Ledger(database), sessions, background.spawn, metrics, time.time, log)
+        counting = Counting(UsageLedger(database), metrics, time.time, log)
+        exporter = Exporter(options, Ledger(database), counting, sessions, background.spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()
+        background.spawn(counting.run(), "count")
+        background.spawn(counting.fold_forever(), "fold")
         background.spawn(exporter.monitor.save_forever(), "save")
         app = application(exporter.probes, metrics)
         app.add_routes(Endpoints(exporter, metrics, options.external_url).routes())
+        app.add_routes(EventEndpoints(counting, lambda: exporter.doorman).routes())
         await serve(app, options.listen, server_tls(options.web), exporter.probes, background, log)

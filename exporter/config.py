@@ -7,27 +7,22 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 import pydantic
-from pydantic import Discriminator, Field, IPvAnyNetwork, Tag
+from pydantic import Field, IPvAnyNetwork
 
 from exporter.providers import catalogue
 from exporter.providers.account import AccountReading
 from exporter.providers.catalogue import Signature
 from exporter.providers.transport import ProviderTls
+from exporter.usage import settings as usage_settings
+from exporter.usage.settings import Usage, twice
 from toolkit import configfile
-from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Regex, Secret, nearest
+from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Secret, nearest
 from toolkit.httpserver import ServerAuth
 
-MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*_total$")]
-LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
-RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
-"""Labels that Prometheus sets on a target or gives a meaning of its own."""
-RESERVED_PREFIXES = ("thirdparty_", "usage_rule_", "tocsin_", "process_", "python_", "scrape_")
 DEFAULT_OWNER = "platform"
 """Who is told when nobody is named, as of the rules that watch Tocsin itself."""
-OTHER = "other"
-"""The label value that counts what no allow-list names, so that totals stay exact."""
 
 
 class ProviderAuth(Model):
@@ -235,55 +230,6 @@ def _put_in(url: str, values: Mapping[str, str]) -> str:
     return url
 
 
-class Match(Model):
-    """A condition on one field: the whole value must match the pattern."""
-
-    regex: Regex
-
-
-Scalar = str | int | float | bool
-
-
-def _condition(value: object) -> object:
-    if isinstance(value, (dict, Match, str, int, float)):
-        return value
-    raise ValueError("should be a text, a number, true, false or {regex: PATTERN}")
-
-
-Condition = Annotated[
-    Annotated[Scalar, Tag("value")] | Annotated[Match, Tag("match")],
-    Discriminator(lambda value: "match" if isinstance(value, (dict, Match)) else "value"),
-    pydantic.BeforeValidator(_condition),
-]
-
-
-class Minimum(Model):
-    """The least that is normal: fewer than `events` in `per` is worth an alert."""
-
-    events: float = Field(gt=0)
-    per: Duration = Field(default=60.0, gt=0)
-
-
-class UsageRule(Model):
-    """Counts the events named `event` whose fields meet `where`, into the counter `metric`."""
-
-    name: Name
-    metric: MetricName
-    help: str
-    event: str
-    where: dict[str, Condition] = {}
-    labels: dict[LabelName, tuple[str, ...]] = {}
-    minimum: Minimum | None = None
-    service: str = ""
-    owner: str
-
-
-class Usage(Model):
-    """Product usage."""
-
-    rules: tuple[UsageRule, ...] = ()
-
-
 class ExporterConfig(Model):
     """The whole file."""
 
@@ -300,34 +246,18 @@ def load(path: Path) -> ExporterConfig:
 
 def lint(config: ExporterConfig) -> Iterator[tuple[Location, str]]:
     """What only the whole file shows: names used twice, metrics that clash."""
-    yield from _twice(("providers",), [provider.name for provider in config.providers])
-    yield from _twice(("cards",), [card.name for card in config.cards])
+    yield from twice(("providers",), [provider.name for provider in config.providers])
+    yield from twice(("cards",), [card.name for card in config.cards])
     cards = {card.name for card in config.cards}
     for index, provider in enumerate(config.providers):
         card = provider.billing.card if provider.billing else ""
         if card and card not in cards:
             yield ("providers", index, "billing", "card"), f"no card is named '{card}'{nearest(card, cards)}"
-    yield from _twice(("usage", "rules"), [rule.name for rule in config.usage.rules])
-    shapes: dict[str, tuple[str, frozenset[str]]] = {}
-    for index, rule in enumerate(config.usage.rules):
-        at: Location = ("usage", "rules", index)
-        if rule.metric.startswith(RESERVED_PREFIXES):
-            yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
-        for label in sorted(RESERVED_LABELS.intersection(rule.labels)):
-            yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
-        shape = (rule.help, frozenset(rule.labels))
-        if shapes.setdefault(rule.metric, shape) != shape:
-            yield (*at, "metric"), f"another rule counts into {rule.metric} with other labels or another help text"
-
-
-def _twice(at: Location, names: Iterable[str]) -> Iterator[tuple[Location, str]]:
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            yield (*at, index, "name"), f"the name '{name}' is used twice"
-        seen.add(name)
+    for location, text in usage_settings.lint(config.usage):
+        yield ("usage", *location), text
 
 
 def summary(config: ExporterConfig) -> str:
     """One line for `tocsin-exporter check`."""
-    return f"valid: {len(config.providers)} providers, {len(config.usage.rules)} usage rules"
+    usage = config.usage
+    return f"valid: {len(config.providers)} providers, {len(usage.events)} events, {len(usage.rules)} usage rules"

@@ -16,7 +16,7 @@ class Family:
     """A metric's name, type and help. A counter's name ends in `_total`."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
 
 

@@ -1,10 +1,14 @@
 """The exporter's self-metrics, all present at zero from the start."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from exporter.usage.contract import REASONS
+from exporter.usage.engine import Tally
 from toolkit.selfmetrics import ServiceMetrics
 
-EVENT_OUTCOMES = ("matched", "unmatched", "rejected")
+EVENT_OUTCOMES = ("matched", "unmatched", "unknown", "rejected")
 
 
 class ExporterMetrics(ServiceMetrics):
@@ -14,15 +18,59 @@ class ExporterMetrics(ServiceMetrics):
         super().__init__(registry, "tocsin_exporter")
         self.events = Counter(
             "tocsin_exporter_events_total",
-            "Events received: counted by a rule (matched), by none (unmatched), or no event at all (rejected).",
+            "Events received: counted by a rule (matched), by none (unmatched), of an undeclared name (unknown), "
+            "or against their contract (rejected).",
             ["outcome"],
             registry=registry,
         )
         for outcome in EVENT_OUTCOMES:
             self.events.labels(outcome)
+        self.rejects = Counter(
+            "tocsin_exporter_rejects_total", "Events that were rejected, by reason.", ["reason"], registry=registry
+        )
+        for reason in REASONS:
+            self.rejects.labels(reason)
+        self.unusable_values = Counter(
+            "tocsin_exporter_unusable_values_total",
+            "Events that a rule counts by a value which they did not have, or which was none it could take.",
+            ["rule"],
+            registry=registry,
+        )
+        self.commits = Histogram(
+            "tocsin_exporter_commit_seconds",
+            "How long it took to make a group of deliveries durable.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+            registry=registry,
+        )
+        self.deliveries = Counter(
+            "tocsin_exporter_deliveries_total",
+            "Deliveries (requests, batches) that were made durable.",
+            registry=registry,
+        )
         self.schedule_delay = Histogram(
             "tocsin_exporter_probe_schedule_delay_seconds",
             "How late probes began.",
             buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 1, 5),
             registry=registry,
         )
+
+    def counted(self, tally: Tally) -> None:
+        """A delivery is durable."""
+        without_rule = tally.events - tally.matched - tally.unknown
+        for outcome, number in zip(
+            EVENT_OUTCOMES, (tally.matched, without_rule, tally.unknown, tally.rejected.total()), strict=True
+        ):
+            if number:
+                self.events.labels(outcome).inc(number)
+        for reason, number in tally.rejected.items():
+            self.rejects.labels(reason).inc(number)
+
+    def unusable(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule had no value that it could take."""
+        for rule, number in rules.items():
+            self.unusable_values.labels(rule).inc(number)
+
+    def committed(self, deliveries: int, seconds: float) -> None:
+        """A commit took so long."""
+        self.deliveries.inc(deliveries)
+        self.commits.observe(seconds)

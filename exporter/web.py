@@ -1,5 +1,6 @@
 """The exporter's own endpoints: what Prometheus asks (`/metrics`, `/probe`, `/sd`), what services post (`/v1/...`)."""
 
+import asyncio
 import gzip
 import html
 from collections.abc import Awaitable, Iterable
@@ -10,7 +11,6 @@ from urllib.parse import urlencode
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from exporter.bodies import Reject
 from exporter.config import Provider
 from exporter.exposition import render
 from exporter.metrics import ExporterMetrics
@@ -19,7 +19,7 @@ from exporter.providers import report
 from exporter.providers.history import State
 from exporter.providers.kinds import Kind
 from exporter.providers.monitor import Monitor
-from exporter.usage.engine import Counted
+from exporter.usage.sources.http import NDJSON_TYPES, named
 from toolkit.clock import format_duration
 from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
@@ -27,7 +27,6 @@ from toolkit.redaction import printable
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 SCRAPE_TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
-NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 GZIP_LEVEL = 1
 """Level 1 takes a twentieth of the time of level 9, for some tenths more bytes."""
 _END = b"# EOF\n"
@@ -56,13 +55,10 @@ class Served(Protocol):
     def monitor(self) -> Monitor:
         """Third-party health."""
 
-    def count_events(self, body: bytes, ndjson: bool) -> Awaitable[Counted]:
-        """Counts a body's events durably."""
-
     def observe(self, body: bytes, ndjson: bool) -> Awaitable[Observed]:
         """Takes what programs were answered by vendors. Raises TooMany."""
 
-    def exposition(self, openmetrics: bool) -> bytes:
+    def exposition(self, openmetrics: bool) -> Awaitable[bytes]:
         """Third-party and usage series as text."""
 
 
@@ -79,7 +75,6 @@ class Endpoints:
             web.get("/metrics", self.scrape),
             web.get("/probe", self.probe),
             web.get("/sd", self.discovery),
-            web.post("/v1/events", self.events),
             web.post("/v1/observations", self.observations),
         ]
 
@@ -95,13 +90,13 @@ class Endpoints:
         """Everything, in the format that is asked for."""
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         openmetrics = content_type.startswith("application/openmetrics-text")
-        body = self._exporter.exposition(openmetrics) + encoder(self._metrics.registry).removesuffix(_END)
+        body = await self._exporter.exposition(openmetrics) + encoder(self._metrics.registry).removesuffix(_END)
         if openmetrics:
             body += _END
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"}
         if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-            body = gzip.compress(body, GZIP_LEVEL)
+            body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
         return web.Response(body=body, headers=headers)
 
     async def probe(self, request: web.Request) -> web.Response:
@@ -124,12 +119,6 @@ class Endpoints:
         """The providers as targets of Prometheus's http_sd."""
         return web.json_response([_target(one, request.host) for one in self._exporter.monitor.providers.values()])
 
-    async def events(self, request: web.Request) -> web.Response:
-        """Product events; they are on disk when this answers."""
-        counted = await self._exporter.count_events(await read_body(request), request.content_type in NDJSON_TYPES)
-        nothing_usable = counted.rejected and not counted.events
-        return web.json_response(_told(counted), status=400 if nothing_usable else 200)
-
     async def observations(self, request: web.Request) -> web.Response:
         """What programs were answered by vendors."""
         try:
@@ -137,7 +126,7 @@ class Endpoints:
         except TooMany as error:
             return web.Response(status=413, text=f"{error}\n")
         taken = len(observed.observations)
-        told = {"observations": taken, "rejected": observed.rejected, "rejects": _named(observed.rejects)}
+        told = {"observations": taken, "rejected": observed.rejected, "rejects": named(observed.rejects)}
         return web.json_response(told, status=400 if observed.rejected and not taken else 200)
 
 
@@ -164,17 +153,3 @@ def _row(provider: Provider, state: State | None, base: str, now: float) -> str:
     verdict = kind if state.kind is Kind.OK else f'<span class="bad">{kind}</span>'
     lasted = format_duration(max(now - state.since, 0.0))
     return f"<tr><td>{name}<td>{verdict}<td>{lasted}<td>{html.escape(printable(state.reason))}</tr>"
-
-
-def _named(rejects: Iterable[Reject]) -> list[dict[str, object]]:
-    return [{"position": reject.position, "reason": reject.reason} for reject in rejects]
-
-
-def _told(counted: Counted) -> dict[str, object]:
-    return {
-        "events": counted.events,
-        "matched": counted.matched,
-        "unmatched": counted.unmatched,
-        "rejected": counted.rejected,
-        "rejects": _named(counted.rejects),
-    }

@@ -1,5 +1,6 @@
-"""What the exporter must not forget: provider states and usage counts, in SQLite."""
+"""What the exporter must not forget: provider states in SQLite, usage counts there or in PostgreSQL."""
 
 from exporter.ledger.ledger import MIGRATIONS, Ledger
+from exporter.ledger.usage import UsageLedger
 
-__all__ = ["MIGRATIONS", "Ledger"]
+__all__ = ["MIGRATIONS", "Ledger", "UsageLedger"]

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlalchemy import Table, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from exporter.ledger.tables import accounts, providers, usage_counts
+from exporter.ledger.tables import accounts, providers
 from exporter.providers.account import Account
 from exporter.providers.history import State
 from exporter.providers.kinds import Certainty, Kind
-from exporter.usage.rules import SeriesKey
 from toolkit.storage import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -49,28 +47,6 @@ class Ledger:
         async with self._database.write() as connection:
             await _replace(connection, providers, "name", states)
             await _replace(connection, accounts, "provider", known)
-
-    async def counts(self) -> dict[SeriesKey, int]:
-        """Every usage series' count."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(usage_counts))).all()
-        return {
-            (rule, tuple((label, text) for label, text in msgspec.json.decode(labels))): value
-            for rule, labels, value in rows
-        }
-
-    async def add(self, deltas: Mapping[SeriesKey, int]) -> None:
-        """Adds to the counts in one transaction: all of it is stored, or nothing is."""
-        statement = insert(usage_counts)
-        statement = statement.on_conflict_do_update(
-            index_elements=["rule", "labels"], set_={"value": usage_counts.c.value + statement.excluded.value}
-        )
-        rows = [
-            {"rule": rule, "labels": msgspec.json.encode(labels).decode(), "value": value}
-            for (rule, labels), value in deltas.items()
-        ]
-        async with self._database.write() as connection:
-            await connection.execute(statement, rows)
 
 
 async def _replace(connection: AsyncConnection, table: Table, key: str, values: Mapping[str, Any]) -> None:

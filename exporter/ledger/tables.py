@@ -1,6 +1,6 @@
 """The ledger's tables. A change here needs a migration; a test holds the two equal."""
 
-from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -38,10 +38,62 @@ accounts = Table(
     Column("renews_at", Float),
 )
 
-usage_counts = Table(
-    "usage_counts",
+usage_series = Table(
+    "usage_series",
     metadata,
-    Column("rule", Text, primary_key=True),
-    Column("labels", Text, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("id", Integer, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("rule", "kind", "labels", name="usage_series_once"),
 )
+"""Every series that was ever counted. `labels` is JSON: [[name, value], ...] in the rule's order."""
+
+usage_journal = Table(
+    "usage_journal",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("deltas", LargeBinary, nullable=False),
+)
+"""What each commit added, in the order of the commits: msgpack, [[series, delta], ...]."""
+
+usage_totals = Table(
+    "usage_totals",
+    metadata,
+    Column("page", Integer, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("totals", LargeBinary, nullable=False),
+)
+"""Values of PAGE series each, as of entry `seq` of the journal: msgpack, [[series, value, last grown], ...]."""
+
+usage_head = Table(
+    "usage_head",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("folded", Integer, nullable=False),
+)
+"""One row: the journal's last entry, and the last that every page of totals holds. Who writes, locks it first, so that
+entries become visible in their order."""
+
+usage_positions = Table(
+    "usage_positions",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""How far each stream was read: part of the commit that holds what was counted up to there."""
+
+usage_keys = Table(
+    "usage_keys",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("answer", LargeBinary, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+"""The idempotency keys of the last days, and what was answered."""

@@ -1,55 +1,199 @@
-"""Usage rules and their counts -> the operator's counters and the `usage_rule_*` families."""
+"""Usage rules and their series -> the operator's metrics and the `usage_rule_*` families, as text."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from exporter.config import UsageRule
 from exporter.exposition import Family, line, series
-from exporter.usage.rules import SeriesKey, declared_series
+from exporter.usage.book import Series
+from exporter.usage.kinds import DAYS_OF_A_WEEK, seen
+from exporter.usage.rules import CompiledRule
+from exporter.usage.settings import UsageRule
 
 EVENTS = Family("usage_rule_events_total", "counter", "Events counted by each usage rule.")
 MINIMUM = Family("usage_rule_minimum_events_per_second", "gauge", "The least that is normal, where declared.")
 INFO = Family("usage_rule_info", "gauge", "A configured usage rule: its metric, who owns it and the service.")
+SERIES = Family("usage_rule_series", "gauge", "Series that each usage rule has.")
+LIMIT = Family("usage_rule_series_limit", "gauge", "Series that each usage rule may have; beyond, all is `other`.")
+OVERFLOWS = Family("usage_rule_overflows_total", "counter", "Sets of label values that found no room, by usage rule.")
+Prefixes = tuple[bytes, ...]
+Families = Iterator[tuple[Family, Iterable[bytes]]]
 
 
 class UsageCollector:
-    """Knows the rules; `families` adds the counts."""
+    """Writes the series of some compiled rules; `now` (Unix time) says which are idle."""
 
-    def __init__(self, rules: Iterable[UsageRule]) -> None:
-        self._rules = {rule.name: rule for rule in rules}
-        self._zero: dict[SeriesKey, int] = {key: 0 for rule in self._rules.values() for key in declared_series(rule)}
-        self._keys: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+    def __init__(self, rules: Sequence[CompiledRule]) -> None:
+        self._rules = rules
+        self._own: dict[tuple[str, str], bytes] = {}
 
-    def families(self, counts: Mapping[SeriesKey, int]) -> Iterator[tuple[Family, Iterable[bytes]]]:
-        """`counts` may hold series of rules that are gone or had other labels: they are left out."""
-        totals: Counter[str] = Counter(dict.fromkeys(self._rules, 0))
-        metrics: dict[str, Counter[bytes]] = {rule.metric: Counter() for rule in self._rules.values()}
-        for (name, labels), value in {**self._zero, **counts}.items():
-            rule = self._rules.get(name)
-            if rule is not None and tuple(label for label, _ in labels) == tuple(rule.labels):
-                totals[name] += value
-                metrics[rule.metric][self._key(rule.metric, labels)] += value
-        helps = {rule.metric: rule.help for rule in self._rules.values()}
-        for metric, samples in metrics.items():
-            yield Family(metric, "counter", helps[metric]), [line(key, value) for key, value in samples.items()]
-        yield EVENTS, [line(self._key(EVENTS.name, (("rule", name),)), value) for name, value in totals.items()]
+    def families(self, now: float) -> Families:
+        """Every family with its lines."""
+        yield from self.metrics(now)
+        yield from self.about()
+
+    def metrics(self, now: float) -> Families:
+        """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
+        by_metric: dict[str, list[CompiledRule]] = {}
+        for rule in self._rules:
+            by_metric.setdefault(rule.settings.metric, []).append(rule)
+        for metric, rules in by_metric.items():
+            yield from self._metric(metric, rules, now)
+
+    def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float) -> Families:
+        settings = rules[0].settings
+        shelves = [(rule.settings, rule.shelf) for rule in rules]
+        write = _WRITERS[settings.kind]
+        yield Family(metric, _TYPES[settings.kind], settings.help), write(metric, _living(shelves, now), now)
+        good = [(rule.settings, rule.good_shelf) for rule in rules if rule.good_shelf is not None]
+        if good:
+            name = good_name(metric)
+            yield (
+                Family(name, "counter", f"{settings.help} Those that are good."),
+                _numbers(name, _living(good, now), now),
+            )
+
+    def about(self) -> Families:
+        """What is known of the rules themselves."""
+        yield (
+            EVENTS,
+            [line(self._key(EVENTS, rule.settings.name), _events(rule)) for rule in self._rules if _counts(rule)],
+        )
         yield MINIMUM, self._minimums()
-        yield INFO, self._infos()
+        yield INFO, [line(_info(rule.settings), 1) for rule in self._rules]
+        yield SERIES, [line(self._key(SERIES, rule.settings.name), len(rule.shelf.series)) for rule in self._rules]
+        yield LIMIT, [line(self._key(LIMIT, rule.settings.name), rule.settings.max_series) for rule in self._rules]
+        yield OVERFLOWS, [line(self._key(OVERFLOWS, rule.settings.name), rule.shelf.overflowed) for rule in self._rules]
 
     def _minimums(self) -> list[bytes]:
+        rules = [rule.settings for rule in self._rules]
         return [
-            line(self._key(MINIMUM.name, (("rule", rule.name),)), rule.minimum.events / rule.minimum.per)
-            for rule in self._rules.values()
-            if rule.minimum is not None
+            line(self._key(MINIMUM, rule.name), rule.minimum.events / rule.minimum.per)
+            for rule in rules
+            if rule.minimum
         ]
 
-    def _infos(self) -> list[bytes]:
-        def labels(rule: UsageRule) -> tuple[tuple[str, str], ...]:
-            return ("rule", rule.name), ("metric", rule.metric), ("owner", rule.owner), ("service", rule.service)
+    def _key(self, family: Family, rule: str) -> bytes:
+        found = self._own.get((family.name, rule))
+        if found is None:
+            found = self._own[family.name, rule] = series(family.name, {"rule": rule})
+        return found
 
-        return [line(self._key(INFO.name, labels(rule)), 1) for rule in self._rules.values()]
 
-    def _key(self, metric: str, labels: tuple[tuple[str, str], ...]) -> bytes:
-        if (metric, labels) not in self._keys:
-            self._keys[metric, labels] = series(metric, dict(labels))
-        return self._keys[metric, labels]
+def good_name(metric: str) -> str:
+    """The name of a ratio's counter of the good ones."""
+    return f"{metric.removesuffix('_total')}_good_total"
+
+
+def _counts(rule: CompiledRule) -> bool:
+    return rule.settings.kind in ("count", "ratio", "histogram")
+
+
+def _events(rule: CompiledRule) -> float:
+    values = [one.value for one in rule.shelf.series.values()]
+    total: float = sum(map(_in_buckets, values)) if rule.settings.kind == "histogram" else sum(values)
+    return total
+
+
+def _in_buckets(value: Sequence[float]) -> float:
+    return sum(value[:-1])
+
+
+def _info(rule: UsageRule) -> bytes:
+    labels = {"rule": rule.name, "metric": rule.metric, "owner": rule.owner, "service": rule.service}
+    return series(INFO.name, labels)
+
+
+def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float) -> list[Series]:
+    """The series that are shown. One that was idle for longer than its rule's `expire` is not, until it grows again;
+    its value goes on from where it stood, so that nobody takes it for a reset."""
+    found: list[Series] = []
+    for settings, shelf in shelves:
+        every = shelf.series.values()
+        found += [one for one in every if one.touched >= now - settings.expire] if settings.expire else every
+    return found
+
+
+# --- one writer for each kind
+
+
+def _numbers(metric: str, every: Iterable[Series], _: float) -> Iterable[bytes]:
+    samples: dict[bytes, float] = {}
+    for one in every:
+        key = (one.lines or _prefixes(one, metric, ("",)))[0]
+        samples[key] = samples[key] + one.value if key in samples else one.value
+    return [line(key, value) for key, value in samples.items()]
+
+
+def _histograms(metric: str, every: Iterable[Series], _: float) -> Iterator[bytes]:
+    for one in _merged(metric, every):
+        *buckets, total = one.value
+        prefixes = one.lines
+        reached = 0
+        for prefix, number in zip(prefixes, buckets, strict=False):
+            reached += number
+            yield line(prefix, reached)
+        yield line(prefixes[-2], float(total))
+        yield line(prefixes[-1], reached)
+
+
+def _merged(metric: str, every: Iterable[Series]) -> Iterable[Series]:
+    """One series for each set of labels, its lines made."""
+    found: dict[bytes, Series] = {}
+    for one in every:
+        if not one.lines:
+            bounds = [*map(_bound, one.shelf.kind.bounds), "+Inf"]  # type: ignore[attr-defined]  # a histogram's kind
+            one.lines = (
+                *(_prefix(one, f"{metric}_bucket", {"le": bound}) for bound in bounds),
+                _prefix(one, f"{metric}_sum"),
+                _prefix(one, f"{metric}_count"),
+            )
+        known = found.get(one.lines[-1])
+        if known is not None:
+            both = Series(one.shelf, one.labels, one.created)
+            both.value, both.lines = one.shelf.kind.add(known.value, one.value), one.lines
+            found[one.lines[-1]] = both
+        else:
+            found[one.lines[-1]] = one
+    return found.values()
+
+
+def _bound(bound: float) -> str:
+    return repr(float(bound))
+
+
+def _lasts(metric: str, every: Iterable[Series], _: float) -> list[bytes]:
+    return [line((one.lines or _prefixes(one, metric, ("",)))[0], one.value[1]) for one in every if one.value[0]]
+
+
+def _users(metric: str, every: Iterable[Series], now: float) -> Iterator[bytes]:
+    for one in every:
+        day, week = one.lines or _prefixes(one, metric, ("day", "week"))
+        yield line(day, seen(one.value, now, 1))
+        yield line(week, seen(one.value, now, DAYS_OF_A_WEEK))
+
+
+def _prefixes(one: Series, metric: str, periods: Iterable[str]) -> Prefixes:
+    one.lines = tuple(_prefix(one, metric, {"period": period} if period else {}) for period in periods)
+    return one.lines
+
+
+def _prefix(one: Series, metric: str, more: Mapping[str, str] | None = None) -> bytes:
+    return series(metric, dict(zip(one.shelf.names, one.labels, strict=True)) | dict(more or {}))
+
+
+_WRITERS: Mapping[str, Callable[[str, Iterable[Series], float], Iterable[bytes]]] = {
+    "count": _numbers,
+    "sum": _numbers,
+    "ratio": _numbers,
+    "histogram": _histograms,
+    "last": _lasts,
+    "distinct": _users,
+}
+_TYPES: Mapping[str, Any] = {
+    "count": "counter",
+    "sum": "counter",
+    "ratio": "counter",
+    "histogram": "histogram",
+    "last": "gauge",
+    "distinct": "gauge",
+}

@@ -1,76 +1,135 @@
-"""Usage rules as compiled matchers: an event's fields -> the series it counts into. Pure."""
+"""Usage rules as compiled matchers: an event's fields -> the label values under which a rule counts it. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import re2
 
-from exporter.config import OTHER, Match, Scalar, UsageRule
+from exporter.usage.book import Book, Labels, Shelf
+from exporter.usage.contract import Event, Shape
+from exporter.usage.kinds import Buckets, Kind, Newest, Number, Sketched
+from exporter.usage.measures import Measure, measure_of
+from exporter.usage.settings import OTHER, Label, Match, Scalar, UsageRule
 
 Fields = Mapping[str, Any]
-SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
-"""(rule name, ((label, value), ...)) with the labels in the rule's own order."""
+MAX_DECLARED = 100
+"""Of more combinations than this none is declared: they would stand at 0 for ever, most of them."""
+MAX_LABEL_CHARACTERS = 200
+"""A longer value counts as `other`: it names nothing that a person could read on a dashboard."""
 
 
 @dataclass(frozen=True)
 class CompiledRule:
     """One rule, ready to be asked."""
 
-    name: str
+    settings: UsageRule
     conditions: tuple[tuple[str, Callable[[Any], bool]], ...]
-    labels: tuple[tuple[str, frozenset[str]], ...]
+    good: tuple[tuple[str, Callable[[Any], bool]], ...]
+    labels: tuple[tuple[str, Callable[[Any], str]], ...]
+    """Each label's field, and what makes its value of the field's."""
+    shelf: Shelf
+    good_shelf: Shelf | None
+    measure: Measure | None
+    """What it takes of a group's events; None where only their number counts."""
 
-    def series_of(self, fields: Fields) -> SeriesKey | None:
-        """The series that counts this event, or None when a condition doesn't hold.
+    def labels_of(self, fields: Fields) -> Labels | None:
+        """The label values of an event with these fields, or None when a condition doesn't hold."""
+        if not _hold(self.conditions, fields):
+            return None
+        return tuple(value(fields.get(field)) for field, value in self.labels)
 
-        A label value that the rule doesn't list is counted under `other`.
-        """
-        for name, holds in self.conditions:
-            if name not in fields or not holds(fields[name]):
-                return None
-        found = ((label, text_of(fields.get(label)), allowed) for label, allowed in self.labels)
-        return self.name, tuple((label, text if text in allowed else OTHER) for label, text, allowed in found)
+    def is_good(self, fields: Fields) -> bool:
+        """Whether a ratio counts it above the line too."""
+        return _hold(self.good, fields)
+
+    @property
+    def shelves(self) -> tuple[Shelf, ...]:
+        """Where its series stand."""
+        return (self.shelf, *([self.good_shelf] if self.good_shelf else []))
 
 
-def compile_rules(rules: Iterable[UsageRule]) -> dict[str, tuple[CompiledRule, ...]]:
-    """Rules by the event they count."""
+def compile_rules(rules: Iterable[UsageRule], shape: Shape, book: Book) -> dict[str, tuple[CompiledRule, ...]]:
+    """Rules by the event they count. Their series are those of `book`."""
     table: dict[str, tuple[CompiledRule, ...]] = {}
     for rule in rules:
-        table[rule.event] = (*table.get(rule.event, ()), _compile(rule))
+        table[rule.event] = (*table.get(rule.event, ()), _compile(rule, shape, book))
     return table
 
 
-def declared_series(rule: UsageRule) -> list[SeriesKey]:
-    """The series that exist from the start, at 0: `increase()` would miss the first event of one that appears later.
-
-    Every combination of listed values for up to 100 series, else only those that have been counted.
-    """
-    combinations: list[tuple[tuple[str, str], ...]] = [()]
-    for label, values in rule.labels.items():
-        combinations = [(*start, (label, value)) for start in combinations for value in (*values, OTHER)]
-        if len(combinations) > 100:
-            return []
-    return [(rule.name, labels) for labels in combinations]
+def declared_labels(rule: UsageRule) -> Iterator[Labels]:
+    """The label values of the series that exist from the start, at 0: `increase()` would miss the first event of one
+    that appears later. Every combination of listed values, unless a label lists none or they are too many."""
+    if not all(label.values for label in rule.labels.values()):
+        return
+    listed = [(*label.values, OTHER) for label in rule.labels.values()]
+    combinations = 1
+    for values in listed:
+        combinations *= len(values)
+    if combinations <= MAX_DECLARED:
+        yield from product(*listed)
 
 
 def text_of(value: Any) -> str:
     """A field's value as a label value: `true`, `3`, `pro`; nothing or a structure is the empty text."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # JSON has one kind of number: 3.0 is 3
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
-def _compile(rule: UsageRule) -> CompiledRule:
+def _compile(rule: UsageRule, shape: Shape, book: Book) -> CompiledRule:
+    names = tuple(rule.labels)
+    measured = rule.value.field if rule.value else rule.identity
     return CompiledRule(
-        name=rule.name,
-        conditions=tuple((field, _condition(wanted)) for field, wanted in rule.where.items()),
-        labels=tuple((label, frozenset(values)) for label, values in rule.labels.items()),
+        settings=rule,
+        conditions=_conditions(rule.where),
+        good=_conditions(rule.good),
+        labels=tuple((rule.source_of(name), _value(label)) for name, label in rule.labels.items()),
+        shelf=book.shelf(rule.name, _kind(rule), names),
+        good_shelf=book.shelf(rule.name, Number("good"), names) if rule.kind == "ratio" else None,
+        measure=measure_of(rule, shape.column(measured)) if measured else None,
     )
+
+
+def _kind(rule: UsageRule) -> Kind:
+    if rule.kind == "histogram":
+        return Buckets(rule.bounds)
+    if rule.kind == "last":
+        return Newest()
+    if rule.kind == "distinct":
+        return Sketched()
+    return Number("sum" if rule.kind == "sum" else "count")
+
+
+def _hold(conditions: Sequence[tuple[str, Callable[[Any], bool]]], fields: Fields) -> bool:
+    return all(name in fields and holds(fields[name]) for name, holds in conditions)
+
+
+def _conditions(wanted: Mapping[str, Scalar | Match]) -> tuple[tuple[str, Callable[[Any], bool]], ...]:
+    return tuple((field, _condition(one)) for field, one in wanted.items())
 
 
 def _condition(wanted: Scalar | Match) -> Callable[[Any], bool]:
     if isinstance(wanted, Match):
         pattern = re2.compile(wanted.regex)
         return lambda value: pattern.fullmatch(text_of(value)) is not None
-    return lambda value: type(value) is type(wanted) and bool(value == wanted)
+    # true is equal to 1 in Python, and not in JSON
+    return lambda value: isinstance(value, bool) == isinstance(wanted, bool) and bool(value == wanted)
+
+
+def _value(label: Label) -> Callable[[Any], str]:
+    allowed, renamed = frozenset(label.values), label.map
+
+    def value(given: Any) -> str:
+        text = text_of(given)
+        text = renamed.get(text, text)
+        fits = text in allowed if allowed else len(text) <= MAX_LABEL_CHARACTERS
+        return text if fits else OTHER
+
+    return value
+
+
+__all__ = ["CompiledRule", "Event", "compile_rules", "declared_labels", "text_of"]

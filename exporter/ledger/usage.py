@@ -1,0 +1,231 @@
+"""The durable side of product usage: deltas, positions and idempotency keys in one commit, and the way back to values.
+
+A commit appends one row to the journal, whatever number of series grew; so what an event costs does not depend on what
+was counted before. Now and then the journal is folded into totals, which are kept in pages. Every method raises
+StorageUnavailable when the database can't serve.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from exporter.ledger.tables import usage_head, usage_journal, usage_keys, usage_positions, usage_series, usage_totals
+from exporter.usage.book import Book, Series
+from exporter.usage.delivery import Fenced, Position
+from toolkit.storage import Database
+
+PAGE = 256
+"""Series a page of totals: it is written whole when one of them grew."""
+PAGES_AT_ONCE = 20
+"""Pages that one transaction writes: commits wait for it."""
+KEEP_KEYS_SECONDS = 3 * 86_400.0
+"""How long a repeated request is known."""
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A request's idempotency key, and what is answered to it from now on."""
+
+    source: str
+    key: str
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is stored in one commit."""
+
+    deltas: Mapping[Series, Any]
+    positions: Sequence[Position] = ()
+    keys: Sequence[Keyed] = ()
+
+
+class Repeated(Exception):
+    """Some requests of an entry were counted before: nothing was stored. `answers` has what was answered to them."""
+
+    def __init__(self, answers: Mapping[tuple[str, str], bytes]) -> None:
+        self.answers = answers
+        super().__init__(f"{len(answers)} requests were counted before")
+
+
+class UsageLedger:
+    """The usage tables of one database; other processes may write them at the same time if it is PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may count too."""
+        return self._database.shared
+
+    async def commit(self, entry: Entry, book: Book, at: float) -> None:
+        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored."""
+        async with self._database.write() as connection:
+            sequence = await self._next(connection)
+            for position in entry.positions:
+                await self._move(connection, position, at)
+            if entry.keys:
+                await self._remember(connection, entry.keys, at)
+            numbers = await self._numbers(connection, [one for one in entry.deltas if not one.id])
+            deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
+            row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
+            await connection.execute(insert(usage_journal), row)
+        book.number(numbers)
+        if sequence == book.applied + 1:
+            book.apply(sequence, entry.deltas.items(), at)
+        else:
+            await self.follow(book)
+
+    async def _next(self, connection: AsyncConnection) -> int:
+        """The number of the next entry. Who else commits waits here, so that entries appear in their order."""
+        statement = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
+        return int((await connection.execute(statement)).scalar_one())
+
+    async def _move(self, connection: AsyncConnection, position: Position, at: float) -> None:
+        where = and_(usage_positions.c.stream == position.stream, usage_positions.c.part == position.part)
+        values = {"position": position.after, "at": at}
+        if position.before:
+            held = and_(where, usage_positions.c.position == position.before)
+            moved = await connection.execute(update(usage_positions).where(held).values(values))
+        else:
+            row = {"stream": position.stream, "part": position.part, **values}
+            statement = self._database.insert(usage_positions).values(row).on_conflict_do_nothing()
+            moved = await connection.execute(statement)
+        if moved.rowcount != 1:
+            raise Fenced(position.stream, position.part)
+
+    async def _remember(self, connection: AsyncConnection, keys: Sequence[Keyed], at: float) -> None:
+        rows = [{"source": one.source, "key": one.key, "answer": one.answer, "at": at} for one in keys]
+        statement = self._database.insert(usage_keys).values(rows).on_conflict_do_nothing()
+        stored = await connection.execute(statement)
+        if stored.rowcount == len(rows):
+            return
+        new = {(one.source, one.key): one.answer for one in keys}
+        sources = {one.source for one in keys}
+        found = select(usage_keys.c.source, usage_keys.c.key, usage_keys.c.answer, usage_keys.c.at).where(
+            usage_keys.c.source.in_(sources), usage_keys.c.key.in_([one.key for one in keys])
+        )
+        known = (await connection.execute(found)).all()
+        raise Repeated(
+            {(row.source, row.key): row.answer for row in known if (row.source, row.key) in new and row.at != at}
+        )
+
+    async def _numbers(self, connection: AsyncConnection, new: Sequence[Series]) -> dict[Series, int]:
+        """The numbers of series that have none yet; another process may have made them."""
+        if not new:
+            return {}
+        rows = {(one.shelf.rule, one.shelf.kind.text, _labels(one)): one for one in new}
+        values = [
+            {"rule": rule, "kind": kind, "labels": labels, "created_at": one.created}
+            for (rule, kind, labels), one in rows.items()
+        ]
+        await connection.execute(self._database.insert(usage_series).on_conflict_do_nothing(), values)
+        found: dict[Series, int] = {}
+        rules = {rule for rule, _, _ in rows}
+        statement = select(usage_series.c.id, usage_series.c.rule, usage_series.c.kind, usage_series.c.labels)
+        for row in await connection.execute(statement.where(usage_series.c.rule.in_(rules))):
+            one = rows.get((row.rule, row.kind, row.labels))
+            if one is not None:
+                found[one] = row.id
+        return found
+
+    # --- back to values
+
+    async def load(self, book: Book) -> None:
+        """Fills an empty book."""
+        async with self._database.read() as connection:
+            await self._load(connection, book)
+            await self._replay(connection, book)
+
+    async def _load(self, connection: AsyncConnection, book: Book) -> None:
+        await self._know_series(connection, book)
+        folded = (await connection.execute(select(usage_head.c.folded))).scalar_one()
+        for row in await connection.execute(select(usage_totals)):
+            for number, value, touched in msgspec.msgpack.decode(row.totals):
+                one = book.numbered(number)
+                if one is not None:
+                    one.value, one.touched, one.since = one.shelf.kind.load(value), touched, row.seq
+        book.applied = folded
+
+    async def follow(self, book: Book) -> None:
+        """Adds what others have committed since to `book`."""
+        async with self._database.read() as connection:
+            folded = (await connection.execute(select(usage_head.c.folded))).scalar_one()
+            if folded > book.applied:
+                await self._load(connection, book)
+            await self._replay(connection, book)
+
+    async def _know_series(self, connection: AsyncConnection, book: Book) -> None:
+        statement = select(usage_series).where(usage_series.c.id > book.highest)
+        for row in await connection.execute(statement):
+            labels = [(name, value) for name, value in msgspec.json.decode(row.labels)]
+            book.restore(row.id, row.rule, row.kind, labels, row.created_at)
+
+    async def _replay(self, connection: AsyncConnection, book: Book) -> None:
+        statement = select(usage_journal).where(usage_journal.c.seq > book.applied).order_by(usage_journal.c.seq)
+        rows = (await connection.execute(statement)).all()
+        if rows:
+            await self._know_series(connection, book)
+        for row in rows:
+            deltas = []
+            for number, stored in msgspec.msgpack.decode(row.deltas):
+                one = book.numbered(number)
+                if one is not None and one.since < row.seq:
+                    deltas.append((one, one.shelf.kind.load(stored)))
+            book.apply(row.seq, deltas, row.at)
+
+    # --- folding
+
+    async def journal_entries(self) -> int:
+        """How many entries are not folded yet."""
+        async with self._database.read() as connection:
+            return int((await connection.execute(select(func.count()).select_from(usage_journal))).scalar_one())
+
+    async def fold(self, book: Book) -> None:
+        """Folds the journal into the totals, some pages at a time, and forgets it up to there."""
+        folded, grown = book.applied, book.take_grown()
+        pages = sorted({one.id // PAGE for one in grown})
+        try:
+            for start in range(0, len(pages), PAGES_AT_ONCE):
+                await self._write_pages(book, pages[start : start + PAGES_AT_ONCE])
+            async with self._database.write() as connection:
+                await connection.execute(update(usage_head).where(usage_head.c.folded < folded).values(folded=folded))
+                await connection.execute(delete(usage_journal).where(usage_journal.c.seq <= folded))
+        except BaseException:
+            book.put_back(grown)
+            raise
+
+    async def _write_pages(self, book: Book, pages: Iterable[int]) -> None:
+        rows = [{"page": page, "seq": book.applied, "totals": _page(book, page)} for page in pages]
+        statement = self._database.insert(usage_totals)
+        newer = statement.excluded.seq >= usage_totals.c.seq
+        values = {"seq": statement.excluded.seq, "totals": statement.excluded.totals}
+        statement = statement.on_conflict_do_update(index_elements=["page"], set_=values, where=newer)
+        async with self._database.write() as connection:
+            await connection.execute(statement, rows)
+
+    async def forget(self, now: float) -> None:
+        """Drops the idempotency keys that are too old to come again."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
+
+    async def positions(self, stream: str) -> dict[str, str]:
+        """How far each part of `stream` was read."""
+        statement = select(usage_positions.c.part, usage_positions.c.position).where(usage_positions.c.stream == stream)
+        async with self._database.read() as connection:
+            return {row.part: row.position for row in await connection.execute(statement)}
+
+
+def _labels(one: Series) -> str:
+    return msgspec.json.encode(list(zip(one.shelf.names, one.labels, strict=True))).decode()
+
+
+def _page(book: Book, page: int) -> bytes:
+    return msgspec.msgpack.encode(
+        [(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page, PAGE)]
+    )

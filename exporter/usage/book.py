@@ -1,0 +1,120 @@
+"""Every series that is counted, with its value: what the ledger holds, in memory. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from exporter.usage.kinds import Kind, kind_of
+from exporter.usage.settings import OTHER
+
+Labels = tuple[str, ...]
+"""Label values, in the order of their shelf's names."""
+Deltas = Mapping["Series", Any]
+"""What to add to each series."""
+
+
+class Series:
+    """One series: its place on a shelf, its value, its number in the ledger (0 until it has one), when it was made
+    and when it last grew (Unix time). `since` is the last entry of the journal that its stored total holds: those up
+    to there are not added again."""
+
+    __slots__ = ("created", "id", "labels", "lines", "shelf", "since", "touched", "value")
+
+    def __init__(self, shelf: "Shelf", labels: Labels, created: float) -> None:
+        self.shelf, self.labels, self.created = shelf, labels, created
+        self.id, self.touched, self.since = 0, created, 0
+        self.value: Any = shelf.kind.zero()
+        self.lines: tuple[bytes, ...] = ()
+        """What the exposition writes before its values; made when first asked for."""
+
+
+class Shelf:
+    """The series of one rule that have one kind and one set of label names."""
+
+    def __init__(self, rule: str, kind: Kind, names: tuple[str, ...]) -> None:
+        self.rule, self.kind, self.names = rule, kind, names
+        self.series: dict[Labels, Series] = {}
+        self.overflowed = 0
+        """How many sets of label values found no room, and count as `other`: each time that they came."""
+
+    def find(self, labels: Labels, now: float, room: int) -> Series:
+        """The series with these label values, made where there is room; else the one where every label is `other`."""
+        found = self.series.get(labels)
+        if found is not None:
+            return found
+        if len(self.series) >= room:
+            self.overflowed += 1
+            labels = (OTHER,) * len(self.names)
+        return self.put(labels, now)
+
+    def put(self, labels: Labels, now: float) -> Series:
+        """The series with these label values, made where it is new."""
+        if labels not in self.series:
+            self.series[labels] = Series(self, labels, now)
+        return self.series[labels]
+
+
+class Book:
+    """All shelves. `applied` is the number of the last entry in the ledger's journal that the values hold."""
+
+    def __init__(self) -> None:
+        self.applied = 0
+        self._shelves: dict[tuple[str, str, tuple[str, ...]], Shelf] = {}
+        self._numbered: dict[int, Series] = {}
+        self._grown: set[Series] = set()
+        self.highest = 0
+        """The highest number that was restored: those that other processes made since are beyond it."""
+
+    def shelf(self, rule: str, kind: Kind, names: tuple[str, ...]) -> Shelf:
+        """A rule's series of one kind; those counted before, if there are any."""
+        key = (rule, kind.text, names)
+        if key not in self._shelves:
+            self._shelves[key] = Shelf(rule, kind, names)
+        return self._shelves[key]
+
+    def restore(self, number: int, rule: str, kind: str, labels: Iterable[tuple[str, str]], created: float) -> None:
+        """A series as the ledger knows it, still at zero. One that another process made gets its number here too."""
+        pairs = tuple(labels)
+        shelf = self.shelf(rule, kind_of(kind), tuple(name for name, _ in pairs))
+        one = shelf.put(tuple(value for _, value in pairs), created)
+        one.created = created
+        self.number({one: number})
+        self.highest = max(self.highest, number)
+
+    def numbered(self, number: int) -> Series | None:
+        """The series with this number in the ledger, if it is known here."""
+        return self._numbered.get(number)
+
+    def number(self, numbers: Mapping[Series, int]) -> None:
+        """Series have got their numbers."""
+        for one, number in numbers.items():
+            one.id = number
+            self._numbered[number] = one
+
+    def apply(self, sequence: int, deltas: Iterable[tuple[Series, Any]], at: float) -> None:
+        """Adds what entry `sequence` of the journal holds; `at` is when it was stored (Unix time)."""
+        for one, delta in deltas:
+            one.value = one.shelf.kind.add(one.value, delta)
+            one.touched = max(one.touched, at)
+            self._grown.add(one)
+        self.applied = sequence
+
+    def forget_lines(self) -> None:
+        """What the exposition writes before values is to be made anew: a rule may have a new metric."""
+        for shelf in self._shelves.values():
+            for one in shelf.series.values():
+                one.lines = ()
+
+    def take_grown(self) -> set[Series]:
+        """The series that grew since this was last asked."""
+        grown, self._grown = self._grown, set()
+        return grown
+
+    def put_back(self, grown: set[Series]) -> None:
+        """These could not be stored: they are still to be asked for."""
+        self._grown |= grown
+
+    def of_page(self, page: int, size: int) -> Iterator[Series]:
+        """The series with the numbers of page `page`."""
+        for number in range(page * size, (page + 1) * size):
+            if number in self._numbered:
+                yield self._numbered[number]

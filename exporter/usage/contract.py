@@ -1,0 +1,277 @@
+"""What producers agreed to send -> how a body is decoded, and what of an event breaks the agreement. Pure.
+
+msgspec decodes only the fields that somebody asks for, into one struct for all events, and checks their types as it
+does so. What is left is checked once for each combination of values (required fields, allowed values) or once for a
+group of events (fields with too many values to be combined).
+"""
+
+import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule
+
+Event = Any
+"""One decoded event: `event`, and an attribute for each field that is asked for (see `Shape.attributes`)."""
+Key = tuple[Any, ...]
+"""What tells groups of events apart: the values of `Shape.dimensions`, the event's name first."""
+
+_DECODED: Mapping[FieldType, Any] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "timestamp": Annotated[datetime.datetime, msgspec.Meta(tz=True)],
+}
+_TYPES: Mapping[FieldType, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "timestamp": frozenset({datetime.datetime}),
+}
+_ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
+_JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "timestamp": {"type": "string", "format": "date-time"},
+}
+
+
+REASONS = ("not_json", "no_event", "wrong_type", "missing", "not_allowed", "late", "ahead")
+"""Why an event is rejected, all there is."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """What of an event breaks its contract. `why` is one of REASONS, `detail` a sentence."""
+
+    why: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How events are decoded, and by what they are grouped."""
+
+    struct: type
+    attributes: Mapping[str, str]
+    """The struct's attribute of each field."""
+    dimensions: tuple[str, ...]
+    """The fields that a key is made of, `event` first: those that decide which series an event counts into."""
+    key: Callable[[Event], Key]
+
+    def column(self, field: str) -> Callable[[Event], Any]:
+        """What reads a field of an event; UNSET where the event lacks it."""
+        return attrgetter(self.attributes[field])
+
+    def fields(self, key: Key) -> dict[str, Any]:
+        """The fields that a key holds, by name, without those that are absent."""
+        pairs = zip(self.dimensions, key, strict=False)
+        return {field: value for field, value in pairs if type(value) not in _ABSENT}
+
+
+def shape(usage: Usage, more: Iterable[UsageRule] = ()) -> Shape:
+    """The shape for all events and rules of a configuration."""
+    rules = (*usage.rules, *more)
+    declared = _declared(usage.events)
+    trusted = {label for producer in usage.producers for label in producer.labels} - declared.keys()
+    decide = {field for rule in rules for field in deciding(rule)} | _listed(usage.events)
+    measured = {field for rule in rules for field in measuring(rule)}
+    fields = sorted((decide | measured | declared.keys()) - trusted - {"event"})
+    attributes = {field: f"f{number}" for number, field in enumerate(fields)}
+    types = {field: _type(field, declared.get(field, frozenset()), usage.events) for field in fields}
+    struct = msgspec.defstruct(
+        "Event",
+        [("event", str), *((attributes[field], types[field], UNSET) for field in fields)],
+        rename={attribute: field for field, attribute in attributes.items()},
+        gc=False,  # holds nothing that could refer back to it
+    )
+    dimensions = ("event", *sorted(decide - trusted - {"event"}))
+    return Shape(struct, {"event": "event", **attributes}, dimensions, _key(dimensions, attributes, declared.keys()))
+
+
+def deciding(rule: UsageRule) -> set[str]:
+    """The fields that say whether and where a rule counts an event."""
+    return {*rule.where, *rule.good, *(rule.source_of(label) for label in rule.labels)}
+
+
+def measuring(rule: UsageRule) -> set[str]:
+    """The fields whose values a rule takes."""
+    return {field for field in (rule.value.field if rule.value else "", rule.identity) if field}
+
+
+def _declared(contracts: Iterable[EventContract]) -> dict[str, frozenset[FieldType]]:
+    found: dict[str, frozenset[FieldType]] = {}
+    for contract in contracts:
+        for name, field in contract.fields.items():
+            found[name] = found.get(name, frozenset()) | {field.type}
+    return found
+
+
+def _listed(contracts: Iterable[EventContract]) -> set[str]:
+    """The fields whose allowed values are listed: few enough to be part of a key, where they are checked for free."""
+    return {name for contract in contracts for name, field in contract.fields.items() if field.values}
+
+
+def _type(name: str, declared: frozenset[FieldType], contracts: Iterable[EventContract]) -> Any:
+    if len(declared) != 1:
+        return Any
+    (one,) = declared
+    listed = [contract.fields[name].values for contract in contracts if name in contract.fields]
+    if one in ("string", "integer") and all(listed):
+        # one object for each value, whose hash is known: it makes grouping a third cheaper
+        return Literal[tuple(value for values in listed for value in values)] | None | UnsetType
+    return _DECODED[one] | None | UnsetType
+
+
+def _key(dimensions: tuple[str, ...], attributes: Mapping[str, str], declared: Iterable[str]) -> Callable[[Event], Key]:
+    known = set(declared)
+    names = [attributes.get(field, field) for field in dimensions]
+    if all(field in known or field == "event" for field in dimensions):
+        return attrgetter(*names) if len(names) > 1 else attrgetter("event", "event")
+    read = attrgetter(*names)
+
+    def loose(event: Event) -> Key:
+        # 1, 1.0 and true are equal to Python and not to JSON; lists and objects are no key
+        values = tuple(None if isinstance(value, (list, dict)) else value for value in read(event))
+        return (*values, *map(type, values))
+
+    return loose
+
+
+# --- what an event has to keep to
+
+
+@dataclass(frozen=True)
+class CompiledContract:
+    """One event's contract, ready to be asked."""
+
+    name: str
+    fields: Mapping[str, FieldContract]
+    dimensions: Mapping[str, FieldContract]
+    """The fields that are part of a key."""
+    columns: Sequence[tuple[str, Callable[[Event], Any], frozenset[type]]]
+    """(field, its reader, the types that it may have), where decoding has not settled that."""
+    time: Callable[[Event], Any] | None
+    lateness: float
+    ahead: float
+
+    def settled(self, event: Mapping[str, Any]) -> dict[str, Any] | Breach:
+        """The declared fields of one event that was decoded as plain JSON, or what is wrong with it."""
+        found: dict[str, Any] = {}
+        for name, field in self.fields.items():
+            if event.get(name) is not None:
+                try:
+                    found[name] = msgspec.convert(event[name], _DECODED[field.type])
+                except msgspec.ValidationError:
+                    return _wrong_type(name, field.type)
+        return self.breach_of_key(found) or found
+
+    def breach_of_key(self, fields: Mapping[str, Any]) -> Breach | None:
+        """What is wrong with every event that has these fields."""
+        for name, field in self.dimensions.items():
+            if name not in fields:
+                if field.required:
+                    return Breach("missing", f"the field '{name}' is missing")
+                continue
+            if type(fields[name]) not in _TYPES[field.type]:
+                return _wrong_type(name, field.type)
+            if field.values and fields[name] not in field.values:
+                return Breach("not_allowed", f"the field '{name}' has a value that is not allowed")
+        return None
+
+    def breaches(self, events: Sequence[Event], now: float) -> Mapping[int, Breach]:
+        """What is wrong with some of these events, by their place. `now` is Unix time."""
+        found: dict[int, Breach] = {}
+        for name, read, allowed in self.columns:
+            if not set(map(type, map(read, events))) <= allowed:
+                found |= {
+                    place: _wrong(name, read(event))
+                    for place, event in enumerate(events)
+                    if type(read(event)) not in allowed
+                }
+        return found | self._untimely(events, now)
+
+    def _untimely(self, events: Sequence[Event], now: float) -> dict[int, Breach]:
+        if self.time is None:
+            return {}
+        earliest = datetime.datetime.fromtimestamp(now - self.lateness, datetime.UTC)
+        latest = datetime.datetime.fromtimestamp(now + self.ahead, datetime.UTC)
+        times = [at if type(at) is datetime.datetime else latest for at in map(self.time, events)]
+        if min(times) >= earliest and max(times) <= latest:
+            return {}
+        late, ahead = Breach("late", "it happened too long ago"), Breach("ahead", "it says that it is yet to happen")
+        return {
+            place: late if at < earliest else ahead for place, at in enumerate(times) if not earliest <= at <= latest
+        }
+
+
+def compiled(usage: Usage, shape: Shape) -> dict[str, CompiledContract]:
+    """Every contract by its event's name."""
+    declared = _declared(usage.events)
+    return {one.name: _compile(one, shape, declared) for one in usage.events}
+
+
+def _compile(contract: EventContract, shape: Shape, declared: Mapping[str, frozenset[FieldType]]) -> CompiledContract:
+    columns = list[tuple[str, Callable[[Event], Any], frozenset[type]]]()
+    for name, field in contract.fields.items():
+        settled = len(declared[name]) == 1 and not field.required
+        if name not in shape.dimensions and not settled:
+            allowed = _TYPES[field.type] if field.required else _TYPES[field.type] | _ABSENT
+            columns.append((name, shape.column(name), allowed))
+    timed = contract.time
+    return CompiledContract(
+        name=contract.name,
+        fields=contract.fields,
+        dimensions={name: field for name, field in contract.fields.items() if name in shape.dimensions},
+        columns=tuple(columns),
+        time=shape.column(timed.field) if timed else None,
+        lateness=timed.lateness if timed else 0.0,
+        ahead=timed.ahead if timed else 0.0,
+    )
+
+
+def _wrong(name: str, value: object) -> Breach:
+    if type(value) in _ABSENT:
+        return Breach("missing", f"the field '{name}' is missing")
+    return Breach("wrong_type", f"the field '{name}' has the wrong type")
+
+
+def _wrong_type(name: str, wanted: FieldType) -> Breach:
+    return Breach("wrong_type", f"the field '{name}' is no {wanted}")
+
+
+# --- for producers
+
+
+def json_schema(contract: EventContract) -> dict[str, Any]:
+    """The contract as JSON Schema, draft 2020-12: what a producer's own tests can check against."""
+    fields = {name: _field_schema(field) for name, field in contract.fields.items()}
+    found: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": contract.name,
+        "description": contract.about,
+        "type": "object",
+        "properties": {"event": {"const": contract.name}, **fields},
+        "required": ["event", *(name for name, field in contract.fields.items() if field.required)],
+    }
+    if contract.sample is not None:
+        found["examples"] = [{"event": contract.name, **contract.sample}]
+    return {name: value for name, value in found.items() if value}
+
+
+def _field_schema(field: FieldContract) -> dict[str, Any]:
+    found: dict[str, Any] = dict(_JSON_TYPES[field.type])
+    if field.about:
+        found["description"] = field.about
+    if field.values:
+        found["enum"] = list(field.values)
+    return found

@@ -1,0 +1,243 @@
+"""The group commit: what many deliver at once is counted into one entry of the ledger, and then they are answered.
+
+While one commit is on its way to the disk, the next one's deliveries gather. A delivery that was counted before (its
+idempotency key says so), or whose position somebody else has moved on, leaves the group, and the rest goes on.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
+from exporter.usage.book import Book
+from exporter.usage.delivery import Fenced, Format, Position, Taken
+from exporter.usage.engine import Engine, Tally
+from exporter.usage.rejects import Rejects
+from exporter.usage.settings import Usage
+from toolkit.clock import Now
+from toolkit.logs import Logger
+from toolkit.storage import StorageUnavailable
+
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""More than this is not taken in before something was stored: the sender hears that it should come again."""
+PACE_SECONDS = 0.008
+"""Commits begin no faster than this: each costs the same, however much it holds."""
+FOLD_SECONDS = 60.0
+FOLD_ENTRIES = 5_000
+"""After so many entries the journal is folded early, which bounds what a start has to read."""
+
+
+class CountingMetrics(Protocol):
+    """What is told of the counting."""
+
+    def counted(self, tally: Tally) -> None:
+        """A delivery is durable."""
+
+    def unusable(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule had no value that it could take."""
+
+    def committed(self, deliveries: int, seconds: float) -> None:
+        """A commit took so long."""
+
+
+@dataclass(eq=False)
+class _Waiting:
+    tally: Tally
+    positions: Sequence[Position]
+    key: str
+    size: int
+    done: asyncio.Future[Taken] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def named(self) -> tuple[str, str]:
+        return self.tally.source, self.key
+
+
+class Counting:
+    """Counts what sources deliver; `run` has to go on in the background. It is the sources' `Intake`."""
+
+    def __init__(self, ledger: UsageLedger, metrics: CountingMetrics, now: Now, log: Logger) -> None:
+        self.book, self._rejects = Book(), Rejects()
+        self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
+        self.engine = Engine(Usage(), self.book, 0.0)
+        self._waiting: list[_Waiting] = []
+        self._bytes = 0
+        self._some = asyncio.Event()
+        self._book_lock = asyncio.Lock()
+        self._entries = 0
+
+    async def start(self) -> None:
+        """Reads what was counted before."""
+        await self._ledger.load(self.book)
+        self._entries = await self._ledger.journal_entries()
+
+    def use(self, usage: Usage) -> None:
+        """Counts by this configuration from now on. What was counted stays."""
+        self.engine = Engine(usage, self.book, self._now())
+        self.book.forget_lines()
+
+    # --- the sources' side
+
+    async def take(
+        self,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        positions: Sequence[Position] = (),
+        key: str = "",
+    ) -> Taken:
+        """Counts `body`; it is in the ledger when this returns. One with a `key` that its source has used before is
+        not counted again, and answered as it was then. Raises Fenced or StorageUnavailable."""
+        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
+            raise StorageUnavailable("overloaded")
+        self._bytes += size
+        try:
+            tally = await self._tally(source, body, form)
+            waiting = _Waiting(tally, positions, key, size)
+            self._waiting.append(waiting)
+            self._some.set()
+            return await asyncio.shield(waiting.done)
+        finally:
+            self._bytes -= size
+
+    async def _tally(self, source: str, body: bytes | Sequence[bytes], form: Format) -> Tally:
+        engine = self.engine
+        tally = engine.begin(source, self._now())
+        first = True
+        for piece in engine.pieces(body, form):
+            if not first:
+                await asyncio.sleep(0)
+            engine.count(tally, piece, form)
+            first = False
+        return tally
+
+    async def positions(self, stream: str) -> Mapping[str, str]:
+        """How far each part of `stream` was read."""
+        return await self._ledger.positions(stream)
+
+    def rejects(self) -> dict[str, object]:
+        """What was rejected and why, with samples, for people."""
+        return self._rejects.shown()
+
+    async def refreshed(self) -> Book:
+        """The book, with what other replicas have committed."""
+        if self._ledger.shared:
+            async with self._book_lock:
+                await self._ledger.follow(self.book)
+        return self.book
+
+    # --- the ledger's side
+
+    async def run(self) -> None:
+        """Commits for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._some.wait()
+            began = loop.time()
+            self._some.clear()
+            group, self._waiting = self._waiting, []
+            await self._commit(group)
+            self._metrics.committed(len(group), loop.time() - began)
+            await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
+
+    async def fold_forever(self) -> None:
+        """Folds the journal once a minute, or sooner where it grows fast."""
+        since = 0.0
+        while True:
+            await asyncio.sleep(1.0)
+            since += 1.0
+            if self._entries and (since >= FOLD_SECONDS or self._entries >= FOLD_ENTRIES):
+                await self.fold()
+                since = 0.0
+
+    async def fold(self) -> None:
+        """Folds the journal now. What can't be stored is tried again with the next."""
+        try:
+            await self._ledger.fold(self.book)
+            await self._ledger.forget(self._now())
+        except StorageUnavailable as error:
+            self._log.warning("the usage journal can't be folded now", reason=error.reason)
+        else:
+            self._entries = 0
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        while group:
+            first, later = _once_each(group)
+            try:
+                unusable = await self._store(first)
+            except Repeated as error:
+                group = _answered(first, error) + later
+            except Fenced as error:
+                group = _without(first, error) + later
+            except StorageUnavailable as error:
+                _fail(group, error)
+                return
+            except BaseException as error:
+                _fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
+                raise
+            else:
+                self._metrics.unusable(unusable)
+                for one in first:
+                    self._told(one)
+                group = later
+
+    async def _store(self, group: Sequence[_Waiting]) -> Counter[str]:
+        deltas, unusable = self.engine.deltas([one.tally for one in group])
+        positions = [position for one in group for position in one.positions]
+        keys = [Keyed(*one.named, msgspec.json.encode(one.tally.taken)) for one in group if one.key]
+        if deltas or positions or keys:
+            async with self._book_lock:
+                await self._ledger.commit(Entry(deltas, positions, keys), self.book, self._now())
+            self._entries += 1
+        return unusable
+
+    def _told(self, one: _Waiting) -> None:
+        self._metrics.counted(one.tally)
+        self._rejects.note(one.tally.rejected, one.tally.samples)
+        _answer(one, one.tally.taken)
+
+
+def _once_each(group: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
+    """Those that can be in one commit, and those whose key or position is another's in it: they come after it."""
+    seen = set[object]()
+    first, later = list[_Waiting](), list[_Waiting]()
+    for one in group:
+        marks: list[object] = [one.named] if one.key else []
+        marks += [(position.stream, position.part) for position in one.positions]
+        (later if seen.intersection(marks) else first).append(one)
+        seen.update(marks)
+    return first, later
+
+
+def _answered(group: Sequence[_Waiting], repeated: Repeated) -> list[_Waiting]:
+    """Answers those that were counted before; returns the others."""
+    for one in group:
+        if one.named in repeated.answers:
+            _answer(one, msgspec.json.decode(repeated.answers[one.named], type=Taken))
+    return [one for one in group if one.named not in repeated.answers]
+
+
+def _without(group: Sequence[_Waiting], fenced: Fenced) -> list[_Waiting]:
+    """Tells those whose position has moved on; returns the others."""
+
+    def is_behind(one: _Waiting) -> bool:
+        return any((at.stream, at.part) == (fenced.stream, fenced.part) for at in one.positions)
+
+    _fail([one for one in group if is_behind(one)], fenced)
+    return [one for one in group if not is_behind(one)]
+
+
+def _answer(one: _Waiting, taken: Taken) -> None:
+    if not one.done.done():
+        one.done.set_result(taken)
+
+
+def _fail(group: Sequence[_Waiting], error: Exception) -> None:
+    for one in group:
+        if not one.done.done():
+            one.done.set_exception(error)

@@ -1,0 +1,59 @@
+"""What came and could not be counted: how often, why, and some of it to look at."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from toolkit.redaction import impersonal, printable, quoted
+
+MAX_SAMPLES = 20
+"""Of each reason; the oldest makes room."""
+MAX_SAMPLE_BYTES = 500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One that was rejected: where from, which event it called itself (as far as is known), what was wrong with it."""
+
+    at: float
+    source: str
+    event: str
+    detail: str
+    raw: bytes
+
+
+class Rejects:
+    """The last samples of each reason; what they may not show is masked when they are looked at, which is rare."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._samples: dict[str, deque[Sample]] = {}
+
+    def note(self, why: Mapping[str, int], samples: Mapping[str, list[Sample]]) -> None:
+        """So many were rejected for each reason, these among them."""
+        self.counts.update(why)
+        for reason, found in samples.items():
+            self._samples.setdefault(reason, deque(maxlen=MAX_SAMPLES)).extend(found)
+
+    def shown(self) -> dict[str, object]:
+        """For `GET /v1/rejects`: by reason, how many since the start and the samples, newest first."""
+        return {
+            reason: {"count": count, "samples": [_shown(one) for one in reversed(self._samples.get(reason, deque()))]}
+            for reason, count in sorted(self.counts.items())
+        }
+
+
+def _shown(sample: Sample) -> dict[str, str]:
+    text = sample.raw[:MAX_SAMPLE_BYTES].decode(errors="replace")
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sample.at)),
+        "source": sample.source,
+        "event": _safe(sample.event),
+        "detail": _safe(sample.detail),
+        "sample": _safe(text),
+    }
+
+
+def _safe(text: str) -> str:
+    return printable(impersonal(quoted(text)))

@@ -1,0 +1,302 @@
+"""What `usage:` in `config/exporter.yml` says: who may send events, what each holds, and what is counted of them."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Discriminator, Field, Tag
+
+from toolkit.configfile import Duration, Location, Model, Name, Regex, Secret, nearest
+
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
+Scalar = str | int | float | bool
+
+RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
+"""Labels that Prometheus sets on a target or gives a meaning of its own."""
+RESERVED_PREFIXES = ("thirdparty_", "usage_rule_", "tocsin_", "process_", "python_", "scrape_")
+OTHER = "other"
+"""The label value that counts what no series of its own is left for, so that totals stay exact."""
+DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Prometheus's own default, in seconds."""
+UNITS: Mapping[str, tuple[int, int]] = {
+    "s": (1, 1), "ms": (1, 1000), "us": (1, 10**6), "ns": (1, 10**9), "min": (60, 1), "h": (3600, 1),
+    "B": (1, 1), "KB": (1000, 1), "MB": (10**6, 1), "GB": (10**9, 1),
+    "KiB": (1024, 1), "MiB": (2**20, 1), "GiB": (2**30, 1),
+    "percent": (1, 100), "cents": (1, 100),
+}  # fmt: skip
+"""What one of a unit is in the base unit that Prometheus's names want (seconds, bytes, ratios; of money, the whole), as
+a fraction: 5 ms divided by 1000 are 0.005 s, while 5 times 0.001 may be a hair more and fall into the next bucket."""
+
+
+class Match(Model):
+    """A condition on one field: the whole value must match the pattern."""
+
+    regex: Regex
+
+
+def _condition(value: object) -> object:
+    if isinstance(value, (dict, Match, str, int, float)):
+        return value
+    raise ValueError("should be a text, a number, true, false or {regex: PATTERN}")
+
+
+Condition = Annotated[
+    Annotated[Scalar, Tag("value")] | Annotated[Match, Tag("match")],
+    Discriminator(lambda value: "match" if isinstance(value, (dict, Match)) else "value"),
+    pydantic.BeforeValidator(_condition),
+]
+
+
+# --- events
+
+
+class FieldContract(Model):
+    """One field of an event. `values` lists those that are allowed, where not every one is."""
+
+    type: FieldType = "string"
+    required: bool = False
+    values: tuple[Scalar, ...] = ()
+    about: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _values_have_the_type(self) -> "FieldContract":
+        wanted: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool}
+        for value in self.values:
+            kind = wanted.get(self.type)
+            if kind is None or not isinstance(value, kind) or isinstance(value, bool) != (self.type == "boolean"):
+                raise ValueError(f"the value {value!r} is no {self.type}")
+        return self
+
+
+class EventTime(Model):
+    """When an event happened, by a field of type `timestamp`: one that comes later than `lateness`, or that is
+    `ahead` of the clock by more, is rejected."""
+
+    field: str
+    lateness: Duration = Field(default=3600.0, gt=0)
+    ahead: Duration = Field(default=300.0, ge=0)
+
+
+class EventContract(Model):
+    """What producers agree to send: an event's name and its fields. Fields that are not named may come too."""
+
+    name: str = Field(min_length=1, max_length=200)
+    about: str = ""
+    owner: str = ""
+    fields: dict[str, FieldContract] = {}
+    time: EventTime | None = None
+    sample: dict[str, Any] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _time_is_a_timestamp(self) -> "EventContract":
+        if "event" in self.fields:
+            raise ValueError("the field 'event' is the event's name; it is not declared")
+        if self.time is not None:
+            field = self.fields.get(self.time.field)
+            if field is None:
+                raise ValueError(
+                    f"time.field: no field is named '{self.time.field}'{nearest(self.time.field, self.fields)}"
+                )
+            if field.type != "timestamp":
+                raise ValueError(f"time.field: '{self.time.field}' is a {field.type}; it has to be a timestamp")
+        return self
+
+
+class Producer(Model):
+    """Who may post events with a token of their own, and the labels that are true of all they send, whatever the
+    body says."""
+
+    name: Name
+    bearer_token_files: tuple[Secret, ...] = Field(min_length=1)
+    labels: dict[LabelName, str] = {}
+
+
+# --- rules
+
+
+class Label(Model):
+    """Where a label's value comes from: the field (of the label's own name unless told), `map`ped, and, where `values`
+    lists them, no other."""
+
+    field: str = ""
+    values: tuple[str, ...] = ()
+    map: dict[str, str] = {}
+
+
+def _label(value: object) -> object:
+    return {"values": value} if isinstance(value, (list, tuple)) else value
+
+
+class Measured(Model):
+    """A field that holds a number, and its unit where that is not Prometheus's base unit."""
+
+    field: str
+    unit: str = ""
+
+    @pydantic.field_validator("unit")
+    @classmethod
+    def _known(cls, unit: str) -> str:
+        if unit and unit not in UNITS:
+            raise ValueError(f"no unit is named '{unit}'{nearest(unit, UNITS)}")
+        return unit
+
+    @property
+    def scale(self) -> tuple[int, int]:
+        """What one of the field's unit is in the metric's: (times, divided by)."""
+        return UNITS.get(self.unit, (1, 1))
+
+
+def _measured(value: object) -> object:
+    return {"field": value} if isinstance(value, str) else value
+
+
+class Minimum(Model):
+    """The least that is normal: fewer than `events` in `per` is worth an alert."""
+
+    events: float = Field(gt=0)
+    per: Duration = Field(default=60.0, gt=0)
+
+
+Kind = Literal["count", "sum", "histogram", "last", "distinct", "ratio"]
+_WANTED: Mapping[Kind, str] = {
+    "count": "", "sum": "value", "histogram": "value", "last": "value", "distinct": "identity", "ratio": "good"
+}  # fmt: skip
+_TOTALS = frozenset({"count", "sum", "ratio"})
+
+
+class UsageRule(Model):
+    """Counts, adds up or measures the events named `event` whose fields meet `where`, into the metric `metric`."""
+
+    name: Name
+    kind: Kind = "count"
+    metric: MetricName
+    help: str
+    event: str
+    where: dict[str, Condition] = {}
+    labels: dict[LabelName, Annotated[Label, pydantic.BeforeValidator(_label)]] = {}
+    value: Annotated[Measured, pydantic.BeforeValidator(_measured)] | None = None
+    buckets: tuple[float, ...] = ()
+    identity: str = ""
+    good: dict[str, Condition] = {}
+    max_series: int = Field(default=1000, ge=1, le=1_000_000)
+    expire: Duration = Field(default=0.0, ge=0)
+    minimum: Minimum | None = None
+    service: str = ""
+    owner: str
+
+    @pydantic.model_validator(mode="after")
+    def _has_what_its_kind_wants(self) -> "UsageRule":
+        for kind, setting in _WANTED.items():
+            given = bool(setting) and bool(getattr(self, setting))
+            if setting and given and self.kind != kind and _WANTED[self.kind] != setting:
+                raise ValueError(f"{setting} is for kind: {kind}; this rule is a {self.kind}")
+        wanted = _WANTED[self.kind]
+        if wanted and not getattr(self, wanted):
+            raise ValueError(f"kind: {self.kind} needs {wanted}")
+        if self.buckets and self.kind != "histogram":
+            raise ValueError(f"buckets are for kind: histogram; this rule is a {self.kind}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _is_named_as_prometheus_wants(self) -> "UsageRule":
+        if (self.kind in _TOTALS) != self.metric.endswith("_total"):
+            must = "must" if self.kind in _TOTALS else "must not"
+            raise ValueError(f"metric: the name of a {self.kind} {must} end in _total")
+        return self
+
+    @pydantic.field_validator("buckets")
+    @classmethod
+    def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not math.isfinite(bound) for bound in buckets) or list(buckets) != sorted(set(buckets)):
+            raise ValueError("the bounds have to be finite and ascend; +Inf is added")
+        return buckets
+
+    @property
+    def bounds(self) -> tuple[float, ...]:
+        """The upper bounds of a histogram's buckets without +Inf."""
+        return self.buckets or DEFAULT_BUCKETS
+
+    def source_of(self, label: str) -> str:
+        """The field that a label's value comes from."""
+        return self.labels[label].field or label
+
+
+class Usage(Model):
+    """Product usage."""
+
+    producers: tuple[Producer, ...] = ()
+    events: tuple[EventContract, ...] = ()
+    rules: tuple[UsageRule, ...] = ()
+
+
+# --- what only the whole shows
+
+
+def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
+    """Names used twice, events and fields that nobody declared, metrics that clash. Locations start in `usage`."""
+    yield from twice(("producers",), [one.name for one in usage.producers])
+    yield from twice(("events",), [one.name for one in usage.events])
+    yield from twice(("rules",), [one.name for one in usage.rules])
+    contracts = {one.name: one for one in usage.events}
+    shapes: dict[str, tuple[object, ...]] = {}
+    trusted = {label for producer in usage.producers for label in producer.labels}
+    for index, rule in enumerate(usage.rules):
+        at: Location = ("rules", index)
+        yield from _names(rule, at)
+        yield from _fields(rule, at, contracts, trusted)
+        shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
+        if shapes.setdefault(rule.metric, shape) != shape:
+            yield (
+                (*at, "metric"),
+                f"another rule counts into {rule.metric} with another kind, help text, labels or buckets",
+            )
+
+
+def twice(at: Location, names: list[str]) -> Iterator[tuple[Location, str]]:
+    """A problem for each name that stands there before."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield (*at, index, "name"), f"the name '{name}' is used twice"
+        seen.add(name)
+
+
+def _names(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
+    if rule.metric.startswith(RESERVED_PREFIXES):
+        yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
+    for label in sorted(RESERVED_LABELS.intersection(rule.labels)):
+        yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
+    if rule.kind == "distinct" and "period" in rule.labels:
+        yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
+
+
+def _fields(
+    rule: UsageRule, at: Location, contracts: Mapping[str, EventContract], trusted: set[str]
+) -> Iterator[tuple[Location, str]]:
+    """Where the event is declared, so must be the fields. One that is not declared is taken as it comes."""
+    contract = contracts.get(rule.event)
+    if contract is None:
+        if contracts and rule.event not in contracts:
+            yield (*at, "event"), f"no event is named '{rule.event}'{nearest(rule.event, contracts)}"
+        return
+    known = {"event", *contract.fields, *trusted}
+    used: list[tuple[Location, str]] = [((*at, "where", field), field) for field in rule.where]
+    used += [((*at, "good", field), field) for field in rule.good]
+    used += [((*at, "labels", label), rule.source_of(label)) for label in rule.labels]
+    used += [((*at, "identity"), rule.identity)] if rule.identity else []
+    used += [((*at, "value"), rule.value.field)] if rule.value else []
+    for location, field in used:
+        if field not in known:
+            yield location, f"the event {contract.name} has no field '{field}'{nearest(field, known)}"
+    if (
+        rule.value
+        and rule.value.field in contract.fields
+        and contract.fields[rule.value.field].type not in ("integer", "number")
+    ):
+        yield (
+            (*at, "value"),
+            f"'{rule.value.field}' is a {contract.fields[rule.value.field].type}; a {rule.kind} needs a number",
+        )
