@@ -101,7 +101,7 @@ class Counting:
             waiting = _Waiting(tally, positions, key, size)
             self._waiting.append(waiting)
             self._some.set()
-            return await asyncio.shield(waiting.done)
+            return await waiting.done  # who goes away cancels this future, not the commit
         finally:
             self._bytes -= size
 

@@ -54,8 +54,8 @@ class Tally:
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[tuple[Plan, int]] = field(default_factory=list)
-    """How many events each plan is for; a plan may stand here several times."""
+    numbers: list[Counter[Plan | None]] = field(default_factory=list)
+    """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -199,42 +199,51 @@ class Engine:
     # --- groups to plans
 
     def _group(self, tally: Tally, events: list[Event], raws: "Raws") -> None:
-        groups: dict[Key, list[Event]] = {}
-        key = self._shape.key
-        get = groups.get
-        for event in events:
-            found = key(event)
-            group = get(found)
-            if group is None:
-                groups[found] = [event]
-            else:
-                group.append(event)
         plans = self._plans.setdefault(tally.source, {})
-        numbers = tally.numbers
-        for found, group in groups.items():
-            plan = plans.get(found) or self._remember(plans, found, tally)
-            if not plan.simple:
-                group = self._looked_at(tally, plan, group, events, raws)  # noqa: PLW2901 - the rest of the group
-            number = len(group)
-            numbers.append((plan, number))
+        # no byte code runs once an event in these two lines
+        followed = list(map(plans.get, map(self._shape.key, events)))
+        numbers = Counter(followed)
+        if None in numbers:
+            followed = self._completed(tally, plans, events)
+            numbers = Counter(followed)
+        apart = [plan for plan in numbers if plan is not None and not plan.simple]
+        if apart:
+            self._look_at(tally, apart, numbers, events, followed, raws)
+        for plan, number in numbers.items():
             tally.events += number
-            if plan.matched:
+            if plan is not None and plan.matched:
                 tally.matched += number
+        tally.numbers.append(numbers)
         tally.before.append(raws)
 
-    def _looked_at(
-        self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: "Raws"
-    ) -> list[Event]:
-        """The events of a group that are to be counted, once those against their contract were rejected."""
-        group = self._kept(tally, plan, group, events, raws)
-        if plan.unknown:
-            tally.unknown += len(group)
-            first = group[0]
-            place = next(place for place, event in enumerate(events) if event is first)
-            tally.sample("unknown_event", first.event, "no event of this name is declared", raws[place][1])
-        if plan.measures and group:
-            tally.groups.append((plan, group))
-        return group
+    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan | None]:
+        """The plans of these events, after those were made that had been missing."""
+        key = self._shape.key
+        return [plans.get(found) or self._remember(plans, found, tally) for found in map(key, events)]
+
+    def _look_at(
+        self,
+        tally: Tally,
+        apart: list[Plan],
+        numbers: Counter[Plan | None],
+        events: list[Event],
+        followed: list[Plan | None],
+        raws: "Raws",
+    ) -> None:
+        """Rejects events that are against their contract, and keeps those that are measured."""
+        groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
+        for event, plan in zip(events, followed, strict=True):
+            if plan is not None and not plan.simple:
+                groups[plan].append(event)
+        for plan, group in groups.items():
+            kept = self._kept(tally, plan, group, events, raws)
+            numbers[plan] = len(kept)
+            if plan.unknown:
+                tally.unknown += len(kept)
+                place = followed.index(plan)
+                tally.sample("unknown_event", group[0].event, "no event of this name is declared", raws[place][1])
+            if plan.measures and kept:
+                tally.groups.append((plan, kept))
 
     def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: "Raws") -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""
@@ -307,8 +316,10 @@ class Engine:
         """What the tallies add to each series, and how many events of each rule had no usable value."""
         numbers: dict[Plan, int] = {}
         for tally in tallies:
-            for plan, number in tally.numbers:
-                numbers[plan] = numbers.get(plan, 0) + number
+            for piece in tally.numbers:
+                for plan, number in piece.items():
+                    if plan is not None and plan.counts:
+                        numbers[plan] = numbers.get(plan, 0) + number
         found: dict[Series, Any] = {}
         for plan, number in numbers.items():
             for series in plan.counts:

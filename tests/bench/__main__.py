@@ -12,10 +12,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, enriching, latency, noise, probing, receiving, scrape, sinks, storm, verdicts, year
+from tests.bench import (
+    alerta,
+    enriching,
+    events,
+    latency,
+    noise,
+    probing,
+    receiving,
+    scrape,
+    sinks,
+    storm,
+    verdicts,
+    year,
+)
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
+    events.EVENTS_BENCH,
+    events.SINGLE_BENCH,
     verdicts.BENCH,
     year.BENCH,
     noise.BENCH,

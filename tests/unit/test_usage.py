@@ -214,7 +214,9 @@ MEASURED = [
 def test_a_rule_takes_the_values_that_it_can(fields: dict[str, Any], lines: list[str]) -> None:
     one = engine(rule(**fields))
     values = [{"n": 1, "user": "a"}, {"n": 2, "user": "b"}, {"n": 3.5, "user": "a"}, {"n": "x", "user": {}}, {}]
-    first, second = ("\n".join(json.dumps({"event": "buy", **value}) for value in part).encode() for part in (values[:1], values[1:]))
+    first, second = (
+        "\n".join(json.dumps({"event": "buy", **value}) for value in part).encode() for part in (values[:1], values[1:])
+    )
     tallies = [tallied(one, first, ndjson=True), tallied(one, second, ndjson=True)]
     assert one.deltas(tallies)[1] == {"r": 2}
     assert text(one, *tallies)[fields.get("metric", "m_total")] == lines
@@ -249,7 +251,12 @@ def test_beyond_its_cap_a_rule_counts_all_that_is_new_as_other() -> None:
     one = engine(capped, free)
     body = b"\n".join(b'{"event": "buy", "id": %d}' % number for number in range(10))
     shown = text(one, tallied(one, body, ndjson=True))
-    assert sorted(shown["m_total"]) == ['m_total{id="0"} 1', 'm_total{id="1"} 1', 'm_total{id="2"} 1', 'm_total{id="other"} 7']
+    assert sorted(shown["m_total"]) == [
+        'm_total{id="0"} 1',
+        'm_total{id="1"} 1',
+        'm_total{id="2"} 1',
+        'm_total{id="other"} 7',
+    ]
     assert len(shown["s_total"]) == 10
     assert 'usage_rule_overflows_total{rule="r"} 7' in shown["usage_rule_overflows_total"]
 

@@ -10,6 +10,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import msgspec
 from aiohttp import hdrs, web
 
 from exporter.bodies import Reject
@@ -143,7 +144,8 @@ class EventEndpoints:
             return web.Response(status=400, text=f"an Idempotency-Key has at most {MAX_KEY_CHARACTERS} characters\n")
         taken = await self._counting.take(source, body, form, key=key)
         nothing_usable = taken.rejected and not taken.events
-        return web.json_response(_told(taken), status=400 if nothing_usable else 200)
+        status = 400 if nothing_usable else 200
+        return web.Response(body=_told(taken), content_type="application/json", status=status)
 
 
 class DoormanNow(Protocol):
@@ -165,11 +167,12 @@ def named(rejects: Iterable[Reject]) -> list[dict[str, object]]:
     return [{"position": reject.position, "reason": reject.reason} for reject in rejects]
 
 
-def _told(taken: Taken) -> dict[str, object]:
-    return {
+def _told(taken: Taken) -> bytes:
+    told = {
         "events": taken.events,
         "matched": taken.matched,
         "unmatched": taken.unmatched,
         "rejected": taken.rejected,
         "rejects": named(taken.rejects),
     }
+    return msgspec.json.encode(told)
