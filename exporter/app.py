@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
@@ -20,13 +21,14 @@ from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
 from exporter.usage.sources.http import Doorman, EventEndpoints
 from exporter.web import Endpoints
+from exporter.wanted import Wanted
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError
 from toolkit.httpserver import Authenticator, Probes, application, require_authentication, server_tls
 from toolkit.logs import Logger, configure
 from toolkit.service import Background, Spawn, serve
-from toolkit.storage import Database, lock_database, migrate
+from toolkit.storage import Database, lock_database, migrate, storage_url
 
 
 class Exporter:
@@ -109,15 +111,20 @@ class Exporter:
         await self.monitor.observe(observed.observations)
         return observed
 
-    async def exposition(self, openmetrics: bool) -> bytes:
+    async def exposition(self, wanted: Wanted, openmetrics: bool) -> bytes:
         """Third-party and usage series as text (without OpenMetrics's closing line)."""
-        await self.counting.refreshed()
-        third_parties = render(self.monitor.families(), openmetrics)
-        # in a thread: a hundred thousand series take some ten milliseconds, and nobody should wait for them
-        return third_parties + await asyncio.to_thread(self._usage_text, openmetrics)
+        text = b""
+        if wanted.includes("providers"):
+            text += render(wanted.named(self.monitor.families()), openmetrics)
+        if wanted.includes("usage", by_default=not self.counting.shared):
+            await self.counting.refreshed()
+            # in a thread: a hundred thousand series take some ten milliseconds, and nobody should wait for them
+            text += await asyncio.to_thread(self._usage_text, wanted, openmetrics)
+        return text
 
-    def _usage_text(self, openmetrics: bool) -> bytes:
-        return render(self._usage.families(self._now()), openmetrics)
+    def _usage_text(self, wanted: Wanted, openmetrics: bool) -> bytes:
+        families = self._usage.families(self._now(), wanted.shard)
+        return render(wanted.named(families), openmetrics)
 
     @property
     def probes(self) -> Probes:
@@ -146,6 +153,23 @@ def run(options: Options) -> int:
     return 0
 
 
+def _ledger(options: Options, beside: Database, stack: AsyncExitStack) -> Database:
+    """Where usage is counted: beside the rest, or in a database that exporters share. Raises ValueError."""
+    shared = load(options).usage.ledger
+    if shared is None:
+        return beside
+    try:
+        url = storage_url(shared.url_file.read(), Path(), "")
+    except ValueError as error:
+        raise ValueError(f"usage.ledger.url_file: {str(error).removeprefix('--storage.url').lstrip(': ')}") from None
+    if url.get_backend_name() == "sqlite":
+        raise ValueError("usage.ledger.url_file: an SQLite file can't be shared; without this setting one is used")
+    migrate(url, MIGRATIONS)
+    database = Database(url)
+    stack.push_async_callback(database.close)
+    return database
+
+
 async def _run(options: Options, log: Logger) -> None:
     metrics = ExporterMetrics(CollectorRegistry())
     async with AsyncExitStack() as stack:
@@ -155,7 +179,7 @@ async def _run(options: Options, log: Logger) -> None:
         stack.push_async_callback(sessions.close)
         background = Background()
         stack.push_async_callback(background.close)
-        counting = Counting(UsageLedger(database), metrics, time.time, log)
+        counting = Counting(UsageLedger(_ledger(options, database, stack)), metrics, time.time, log)
         exporter = Exporter(options, Ledger(database), counting, sessions, background.spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()

@@ -20,6 +20,7 @@ from exporter.providers.history import State
 from exporter.providers.kinds import Kind
 from exporter.providers.monitor import Monitor
 from exporter.usage.sources.http import NDJSON_TYPES, named
+from exporter.wanted import Wanted
 from toolkit.clock import format_duration
 from toolkit.configfile import nearest
 from toolkit.httpserver import read_body
@@ -58,7 +59,7 @@ class Served(Protocol):
     def observe(self, body: bytes, ndjson: bool) -> Awaitable[Observed]:
         """Takes what programs were answered by vendors. Raises TooMany."""
 
-    def exposition(self, openmetrics: bool) -> Awaitable[bytes]:
+    def exposition(self, wanted: Wanted, openmetrics: bool) -> Awaitable[bytes]:
         """Third-party and usage series as text."""
 
 
@@ -88,9 +89,15 @@ class Endpoints:
 
     async def scrape(self, request: web.Request) -> web.Response:
         """Everything, in the format that is asked for."""
+        try:
+            wanted = Wanted.parse(request.query)
+        except ValueError as error:
+            return web.Response(status=400, text=f"{error}\n")
         encoder, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
         openmetrics = content_type.startswith("application/openmetrics-text")
-        body = await self._exporter.exposition(openmetrics) + encoder(self._metrics.registry).removesuffix(_END)
+        body = await self._exporter.exposition(wanted, openmetrics)
+        if wanted.includes("self") and not wanted.names:
+            body += encoder(self._metrics.registry).removesuffix(_END)
         if openmetrics:
             body += _END
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"}

@@ -1,8 +1,11 @@
 """The ledger's tables. A change here needs a migration; a test holds the two equal."""
 
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
 
 metadata = MetaData()
+BIG = BigInteger().with_variant(Integer, "sqlite")
+"""A hundred commits a second are more than 32 bits in a year; SQLite's integers have 64, and its row number by that name
+only."""
 
 providers = Table(
     "providers",
@@ -53,7 +56,7 @@ usage_series = Table(
 usage_journal = Table(
     "usage_journal",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", BIG, primary_key=True, autoincrement=False),
     Column("at", Float, nullable=False),
     Column("deltas", LargeBinary, nullable=False),
 )
@@ -63,7 +66,7 @@ usage_totals = Table(
     "usage_totals",
     metadata,
     Column("page", Integer, primary_key=True),
-    Column("seq", Integer, nullable=False),
+    Column("seq", BIG, nullable=False),
     Column("totals", LargeBinary, nullable=False),
 )
 """Values of PAGE series each, as of entry `seq` of the journal: msgpack, [[series, value, last grown], ...]."""
@@ -72,8 +75,8 @@ usage_head = Table(
     "usage_head",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("seq", Integer, nullable=False),
-    Column("folded", Integer, nullable=False),
+    Column("seq", BIG, nullable=False),
+    Column("folded", BIG, nullable=False),
 )
 """One row: the journal's last entry, and the last that every page of totals holds. Who writes, locks it first, so that
 entries become visible in their order."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.ledger.tables import usage_head, usage_journal, usage_keys, usage_positions, usage_series, usage_totals
@@ -102,18 +102,13 @@ class UsageLedger:
     async def _remember(self, connection: AsyncConnection, keys: Sequence[Keyed], at: float) -> None:
         rows = [{"source": one.source, "key": one.key, "answer": one.answer, "at": at} for one in keys]
         statement = self._database.insert(usage_keys).values(rows).on_conflict_do_nothing()
-        stored = await connection.execute(statement)
-        if stored.rowcount == len(rows):
-            return
-        new = {(one.source, one.key): one.answer for one in keys}
-        sources = {one.source for one in keys}
-        found = select(usage_keys.c.source, usage_keys.c.key, usage_keys.c.answer, usage_keys.c.at).where(
-            usage_keys.c.source.in_(sources), usage_keys.c.key.in_([one.key for one in keys])
-        )
-        known = (await connection.execute(found)).all()
-        raise Repeated(
-            {(row.source, row.key): row.answer for row in known if (row.source, row.key) in new and row.at != at}
-        )
+        stored = await connection.execute(statement.returning(usage_keys.c.source, usage_keys.c.key))
+        new = {(row.source, row.key) for row in stored}
+        repeated = [(one.source, one.key) for one in keys if (one.source, one.key) not in new]
+        if repeated:
+            found = select(usage_keys).where(tuple_(usage_keys.c.source, usage_keys.c.key).in_(repeated))
+            answers = {(row.source, row.key): row.answer for row in await connection.execute(found)}
+            raise Repeated(answers)
 
     async def _numbers(self, connection: AsyncConnection, new: Sequence[Series]) -> dict[Series, int]:
         """The numbers of series that have none yet; another process may have made them."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from zlib import crc32
 
 from exporter.exposition import Family, line, series
 from exporter.usage.book import Series
 from exporter.usage.kinds import DAYS_OF_A_WEEK, seen
 from exporter.usage.rules import CompiledRule
 from exporter.usage.settings import UsageRule
+from exporter.wanted import WHOLE, Shard
 
 EVENTS = Family("usage_rule_events_total", "counter", "Events counted by each usage rule.")
 MINIMUM = Family("usage_rule_minimum_events_per_second", "gauge", "The least that is normal, where declared.")
@@ -26,30 +28,31 @@ class UsageCollector:
         self._rules = rules
         self._own: dict[tuple[str, str], bytes] = {}
 
-    def families(self, now: float) -> Families:
-        """Every family with its lines."""
-        yield from self.metrics(now)
-        yield from self.about()
+    def families(self, now: float, shard: Shard = WHOLE) -> Families:
+        """Every family with its lines; what tells of the rules themselves is on the first shard."""
+        yield from self.metrics(now, shard)
+        if shard.number == 1:
+            yield from self.about()
 
-    def metrics(self, now: float) -> Families:
+    def metrics(self, now: float, shard: Shard = WHOLE) -> Families:
         """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
         by_metric: dict[str, list[CompiledRule]] = {}
         for rule in self._rules:
             by_metric.setdefault(rule.settings.metric, []).append(rule)
         for metric, rules in by_metric.items():
-            yield from self._metric(metric, rules, now)
+            yield from self._metric(metric, rules, now, shard)
 
-    def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float) -> Families:
+    def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard) -> Families:
         settings = rules[0].settings
         shelves = [(rule.settings, rule.shelf) for rule in rules]
         write = _WRITERS[settings.kind]
-        yield Family(metric, _TYPES[settings.kind], settings.help), write(metric, _living(shelves, now), now)
+        yield Family(metric, _TYPES[settings.kind], settings.help), write(metric, _living(shelves, now, shard), now)
         good = [(rule.settings, rule.good_shelf) for rule in rules if rule.good_shelf is not None]
         if good:
             name = good_name(metric)
             yield (
                 Family(name, "counter", f"{settings.help} Those that are good."),
-                _numbers(name, _living(good, now), now),
+                _numbers(name, _living(good, now, shard), now),
             )
 
     def about(self) -> Families:
@@ -103,12 +106,14 @@ def _info(rule: UsageRule) -> bytes:
     return series(INFO.name, labels)
 
 
-def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float) -> list[Series]:
+def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float, shard: Shard) -> list[Series]:
     """The series that are shown. One that was idle for longer than its rule's `expire` is not, until it grows again;
     its value goes on from where it stood, so that nobody takes it for a reset."""
     found: list[Series] = []
     for settings, shelf in shelves:
-        every = shelf.series.values()
+        every = list(shelf.series.values())  # at once: others may come while we write
+        if shard.of > 1:
+            every = [one for one in every if shard.holds(crc32("\0".join(one.labels).encode(errors="replace")))]
         found += [one for one in every if one.touched >= now - settings.expire] if settings.expire else every
     return found
 

@@ -70,6 +70,11 @@ class Counting:
         self._book_lock = asyncio.Lock()
         self._entries = 0
 
+    @property
+    def shared(self) -> bool:
+        """Whether other exporters count into the same ledger."""
+        return self._ledger.shared
+
     async def start(self) -> None:
         """Reads what was counted before."""
         await self._ledger.load(self.book)

@@ -91,7 +91,8 @@ class Engine:
         self.usage = usage
         self._shape: Shape = shape(usage)
         self._contracts = compiled(usage, self._shape)
-        self._rules = compile_rules(usage.rules, self._shape, book)
+        times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
+        self._rules = compile_rules(usage.rules, self._shape, book, times)
         self._trusted: Mapping[str, Mapping[str, str]] = {one.name: one.labels for one in usage.producers}
         self._overridden = {label for one in usage.producers for label in one.labels}
         self._plans: dict[str, dict[Key, Plan]] = {}

@@ -1,5 +1,6 @@
 """What a rule takes of a group of events: sums, histograms, last values, identities. Pure."""
 
+import datetime
 import math
 from bisect import bisect_left
 from collections import Counter
@@ -17,15 +18,15 @@ Scale = tuple[int, int]
 _NUMBERS = frozenset({int, float})
 
 
-def measure_of(rule: UsageRule, read: Callable[[Event], Any]) -> Measure:
-    """What `rule` takes; `read` reads the field."""
+def measure_of(rule: UsageRule, read: Callable[[Event], Any], time: Callable[[Event], Any] | None = None) -> Measure:
+    """What `rule` takes; `read` reads the field, and `time` when an event happened, if it says so."""
     scale = rule.value.scale if rule.value else (1, 1)
     if rule.kind == "sum":
         return lambda events, _: _sum(_numbers(read, events, least=0.0), events, scale)
     if rule.kind == "histogram":
         return lambda events, _: _histogram(_numbers(read, events), events, scale, rule.bounds)
     if rule.kind == "last":
-        return lambda events, now: _last(_numbers(read, events), events, scale, now)
+        return lambda events, now: _last([(_when(time, event, now), read(event)) for event in events], scale)
     return lambda events, now: _distinct(read, events, now)
 
 
@@ -43,8 +44,18 @@ def _histogram(values: list[float], events: Sequence[Event], scale: Scale, bound
     return [*(inside[place] for place in range(len(bounds) + 1)), total], len(events) - len(values)
 
 
-def _last(values: list[float], events: Sequence[Event], scale: Scale, now: float) -> tuple[Any, int]:
-    return ((now, _scaled(values[-1], scale)) if values else None), len(events) - len(values)
+def _last(stamped: list[tuple[float, Any]], scale: Scale) -> tuple[Any, int]:
+    """The newest; of those at one time the last to come, as far as they came together."""
+    usable = [(at, value) for at, value in stamped if type(value) in _NUMBERS]
+    if not usable:
+        return None, len(stamped)
+    at, value = max(reversed(usable), key=lambda one: one[0])
+    return (at, _scaled(value, scale)), len(stamped) - len(usable)
+
+
+def _when(time: Callable[[Event], Any] | None, event: Event, now: float) -> float:
+    at = time(event) if time else None
+    return at.timestamp() if isinstance(at, datetime.datetime) else now
 
 
 def _distinct(read: Callable[[Event], Any], events: Sequence[Event], now: float) -> tuple[Any, int]:

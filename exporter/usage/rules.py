@@ -50,11 +50,14 @@ class CompiledRule:
         return (self.shelf, *([self.good_shelf] if self.good_shelf else []))
 
 
-def compile_rules(rules: Iterable[UsageRule], shape: Shape, book: Book) -> dict[str, tuple[CompiledRule, ...]]:
-    """Rules by the event they count. Their series are those of `book`."""
+def compile_rules(
+    rules: Iterable[UsageRule], shape: Shape, book: Book, times: Mapping[str, Callable[[Event], Any]]
+) -> dict[str, tuple[CompiledRule, ...]]:
+    """Rules by the event they count. Their series are those of `book`; `times` reads when an event happened, for those
+    whose contract says so."""
     table: dict[str, tuple[CompiledRule, ...]] = {}
     for rule in rules:
-        table[rule.event] = (*table.get(rule.event, ()), _compile(rule, shape, book))
+        table[rule.event] = (*table.get(rule.event, ()), _compile(rule, shape, book, times.get(rule.event)))
     return table
 
 
@@ -80,7 +83,7 @@ def text_of(value: Any) -> str:
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
-def _compile(rule: UsageRule, shape: Shape, book: Book) -> CompiledRule:
+def _compile(rule: UsageRule, shape: Shape, book: Book, time: Callable[[Event], Any] | None) -> CompiledRule:
     names = tuple(rule.labels)
     measured = rule.value.field if rule.value else rule.identity
     return CompiledRule(
@@ -90,7 +93,7 @@ def _compile(rule: UsageRule, shape: Shape, book: Book) -> CompiledRule:
         labels=tuple((rule.source_of(name), _value(label)) for name, label in rule.labels.items()),
         shelf=book.shelf(rule.name, _kind(rule), names),
         good_shelf=book.shelf(rule.name, Number("good"), names) if rule.kind == "ratio" else None,
-        measure=measure_of(rule, shape.column(measured)) if measured else None,
+        measure=measure_of(rule, shape.column(measured), time) if measured else None,
     )
 
 

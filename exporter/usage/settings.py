@@ -224,9 +224,17 @@ class UsageRule(Model):
         return self.labels[label].field or label
 
 
+class LedgerSettings(Model):
+    """Where usage is counted, if not beside everything else: a PostgreSQL that several exporters share. The file holds
+    its URL, `postgresql://user:password@host/database`."""
+
+    url_file: Secret
+
+
 class Usage(Model):
     """Product usage."""
 
+    ledger: LedgerSettings | None = None
     producers: tuple[Producer, ...] = ()
     events: tuple[EventContract, ...] = ()
     rules: tuple[UsageRule, ...] = ()

@@ -14,9 +14,11 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exporter import app as exporter_app
 from exporter.ledger import MIGRATIONS as LEDGER
-from exporter.ledger import Ledger
+from exporter.ledger import Ledger, UsageLedger
 from exporter.metrics import ExporterMetrics
 from exporter.providers.transport import Sessions
+from exporter.usage.counting import Counting
+from exporter.usage.sources.http import EventEndpoints
 from exporter.web import Endpoints as ExporterEndpoints
 from receiver import app as receiver_app
 from receiver.changes.web import ChangeEndpoints
@@ -115,13 +117,16 @@ def start_exporter(folder: Path, exits: AsyncExitStack) -> StartExporter:
         metrics = ExporterMetrics(CollectorRegistry())
         log = structlog.get_logger()
         options = Options(file, Listen("127.0.0.1", 0), WebConfig(), "http://exporter", False, url, "info", "logfmt")
+        counting = Counting(UsageLedger(database), metrics, lambda: 1000.0, log)
         exporter = exporter_app.Exporter(
-            options, Ledger(database), sessions, background.spawn, metrics, lambda: 1000.0, log
+            options, Ledger(database), counting, sessions, background.spawn, metrics, lambda: 1000.0, log
         )
         exits.push_async_callback(exporter.stop)
         await exporter.start()
         app = application(exporter.probes, metrics)
+        background.spawn(counting.run(), "count")
         app.add_routes(ExporterEndpoints(exporter, metrics, "http://exporter").routes())
+        app.add_routes(EventEndpoints(counting, lambda: exporter.doorman).routes())
         return await exits.enter_async_context(TestClient(TestServer(app))), exporter
 
     return start

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config as exporter_config
 from exporter.__main__ import COMMAND as EXPORTER
-from exporter.config import Card, ExporterConfig, Provider, UsageRule
+from exporter.config import Card, ExporterConfig, Provider
 from exporter.exposition import render
 from exporter.metrics import EVENT_OUTCOMES, ExporterMetrics
 from exporter.providers import billing, report
@@ -31,7 +31,10 @@ from exporter.providers.history import Look, advance
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.probe import Credential
 from exporter.providers.prober import Found
+from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
+from exporter.usage.engine import Engine
+from exporter.usage.settings import Usage
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
 from receiver.delivery.pace import parse_rate
@@ -201,8 +204,9 @@ def third_parties() -> dict[str, Shape]:
 
 def usage() -> dict[str, Shape]:
     rule = {"name": "a", "metric": "own_total", "help": "h", "event": "e", "owner": "me", "minimum": {"events": 1}}
-    collector = UsageCollector([UsageRule.model_validate(rule)])
-    found = shapes_of_text(render(collector.families({}), openmetrics=False))
+    engine = Engine(Usage.model_validate({"rules": [rule]}), Book(), 0.0)
+    collector = UsageCollector(tuple(engine.rules))
+    found = shapes_of_text(render(collector.families(0.0), openmetrics=False))
     return {name: shape for name, shape in found.items() if name != "own_total"}
 
 

@@ -8,6 +8,7 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
@@ -23,21 +24,21 @@ def upgrade() -> None:
     )
     op.create_table(
         "usage_journal",
-        sa.Column("seq", sa.Integer, primary_key=True),
+        sa.Column("seq", BIG, primary_key=True, autoincrement=False),
         sa.Column("at", sa.Float, nullable=False),
         sa.Column("deltas", sa.LargeBinary, nullable=False),
     )
     op.create_table(
         "usage_totals",
         sa.Column("page", sa.Integer, primary_key=True),
-        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("seq", BIG, nullable=False),
         sa.Column("totals", sa.LargeBinary, nullable=False),
     )
     head = op.create_table(
         "usage_head",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("seq", sa.Integer, nullable=False),
-        sa.Column("folded", sa.Integer, nullable=False),
+        sa.Column("seq", BIG, nullable=False),
+        sa.Column("folded", BIG, nullable=False),
     )
     op.create_table(
         "usage_positions",
