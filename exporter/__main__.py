@@ -7,6 +7,8 @@ from pathlib import Path
 
 from exporter import classify, config
 from exporter.app import run
+from exporter.commands.metrics import METRICS
+from exporter.commands.schema import SCHEMA
 from exporter.providers import catalogue
 from toolkit.cli import Command, Extra
 from toolkit.redaction import masked
@@ -92,6 +94,8 @@ COMMAND = Command(
     extras=(
         Extra("vendors", "list the vendors of the catalogue, or explain one", _add_vendors, _vendors),
         Extra("classify", "say what an answer would be taken for", _add_classify, _classify),
+        METRICS,
+        SCHEMA,
     ),
 )
 

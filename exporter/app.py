@@ -20,8 +20,8 @@ from exporter.providers.transport import Sessions
 from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
 from exporter.usage.sources.http import Doorman, EventEndpoints
-from exporter.web import Endpoints
 from exporter.wanted import Wanted
+from exporter.web import Endpoints
 from toolkit.cli import Options
 from toolkit.clock import Now
 from toolkit.configfile import ConfigError

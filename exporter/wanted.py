@@ -1,6 +1,6 @@
 """What of its series a scrape asks for: some collectors, some families, one shard of the usage series. Pure."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from multidict import MultiMapping
@@ -32,8 +32,8 @@ WHOLE = Shard()
 class Wanted:
     """`?collect[]=usage&name[]=checkouts_total&shard=1&of=4`, all of it optional."""
 
-    collect: Container[str] = ()
-    names: Container[str] = ()
+    collect: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
     shard: Shard = WHOLE
 
     @classmethod

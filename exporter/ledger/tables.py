@@ -4,8 +4,8 @@ from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData
 
 metadata = MetaData()
 BIG = BigInteger().with_variant(Integer, "sqlite")
-"""A hundred commits a second are more than 32 bits in a year; SQLite's integers have 64, and its row number by that name
-only."""
+"""A hundred commits a second are more than 32 bits in a year. SQLite's integers have 64, and it numbers rows by this
+name only."""
 
 providers = Table(
     "providers",

@@ -203,7 +203,7 @@ class Counting:
 
     def _told(self, one: _Waiting) -> None:
         self._metrics.counted(one.tally)
-        self._rejects.note(one.tally.rejected, one.tally.samples)
+        self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples)
         _answer(one, one.tally.taken)
 
 

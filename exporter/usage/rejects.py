@@ -30,9 +30,11 @@ class Rejects:
         self.counts: Counter[str] = Counter()
         self._samples: dict[str, deque[Sample]] = {}
 
-    def note(self, why: Mapping[str, int], samples: Mapping[str, list[Sample]]) -> None:
-        """So many were rejected for each reason, these among them."""
+    def note(self, why: Mapping[str, int], unknown: int, samples: Mapping[str, list[Sample]]) -> None:
+        """So many were rejected for each reason, so many had an undeclared name; `samples` are some of them."""
         self.counts.update(why)
+        if unknown:
+            self.counts["unknown_event"] += unknown
         for reason, found in samples.items():
             self._samples.setdefault(reason, deque(maxlen=MAX_SAMPLES)).extend(found)
 

@@ -93,13 +93,17 @@ def rule(number: int) -> dict[str, object]:
 async def exporter(folder: Path, rules: int) -> AsyncIterator[Served]:
     """Our exporter on one core, with its ledger."""
     [port] = free_ports(1)
-    folder.mkdir()
-    (folder / "exporter.yml").write_text(config(rules))
+    settled(folder, config(rules))
     flags = ["--config.file", str(folder / "exporter.yml"), "--storage.path", str(folder / "data")]
     flags += ["--web.listen-address", f"127.0.0.1:{port}", "--log.level", "error"]
     argv = [*pinned(0), sys.executable, "-m", "exporter", "run", *flags]
     async with serving(folder / "exporter.log", port, "/-/ready", *argv) as served:
         yield served
+
+
+def settled(folder: Path, exporter_yml: str) -> None:
+    folder.mkdir()
+    (folder / "exporter.yml").write_text(exporter_yml)
 
 
 @contextlib.asynccontextmanager
@@ -189,12 +193,12 @@ async def bulk(_: Path) -> Sequence[Figure]:
 
 
 async def single(_: Path) -> Sequence[Figure]:
-    with tempfile.TemporaryDirectory() as name:
-        folder, shares, p99 = Path(name), list[float](), list[float]()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, shares, p99 = Path(temporary), list[float](), list[float]()
         files = written(folder, [line(random.Random(seed)) for seed in range(8)])
         rates = []
         async with exporter(folder / "ten", 10) as ours, discarding(folder) as theirs:
-            for _ in range(ROUNDS):
+            for _round in range(ROUNDS):
                 bare = await pumped(theirs, files, 128, {})
                 kept = await pumped(ours, files, 128, {})
                 rates.append(kept.answers["200"] / kept.elapsed)

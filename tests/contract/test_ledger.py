@@ -23,18 +23,19 @@ from tests.contract.conftest import sql
 from toolkit.storage import Database, StorageUnavailable, migrate, storage_url
 
 SECONDS = 20.0
+RULES: list[tuple[str, str, dict[str, Any]]] = [
+    ("count", "n_total", {"labels": {"plan": {}}}),
+    ("sum", "eur_total", {"kind": "sum", "value": "eur"}),
+    ("sizes", "size", {"kind": "histogram", "value": "eur", "buckets": [1, 10]}),
+    ("last", "last_eur", {"kind": "last", "value": "eur"}),
+    ("users", "users", {"kind": "distinct", "identity": "user"}),
+    ("paid", "paid_total", {"kind": "ratio", "good": {"plan": "pro"}}),
+]
 USAGE = Usage.model_validate(
     {
         "rules": [
             {"name": name, "metric": metric, "help": "H.", "event": "buy", "owner": "me", **more}
-            for name, metric, more in [
-                ("count", "n_total", {"labels": {"plan": {}}}),
-                ("sum", "eur_total", {"kind": "sum", "value": "eur"}),
-                ("sizes", "size", {"kind": "histogram", "value": "eur", "buckets": [1, 10]}),
-                ("last", "last_eur", {"kind": "last", "value": "eur"}),
-                ("users", "users", {"kind": "distinct", "identity": "user"}),
-                ("paid", "paid_total", {"kind": "ratio", "good": {"plan": "pro"}}),
-            ]
+            for name, metric, more in RULES
         ]
     }
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
+from exporter.usage.delivery import Format
 from exporter.usage.engine import Engine, Tally
 from exporter.usage.rules import declared_labels
 from exporter.usage.settings import Usage, UsageRule
@@ -27,7 +28,7 @@ def engine(*rules: UsageRule, **usage: Any) -> Engine:
 
 
 def tallied(engine: Engine, body: bytes, ndjson: bool = False, source: str = "http") -> Tally:
-    form = "ndjson" if ndjson else "json"
+    form: Format = "ndjson" if ndjson else "json"
     tally = engine.begin(source, NOW)
     for piece in engine.pieces(body, form):
         engine.count(tally, piece, form)
@@ -200,7 +201,7 @@ def test_labels_of_the_source_are_believed_and_not_those_of_the_body() -> None:
         assert counted(one, tally) == {labels: 1}
 
 
-MEASURED = [
+MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a sum", {"kind": "sum", "value": "n"}, ["m_total 6.5"]),
     ("a sum of cents, in whole units", {"kind": "sum", "value": {"field": "n", "unit": "cents"}}, ["m_total 0.065"]),
     ("the last value", {"kind": "last", "metric": "m", "value": "n"}, ["m 3.5"]),

@@ -1,0 +1,1 @@
+"""What people ask `tocsin-exporter` at a terminal about product usage."""

@@ -1,0 +1,38 @@
+"""`tocsin-exporter schema`: the contract of an event as JSON Schema, for the tests of whoever sends it."""
+
+import argparse
+import json
+from pathlib import Path
+
+from exporter import config
+from exporter.usage.contract import json_schema
+from toolkit.cli import Extra
+from toolkit.configfile import nearest
+
+
+def _flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("config/exporter.yml"),
+        metavar="FILE",
+        help="the configuration (default: %(default)s)",
+    )
+    parser.add_argument("event", nargs="?", metavar="EVENT", help="whose (default: all, by name)")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    contracts = {one.name: one for one in config.load(arguments.config_file).usage.events}
+    if arguments.event and arguments.event not in contracts:
+        raise ValueError(f"no event is declared as {arguments.event!r}{nearest(arguments.event, contracts)}")
+    shown = (
+        json_schema(contracts[arguments.event])
+        if arguments.event
+        else {name: json_schema(one) for name, one in contracts.items()}
+    )
+    print(json.dumps(shown, indent=2, ensure_ascii=False))  # noqa: T201 - what the command is for
+    return 0
+
+
+SCHEMA = Extra("schema", "print the contract of an event as JSON Schema", _flags, _run)
