@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ from exporter.providers import catalogue
 from exporter.providers.account import AccountReading
 from exporter.providers.catalogue import Signature
 from exporter.providers.transport import ProviderTls
+from exporter.usage import contract
 from exporter.usage import settings as usage_settings
 from exporter.usage.settings import Usage, twice
 from toolkit import configfile
@@ -253,7 +255,7 @@ def lint(config: ExporterConfig) -> Iterator[tuple[Location, str]]:
         card = provider.billing.card if provider.billing else ""
         if card and card not in cards:
             yield ("providers", index, "billing", "card"), f"no card is named '{card}'{nearest(card, cards)}"
-    for location, text in usage_settings.lint(config.usage):
+    for location, text in chain(usage_settings.lint(config.usage), contract.lint(config.usage)):
         yield ("usage", *location), text
 
 

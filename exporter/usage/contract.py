@@ -6,7 +6,7 @@ group of events (fields with too many values to be combined).
 """
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule
+from toolkit.configfile import Location
 
 Event = Any
 """One decoded event: `event`, and an attribute for each field that is asked for (see `Shape.attributes`)."""
@@ -173,20 +174,11 @@ class CompiledContract:
                     found[name] = msgspec.convert(event[name], _DECODED[field.type])
                 except msgspec.ValidationError:
                     return _wrong_type(name, field.type)
-        return self.breach_of_key(found) or found
+        return _breach(self.fields, found) or found
 
     def breach_of_key(self, fields: Mapping[str, Any]) -> Breach | None:
         """What is wrong with every event that has these fields."""
-        for name, field in self.dimensions.items():
-            if name not in fields:
-                if field.required:
-                    return Breach("missing", f"the field '{name}' is missing")
-                continue
-            if type(fields[name]) not in _TYPES[field.type]:
-                return _wrong_type(name, field.type)
-            if field.values and fields[name] not in field.values:
-                return Breach("not_allowed", f"the field '{name}' has a value that is not allowed")
-        return None
+        return _breach(self.dimensions, fields)
 
     def breaches(self, events: Sequence[Event], now: float) -> Mapping[int, Breach]:
         """What is wrong with some of these events, by their place. `now` is Unix time."""
@@ -239,6 +231,19 @@ def _compile(contract: EventContract, shape: Shape, declared: Mapping[str, froze
     )
 
 
+def _breach(wanted: Mapping[str, FieldContract], fields: Mapping[str, Any]) -> Breach | None:
+    for name, field in wanted.items():
+        if name not in fields:
+            if field.required:
+                return Breach("missing", f"the field '{name}' is missing")
+            continue
+        if type(fields[name]) not in _TYPES[field.type]:
+            return _wrong_type(name, field.type)
+        if field.values and fields[name] not in field.values:
+            return Breach("not_allowed", f"the field '{name}' has a value that is not allowed")
+    return None
+
+
 def _wrong(name: str, value: object) -> Breach:
     if type(value) in _ABSENT:
         return Breach("missing", f"the field '{name}' is missing")
@@ -250,6 +255,15 @@ def _wrong_type(name: str, wanted: FieldType) -> Breach:
 
 
 # --- for producers
+
+
+def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
+    """Samples that break their own contract. Locations start in `usage`."""
+    contracts = compiled(usage, shape(usage))
+    for index, one in enumerate(usage.events):
+        found = contracts[one.name].settled(one.sample) if one.sample is not None else {}
+        if isinstance(found, Breach):
+            yield ("events", index, "sample"), found.detail
 
 
 def json_schema(contract: EventContract) -> dict[str, Any]:

@@ -200,13 +200,6 @@ class UsageRule(Model):
             raise ValueError(f"buckets are for kind: histogram; this rule is a {self.kind}")
         return self
 
-    @pydantic.model_validator(mode="after")
-    def _is_named_as_prometheus_wants(self) -> "UsageRule":
-        if (self.kind in _TOTALS) != self.metric.endswith("_total"):
-            must = "must" if self.kind in _TOTALS else "must not"
-            raise ValueError(f"metric: the name of a {self.kind} {must} end in _total")
-        return self
-
     @pydantic.field_validator("buckets")
     @classmethod
     def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
@@ -275,6 +268,9 @@ def twice(at: Location, names: list[str]) -> Iterator[tuple[Location, str]]:
 def _names(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
     if rule.metric.startswith(RESERVED_PREFIXES):
         yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
+    if (rule.kind in _TOTALS) != rule.metric.endswith("_total"):
+        must = "must" if rule.kind in _TOTALS else "must not"
+        yield (*at, "metric"), f"the name of a {rule.kind} {must} end in _total"
     for label in sorted(RESERVED_LABELS.intersection(rule.labels)):
         yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
     if rule.kind == "distinct" and "period" in rule.labels:

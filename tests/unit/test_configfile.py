@@ -49,7 +49,54 @@ EXPORTER = [
     ("a misspelt regex", RULE + "where: {p: {▶regexp: a}}}\n", "unknown key; did you mean 'regex'?"),
     ("a condition that is a list", RULE + "where: {▶p: [a]}}\n", "p: should be a text, a number, true, false"),
     ("a name used twice", PROVIDER + "}\n  - {▶name: a, url: 'http://y.example/', owner: me}\n", "'a' is used twice"),
-    ("a counter not named as one", RULE.replace("metric: a_total", "▶metric: a_sum") + "}\n", "should match pattern"),
+    (
+        "a counter not named as one",
+        RULE.replace("metric: a_total", "▶metric: a_sum") + "}\n",
+        "the name of a count must end in _total",
+    ),
+    (
+        "a gauge named as a counter",
+        RULE.replace("metric:", "kind: last, value: n, ▶metric:") + "}\n",
+        "must not end in _total",
+    ),
+    (
+        "a sum of nothing",
+        RULE.replace("{name: a, metric", "▶{name: a, kind: sum, metric") + "}\n",
+        "kind: sum needs value",
+    ),
+    ("a unit that is none", RULE + "kind: sum, value: {field: n, ▶unit: milli}}\n", "no unit is named 'milli'"),
+    (
+        "buckets that don't ascend",
+        RULE.replace("a_total", "a") + "kind: histogram, value: n, ▶buckets: [2, 1]}\n",
+        "ascend",
+    ),
+    (
+        "a rule for an event that nobody declared",
+        "usage:\n  events: [{name: buy}]\n" + RULE.removeprefix("usage:\n").replace("event: a", "▶event: bay") + "}\n",
+        "no event is named 'bay'; did you mean 'buy'?",
+    ),
+    (
+        "a label from a field that nobody declared",
+        "usage:\n  events: [{name: a, fields: {plan: {}}}]\n"
+        + RULE.removeprefix("usage:\n")
+        + "labels: {▶plam: [x]}}\n",
+        "has no field 'plam'; did you mean 'plan'?",
+    ),
+    (
+        "a sample against its own contract",
+        "usage:\n  events:\n    - {name: a, fields: {plan: {values: [x]}}, ▶sample: {plan: y}}\n",
+        "a value that is not allowed",
+    ),
+    (
+        "a time that is a text",
+        "usage:\n  events:\n    - ▶{name: a, fields: {at: {}}, time: {field: at}}\n",
+        "has to be a timestamp",
+    ),
+    (
+        "an allowed value of another type",
+        "usage:\n  events: [{name: a, fields: {▶n: {type: integer, values: [x]}}}]\n",
+        "'x' is no integer",
+    ),
     ("a metric of Tocsin's", RULE.replace("metric: a", "▶metric: tocsin") + "}\n", "are Tocsin's own"),
     ("a label of Prometheus's", RULE + "labels: {▶job: [a]}}\n", "'job' is Prometheus's own"),
     ("no YAML at all", "providers: [\n▶", "not valid YAML"),

@@ -214,7 +214,13 @@ MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("fields", "lines"), [row[1:] for row in MEASURED], ids=[row[0] for row in MEASURED])
 def test_a_rule_takes_the_values_that_it_can(fields: dict[str, Any], lines: list[str]) -> None:
     one = engine(rule(**fields))
-    values = [{"n": 1, "user": "a"}, {"n": 2, "user": "b"}, {"n": 3.5, "user": "a"}, {"n": "x", "user": {}}, {}]
+    values: list[dict[str, Any]] = [
+        {"n": 1, "user": "a"},
+        {"n": 2, "user": "b"},
+        {"n": 3.5, "user": "a"},
+        {"n": "x", "user": {}},
+        {},
+    ]
     first, second = (
         "\n".join(json.dumps({"event": "buy", **value}) for value in part).encode() for part in (values[:1], values[1:])
     )
