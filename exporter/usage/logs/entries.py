@@ -64,18 +64,18 @@ class Lines:
 
     def around(self, at: int) -> Span:
         """The line that holds the byte at `at`, or whose line break stands there."""
-        return self._line(self._chunk.rfind(b"\n", 0, at) + 1, at)
+        start = self._chunk.rfind(b"\n", 0, at) + 1
+        end = self._chunk.find(b"\n", at)
+        end = end if end >= 0 else len(self._chunk)
+        return start, min(end, start + self._max_bytes), end
 
     def __iter__(self) -> Iterator[Span]:
         start = 0
         while start < len(self._chunk):
-            yield (span := self._line(start, start))
-            start = span[2] + 1
-
-    def _line(self, start: int, at: int) -> Span:
-        end = self._chunk.find(b"\n", at)
-        end = end if end >= 0 else len(self._chunk)
-        return start, min(end, start + self._max_bytes), end
+            end = self._chunk.find(b"\n", start)
+            end = end if end >= 0 else len(self._chunk)
+            yield start, min(end, start + self._max_bytes), end
+            start = end + 1
 
 
 class Joined:

@@ -9,6 +9,7 @@ Repetitions in repetitions are left to RE2, so the try takes linear time. So is 
 """
 
 import re
+from collections.abc import Collection
 
 _LITERAL = re.compile(r"[^\\.\[(){*+?^$|]")
 _QUANTIFIER = re.compile(r"[*+?]|\{[1-9]?[0-9]{1,2}(?:,(?:[1-9]?[0-9]{1,2})?)?\}")
@@ -20,9 +21,10 @@ _DIFFERENT = {".": ".", r"\s": r"[\t\n\f\r ]", r"\S": r"[^\t\n\f\r ]"}
 _PLACES = {"^": r"\A", "$": r"\Z", r"\A": r"\A", r"\z": r"\Z", r"\b": r"\b"}
 
 
-def greedy(pattern: str) -> re.Pattern[str] | None:
-    """Matches from a given place on what RE2 would match from there, or nothing. None where that can't be had."""
-    parser = _Parser(pattern)
+def greedy(pattern: str, names: Collection[str]) -> re.Pattern[str] | None:
+    """Matches from a given place on what RE2 would match from there, or nothing; its groups are those in `names`, in
+    their order in the pattern. None where that can't be had."""
+    parser = _Parser(pattern, names)
     try:
         text = parser.branch()
         return re.compile(text, re.ASCII) if parser.is_at_the_end else None
@@ -37,8 +39,8 @@ class _LeftToRe2(Exception):
 class _Parser:
     """Walks a pattern once and writes it anew."""
 
-    def __init__(self, pattern: str) -> None:
-        self._pattern, self._at = pattern, 0
+    def __init__(self, pattern: str, names: Collection[str]) -> None:
+        self._pattern, self._names, self._at = pattern, names, 0
         self._repetitions = 0
         """How many repetitions and choices were met so far."""
 
@@ -94,7 +96,7 @@ class _Parser:
         self._at += 1
         if "" in branches:
             raise _LeftToRe2
-        opening = f"(?P<{group[1]}>" if group[1] else group[0]
+        opening = f"(?P<{group[1]}>" if group[1] in self._names else "(?:"
         return f"{opening}(?>{'|'.join(branches)}))" if len(branches) > 1 else f"{opening}{branches[0]})"
 
     def _take(self, syntax: re.Pattern[str]) -> re.Match[str] | None:

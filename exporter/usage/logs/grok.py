@@ -79,6 +79,14 @@ def expand(pattern: str) -> Expanded:
     return Expanded(_REFERENCE.sub(replaced, pattern), types)
 
 
+def is_found(regex: str, line: str) -> bool:
+    """Whether `line` holds what `regex` matches; what is no pattern is found nowhere."""
+    try:
+        return re2.compile(regex, _quiet()).search(line) is not None
+    except re2.error:
+        return False
+
+
 def _typed(name: str, kind: str | None) -> Mapping[str, FieldType]:
     if not _NAME.fullmatch(name):
         raise ValueError(f"the field '{name}' has to be of letters, digits and _")

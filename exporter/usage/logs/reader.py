@@ -57,11 +57,15 @@ class TextReader:
     def read(self, chunk: bytes) -> Read:
         """An entry that matches several patterns is an event of each; they come in the order of lines, then patterns."""
         chunk = readable(chunk)
+        page = (
+            chunk.decode("latin-1") if chunk.isascii() else ""
+        )  # one text to cut lines from, where bytes are characters
         entries = self._entries(chunk)
         events: list[Event] = []
         matched = 0
         for start, stop, numbers in self._prefilter.candidates(chunk, entries):
-            text, before = chunk[start:stop].decode(errors="replace"), len(events)
+            text = page[start:stop] or chunk[start:stop].decode(errors="replace")
+            before = len(events)
             for number in numbers:
                 pattern = self._patterns[number]
                 fields = pattern.fields_of(text)
