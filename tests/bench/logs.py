@@ -116,7 +116,7 @@ def _mtails(program: Path, path: Path, number: int) -> Counts:
     progs = path.with_suffix(".mtail")
     progs.write_text("".join(f"counter {event} by reason\n" for event in patterns(number)) + "".join(_rules(number)))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [program, "-one_shot", "-progs", progs, "-logs", path, "-poll_interval=0", "-port=0"]
+    command = [str(program), "-one_shot", "-progs", str(progs), "-logs", str(path), "-poll_interval=0", "-port=0"]
     environment = {**os.environ, "GOMAXPROCS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, check=True, preexec_fn=_on_one_core)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

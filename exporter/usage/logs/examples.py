@@ -1,4 +1,4 @@
-"""The examples in the configuration -> what is wrong with them: a pattern that misses its own line is found before it runs."""
+"""The examples in the configuration -> what is wrong with them, so that a pattern is tried before it counts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Finds literals in a chunk of log lines: with hyperscan in one go, or with RE2 line by line where that is not to be had.
+"""Finds literals in a chunk of log lines: with hyperscan in one go, or with RE2 line by line where there is none.
 
 Either is asked for candidates alone. What matches, and what it holds, RE2 tells afterwards.
 """
@@ -15,7 +15,9 @@ from exporter.usage.logs.literals import Literal
 try:
     import hyperscan
 except ImportError:  # no wheel for this platform: RE2 finds the same, more slowly
-    hyperscan = None
+    HAS_HYPERSCAN = False
+else:
+    HAS_HYPERSCAN = True
 
 Hit = tuple[int, int]
 """A place in the entry that holds a literal, and the literal's number."""
@@ -35,7 +37,7 @@ MakeFinder = Callable[[Sequence[Literal]], Finder]
 
 def finder(literals: Sequence[Literal]) -> Finder:
     """The fastest that this platform has."""
-    return LineFinder(literals) if hyperscan is None or not literals else ChunkFinder(literals)
+    return LineFinder(literals) if not (HAS_HYPERSCAN and literals) else ChunkFinder(literals)
 
 
 class ChunkFinder:

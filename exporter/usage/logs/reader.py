@@ -7,10 +7,10 @@ from typing import Protocol
 from exporter.bodies import Reject
 from exporter.usage.logs.entries import Entries, Joined, Lines, readable
 from exporter.usage.logs.fields import Value
-from exporter.usage.logs.prefilter import Prefilter
 from exporter.usage.logs.finder import MakeFinder, finder
 from exporter.usage.logs.jsonlines import JsonPattern, decoded
 from exporter.usage.logs.pattern import CompiledPattern
+from exporter.usage.logs.prefilter import Prefilter
 from exporter.usage.logs.settings import LogSet
 
 Event = tuple[str, dict[str, Value]]
@@ -55,7 +55,7 @@ class TextReader:
         self._prefilter = Prefilter([one.regex for one in self._patterns], find)
 
     def read(self, chunk: bytes) -> Read:
-        """An entry that matches several patterns is an event of each; they come in the order of lines, then patterns."""
+        """An entry that matches several patterns is an event of each, in the order of lines, then of patterns."""
         chunk = readable(chunk)
         page = (
             chunk.decode("latin-1") if chunk.isascii() else ""
@@ -101,7 +101,7 @@ class JsonReader:
         ]
 
     def read(self, chunk: bytes) -> Read:
-        """A line that is cut is no JSON object any more: it is rejected, as is one that never was. Empty ones are not."""
+        """A line that is cut is no JSON object any more: it is rejected, as one that never was. Empty ones are not."""
         chunk = readable(chunk)
         entries = Lines(chunk, self._max_bytes)
         events: list[Event] = []
