@@ -43,23 +43,73 @@ def truth(patterns: list[str], chunk: bytes) -> list[Event]:
 # --- which lines are which events
 
 LINES: list[tuple[str, dict[str, Any], bytes, list[Event]]] = [
-    ("a line that matches", {"pattern": PAYMENT}, b"x payment a1 failed after 12 ms: card y\n", [("e", {"id": "a1", "ms": "12", "reason": "card"})]),
+    (
+        "a line that matches",
+        {"pattern": PAYMENT},
+        b"x payment a1 failed after 12 ms: card y\n",
+        [("e", {"id": "a1", "ms": "12", "reason": "card"})],
+    ),
     ("a last line without a line break", {"pattern": "a(?P<b>.*)"}, b"abc", [("e", {"b": "bc"})]),
     ("a line that ends as on Windows", {"pattern": "^a(?P<b>.*)$"}, b"abc\r\nx\r\n", [("e", {"b": "bc"})]),
     ("a last line with half a Windows line break", {"pattern": "^abc$"}, b"abc\r", [("e", {})]),
-    ("typed groups", {"pattern": r"(?P<i>\S+) (?P<n>\S+) (?P<b>\S+)", "types": {"i": "integer", "n": "number", "b": "boolean"}}, b"-7 1.5e3 TRUE\n", [("e", {"i": -7, "n": 1500.0, "b": True})]),
-    ("groups that are not of their type stay text", {"pattern": r"(?P<i>\S+) (?P<n>\S+) (?P<b>\S+)", "types": {"i": "integer", "n": "number", "b": "boolean"}}, b"1_0 nan maybe\n", [("e", {"i": "1_0", "n": "nan", "b": "maybe"})]),
-    ("a number too large for any counter stays text", {"pattern": r"(?P<i>\d+) (?P<n>\S+)", "types": {"i": "integer", "n": "number"}}, b"9999999999999999999 1e999\n", [("e", {"i": "9999999999999999999", "n": "1e999"})]),
-    ("a group that took no part is no field", {"pattern": r"paid(?: by (?P<who>\w+))?"}, b"paid\npaid by me\n", [("e", {}), ("e", {"who": "me"})]),
+    (
+        "typed groups",
+        {"pattern": r"(?P<i>\S+) (?P<n>\S+) (?P<b>\S+)", "types": {"i": "integer", "n": "number", "b": "boolean"}},
+        b"-7 1.5e3 TRUE\n",
+        [("e", {"i": -7, "n": 1500.0, "b": True})],
+    ),
+    (
+        "groups that are not of their type stay text",
+        {"pattern": r"(?P<i>\S+) (?P<n>\S+) (?P<b>\S+)", "types": {"i": "integer", "n": "number", "b": "boolean"}},
+        b"1_0 nan maybe\n",
+        [("e", {"i": "1_0", "n": "nan", "b": "maybe"})],
+    ),
+    (
+        "a number too large for any counter stays text",
+        {"pattern": r"(?P<i>\d+) (?P<n>\S+)", "types": {"i": "integer", "n": "number"}},
+        b"9999999999999999999 1e999\n",
+        [("e", {"i": "9999999999999999999", "n": "1e999"})],
+    ),
+    (
+        "a group that took no part is no field",
+        {"pattern": r"paid(?: by (?P<who>\w+))?"},
+        b"paid\npaid by me\n",
+        [("e", {}), ("e", {"who": "me"})],
+    ),
     ("a line that matches twice counts once", {"pattern": "card"}, b"card card card\n", [("e", {})]),
-    ("a name of a common format, with a type", {"pattern": "%{IP:client} took %{NUMBER:ms:number}"}, b"192.0.2.1 took 1.5 s\n", [("e", {"client": "192.0.2.1", "ms": 1.5})]),
+    (
+        "a name of a common format, with a type",
+        {"pattern": "%{IP:client} took %{NUMBER:ms:number}"},
+        b"192.0.2.1 took 1.5 s\n",
+        [("e", {"client": "192.0.2.1", "ms": 1.5})],
+    ),
     ("no regard to case", {"pattern": "(?i)ERROR in (?P<where>[a-z]+)"}, b"error IN Pay\n", [("e", {"where": "Pay"})]),
-    ("the Kelvin sign is a k without regard to case", {"pattern": "(?i)kelvin"}, "K\nKELVIN\n".replace("K\n", "\u212aelvin\n").encode(), [("e", {}), ("e", {})]),
-    ("characters beyond ASCII", {"pattern": "Zahlung für (?P<who>.{3}) abgelehnt"}, "Zahlung für Jür abgelehnt\n".encode(), [("e", {"who": "Jür"})]),
-    ("bytes that are not UTF-8 are replaced", {"pattern": "user (?P<who>.*) failed"}, b"user J\xfcrgen failed\n", [("e", {"who": "J\ufffdrgen"})]),
+    (
+        "the Kelvin sign is a k without regard to case",
+        {"pattern": "(?i)kelvin"},
+        "K\nKELVIN\n".replace("K\n", "\u212aelvin\n").encode(),
+        [("e", {}), ("e", {})],
+    ),
+    (
+        "characters beyond ASCII",
+        {"pattern": "Zahlung für (?P<who>.{3}) abgelehnt"},
+        "Zahlung für Jür abgelehnt\n".encode(),
+        [("e", {"who": "Jür"})],
+    ),
+    (
+        "bytes that are not UTF-8 are replaced",
+        {"pattern": "user (?P<who>.*) failed"},
+        b"user J\xfcrgen failed\n",
+        [("e", {"who": "J\ufffdrgen"})],
+    ),
     ("a NUL byte", {"pattern": "a(?P<b>.)c"}, b"a\x00c\n", [("e", {"b": "\x00"})]),
     ("empty lines", {"pattern": "^$"}, b"\n\nx\n", [("e", {}), ("e", {})]),
-    ("alternatives, each with a literal", {"pattern": "(?:timeout|refused) by (?P<who>.+)|gave up"}, b"refused by x\ngave up\nno\n", [("e", {"who": "x"}), ("e", {})]),
+    (
+        "alternatives, each with a literal",
+        {"pattern": "(?:timeout|refused) by (?P<who>.+)|gave up"},
+        b"refused by x\ngave up\nno\n",
+        [("e", {"who": "x"}), ("e", {})],
+    ),
 ]
 
 
@@ -127,7 +177,9 @@ _ATOMS = st.sampled_from([
     "a", "b", "ab", "abc", "bcd", "B", "k", " ", "é", ".", r"\d", r"\w", r"\s", r"\S", r"\b", "^", "$", "[ab]", "[^a]", r"[\w-]",
     r"\.", r"\Qa.b\E", "[]a]", "[[:alpha:]]", r"\x61", "{", "}", r"\t", "1", "12", "(?i)", "(?i:abc)", "(?-i)", "(?s:.)",
 ])  # fmt: skip
-_QUANTIFIERS = st.sampled_from(["", "", "", "", "*", "+", "?", "{2}", "{0,2}", "{0}", "{1,}", "*?", "+?", "{01}", "{,2}"])
+_QUANTIFIERS = st.sampled_from(
+    ["", "", "", "", "*", "+", "?", "{2}", "{0,2}", "{0}", "{1,}", "*?", "+?", "{01}", "{,2}"]
+)
 _GROUPS = st.sampled_from(["({})", "(?:{})", "(?P<G>{})", "(?P<G>{})", "(?i:{})"])
 
 
@@ -158,7 +210,9 @@ def _accepted(pattern: str) -> bool:
 
 
 PATTERNS = st.lists(_SEQUENCES, min_size=1, max_size=2).map("|".join).map(_named).filter(_accepted)
-CHUNKS = st.lists(st.text("abcdABkK 12.\té-{},\x0b", max_size=12), max_size=5).map(lambda lines: "\n".join(lines).encode())
+CHUNKS = st.lists(st.text("abcdABkK 12.\té-{},\x0b", max_size=12), max_size=5).map(
+    lambda lines: "\n".join(lines).encode()
+)
 BYTES = st.lists(st.binary(max_size=6), max_size=5).map(b"abc".join)
 
 
@@ -245,7 +299,11 @@ BEGINS = {"begins": r"^\d{4}-"}
 
 def test_lines_are_joined_to_the_one_that_begins_the_entry() -> None:
     reader = text(r"(?s)ERROR (?P<what>[^\n]*)\n.*Pay\.java:(?P<line>\d+)", "INFO", multiline=BEGINS)
-    events = [("e0", {"what": "pay failed", "line": "7"}), ("e1", {}), ("e0", {"what": "pay failed", "line": "9"})]
+    events: list[Event] = [
+        ("e0", {"what": "pay failed", "line": "7"}),
+        ("e1", {}),
+        ("e0", {"what": "pay failed", "line": "9"}),
+    ]
     assert reader.read(TRACE) == Read(3, 0, 0, events)
 
 
@@ -253,7 +311,9 @@ def test_lines_before_the_first_beginning_are_an_entry() -> None:
     assert text("at (?P<x>.*)", multiline=BEGINS).read(b"  at a\n  at b\n2026-x\n").events == [("e0", {"x": "a"})]
 
 
-@pytest.mark.parametrize(("bounds", "found"), [({}, 1), ({"multiline": {**BEGINS, "max_lines": 3}}, 0), ({"max_bytes": 256}, 0)])
+@pytest.mark.parametrize(
+    ("bounds", "found"), [({}, 1), ({"multiline": {**BEGINS, "max_lines": 3}}, 0), ({"max_bytes": 256}, 0)]
+)
 def test_of_an_entry_that_is_too_long_the_beginning_is_looked_at(bounds: dict[str, Any], found: int) -> None:
     reader = text("needle", "begin", **{"multiline": BEGINS, **bounds})
     read = reader.read(b"2026- begin\n" + b"x" * 100 + b"\ny\n" + b"z" * 200 + b"\nneedle needle\n2026- begin\n")

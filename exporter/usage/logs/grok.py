@@ -15,6 +15,8 @@ from toolkit.configfile import Model, nearest
 FieldType = Literal["string", "integer", "number", "boolean"]
 FILE = Path(__file__).with_name("grok.yml")
 _REFERENCE = re.compile(r"%\{([^}:]*)(?::([^}:]*))?(?::([^}]*))?\}")
+_NAMED_GROUP = re.compile(r"\(\?P?<(\w+)>")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 _ALIASES: Mapping[str, FieldType] = {"int": "integer", "long": "integer", "float": "number", "double": "number"}
 """What grok's users write."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -47,6 +49,11 @@ class Expanded:
 
     regex: str
     types: Mapping[str, FieldType] = field(default_factory=dict)
+
+    @property
+    def written(self) -> list[str]:
+        """The name of each group as it stands there, also a second time, which RE2 does not mind."""
+        return _NAMED_GROUP.findall(_ESCAPED.sub("", self.regex))
 
     @property
     def names(self) -> list[str]:

@@ -1,5 +1,6 @@
 """What `logs:` in `config/exporter.yml` says: which lines are which events, and what they hold."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,9 @@ Condition = Annotated[
 def _pattern(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("should be a regular expression")
+    twice = [name for name, times in Counter(grok.expand(value).written).items() if times > 1]
+    if twice:
+        raise ValueError(f"the group '{twice[0]}' stands here twice")
     regex(grok.expand(value).regex)
     return value
 
