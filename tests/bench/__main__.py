@@ -12,7 +12,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerta, enriching, latency, noise, probing, receiving, scrape, sinks, storm, verdicts, year
+from tests.bench import (
+    alerta,
+    enriching,
+    latency,
+    logs,
+    noise,
+    probing,
+    receiving,
+    scrape,
+    sinks,
+    storm,
+    verdicts,
+    year,
+)
 from tests.bench.figure import Bench
 
 BENCHES: tuple[Bench, ...] = (
@@ -20,6 +33,7 @@ BENCHES: tuple[Bench, ...] = (
     year.BENCH,
     noise.BENCH,
     scrape.BENCH,
+    logs.BENCH,
     probing.BENCH,
     sinks.BENCH,
     latency.WEBHOOK,

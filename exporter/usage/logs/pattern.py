@@ -21,7 +21,8 @@ class CompiledPattern:
         self.event, self.regex = settings.event, expanded.regex
         self._names = [name for name in expanded.names if wanted is None or name in wanted]
         self._prefix = prefix(self.regex)
-        self._must, *self._musts = [text for text in certain(self.regex) if text not in self._prefix] or [""]
+        self.must, *self._musts = [text for text in certain(self.regex) if text not in self._prefix] or [""]
+        """A text without which nothing matches: a caller who looks for it first saves the call."""
         self._greedy = greedy(self.regex, self._names)
         options = re2.Options()
         options.never_capture = not self._names  # RE2 needs no second look for groups that nobody asks for
@@ -44,8 +45,6 @@ class CompiledPattern:
 
     def _groups_of(self, text: str) -> dict[str, Any] | None:
         """No match begins before the prefix first stands in `text`, so one that begins there is the first."""
-        if self._must not in text:
-            return None
         start = text.find(self._prefix)
         if start < 0:
             return None

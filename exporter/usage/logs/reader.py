@@ -68,8 +68,7 @@ class TextReader:
             before = len(events)
             for number in numbers:
                 pattern = self._patterns[number]
-                fields = pattern.fields_of(text)
-                if fields is not None:
+                if pattern.must in text and (fields := pattern.fields_of(text)) is not None:
                     events.append((pattern.event, fields))
             matched += len(events) > before
         count = entries.count
