@@ -254,6 +254,7 @@ REQUIRED = [
     ("an escaped dot", r"example\.org", [{"example.org"}]),
     ("places take no room", r"^abc\bdef$", [{"abcdef"}]),
     ("a line break ends a literal", r"abc\ndef", [{"abc"}, {"def"}]),
+    ("flags between a text and its repetition", "abcd(?i)*", []),
     ("nothing but sets", r"\d+ [a-z]*", []),
     ("a brace that is no repetition", "abc{x}", [{"abc{x}"}]),
 ]  # fmt: skip

@@ -128,6 +128,8 @@ class _Parser:
 
     def _repeated(self, atom: list[_Piece]) -> list[_Piece]:
         while repeat := self._take(_QUANTIFIER):
+            if not atom:  # after flags it is what stands before them that is repeated
+                raise _NotUnderstood
             sign, least = repeat.groups()
             is_certain = sign == "+" or (least is not None and int(least) > 0)
             atom = [*atom, None] if is_certain else [None]
