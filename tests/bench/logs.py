@@ -32,7 +32,7 @@ from tests.support.stack import ROOT
 
 LINES = 200_000
 LINE_BYTES = 200
-CHUNK_BYTES = 1024 * 1024
+CHUNK_BYTES = 256 * 1024
 NEAR_MISSES = 0.05
 ROUNDS = 3
 BARS = {20: (700_000, 4.0), 100: (500_000, 12.0)}

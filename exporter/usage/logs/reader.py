@@ -57,9 +57,7 @@ class TextReader:
     def read(self, chunk: bytes) -> Read:
         """An entry that matches several patterns is an event of each, in the order of lines, then of patterns."""
         chunk = readable(chunk)
-        page = (
-            chunk.decode("latin-1") if chunk.isascii() else ""
-        )  # one text to cut lines from, where bytes are characters
+        page = chunk.decode() if chunk.isascii() else ""  # cheaper to cut texts from, where bytes are characters
         entries = self._entries(chunk)
         events: list[Event] = []
         matched = 0
