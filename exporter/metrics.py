@@ -8,6 +8,7 @@ from exporter.usage.contract import REASONS
 from exporter.usage.engine import Tally
 from toolkit.selfmetrics import ServiceMetrics
 
+LINE_OUTCOMES = ("matched", "unmatched", "cut")
 EVENT_OUTCOMES = ("matched", "unmatched", "unknown", "rejected")
 
 
@@ -30,6 +31,15 @@ class ExporterMetrics(ServiceMetrics):
         )
         for reason in REASONS:
             self.rejects.labels(reason)
+        self.lines = Counter(
+            "tocsin_exporter_log_lines_total",
+            "Entries of logs that were read: those that are an event, those that are none, and those of which only the "
+            "beginning was looked at.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in LINE_OUTCOMES:
+            self.lines.labels(outcome)
         self.unusable_values = Counter(
             "tocsin_exporter_unusable_values_total",
             "Events that a rule counts by a value which they did not have, or which was none it could take.",
@@ -62,6 +72,9 @@ class ExporterMetrics(ServiceMetrics):
         ):
             if number:
                 self.events.labels(outcome).inc(number)
+        for outcome, number in zip(LINE_OUTCOMES, (tally.lines - tally.idle, tally.idle, tally.cut), strict=True):
+            if number:
+                self.lines.labels(outcome).inc(number)
         for reason, number in tally.rejected.items():
             self.rejects.labels(reason).inc(number)
 

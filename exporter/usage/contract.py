@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule
+from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule, fields_of_logs
 from toolkit.configfile import Location
 
 Event = Any
@@ -36,6 +36,7 @@ _TYPES: Mapping[FieldType, frozenset[type]] = {
     "boolean": frozenset({bool}),
     "timestamp": frozenset({datetime.datetime}),
 }
+_SCALAR: Any = str | int | float | bool | None | UnsetType
 _ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
 _JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
     "string": {"type": "string"},
@@ -79,16 +80,17 @@ class Shape:
         return {field: value for field, value in pairs if type(value) not in _ABSENT}
 
 
-def shape(usage: Usage, more: Iterable[UsageRule] = ()) -> Shape:
+def shape(usage: Usage) -> Shape:
     """The shape for all events and rules of a configuration."""
-    rules = (*usage.rules, *more)
     declared = _declared(usage.events)
     trusted = {label for producer in usage.producers for label in producer.labels} - declared.keys()
-    decide = {field for rule in rules for field in deciding(rule)} | _listed(usage.events)
-    measured = {field for rule in rules for field in measuring(rule)}
+    of_logs = _of_logs(usage) - declared.keys() - trusted
+    decide = {field for rule in usage.rules for field in deciding(rule)} | _listed(usage.events)
+    measured = {field for rule in usage.rules for field in measuring(rule)}
     fields = sorted((decide | measured | declared.keys()) - trusted - {"event"})
     attributes = {field: f"f{number}" for number, field in enumerate(fields)}
     types = {field: _type(field, declared.get(field, frozenset()), usage.events) for field in fields}
+    types |= dict.fromkeys(of_logs & types.keys(), _SCALAR)
     struct = msgspec.defstruct(
         "Event",
         [("event", str), *((attributes[field], types[field], UNSET) for field in fields)],
@@ -96,7 +98,15 @@ def shape(usage: Usage, more: Iterable[UsageRule] = ()) -> Shape:
         gc=False,  # holds nothing that could refer back to it
     )
     dimensions = ("event", *sorted(decide - trusted - {"event"}))
-    return Shape(struct, {"event": "event", **attributes}, dimensions, _key(dimensions, attributes, declared.keys()))
+    key = _key(dimensions, attributes, declared.keys() | of_logs)
+    return Shape(struct, {"event": "event", **attributes}, dimensions, key)
+
+
+def _of_logs(usage: Usage) -> set[str]:
+    """The fields that rules take of log lines: texts, numbers and truth values, never lists."""
+    patterns = fields_of_logs(usage.logs)
+    asked = (field for rule in usage.rules if rule.event in patterns for field in deciding(rule) | measuring(rule))
+    return {*asked, *(field for groups in patterns.values() for field in groups or ())}
 
 
 def deciding(rule: UsageRule) -> set[str]:
@@ -123,8 +133,10 @@ def _listed(contracts: Iterable[EventContract]) -> set[str]:
 
 
 def _type(name: str, declared: frozenset[FieldType], contracts: Iterable[EventContract]) -> Any:
-    if len(declared) != 1:
+    if not declared:
         return Any
+    if len(declared) > 1:
+        return _SCALAR
     (one,) = declared
     listed = [contract.fields[name].values for contract in contracts if name in contract.fields]
     if one in ("string", "integer") and all(listed):

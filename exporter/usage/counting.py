@@ -70,6 +70,10 @@ class Counting:
         self._book_lock = asyncio.Lock()
         self._entries = 0
 
+    def reads(self, log: str) -> bool:
+        """Whether lines can be read as the entry `log` of `usage.logs` ("": as the only one)."""
+        return self.engine.reads(log)
+
     @property
     def shared(self) -> bool:
         """Whether other exporters count into the same ledger."""
@@ -93,7 +97,9 @@ class Counting:
         body: bytes | Sequence[bytes],
         form: Format,
         positions: Sequence[Position] = (),
+        *,
         key: str = "",
+        log: str = "",
     ) -> Taken:
         """Counts `body`; it is in the ledger when this returns. One with a `key` that its source has used before is
         not counted again, and answered as it was then. Raises Fenced or StorageUnavailable."""
@@ -102,7 +108,7 @@ class Counting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            tally = await self._tally(source, body, form)
+            tally = await self._tally(source, body, form, log)
             waiting = _Waiting(tally, positions, key, size)
             self._waiting.append(waiting)
             self._some.set()
@@ -110,14 +116,14 @@ class Counting:
         finally:
             self._bytes -= size
 
-    async def _tally(self, source: str, body: bytes | Sequence[bytes], form: Format) -> Tally:
+    async def _tally(self, source: str, body: bytes | Sequence[bytes], form: Format, log: str) -> Tally:
         engine = self.engine
         tally = engine.begin(source, self._now())
         first = True
-        for piece in engine.pieces(body, form):
+        for piece in engine.pieces(body, form, log):
             if not first:
                 await asyncio.sleep(0)
-            engine.count(tally, piece, form)
+            engine.count(tally, piece, form, log)
             first = False
         return tally
 

@@ -14,12 +14,13 @@ import msgspec
 
 from exporter.bodies import MAX_REJECTS_NAMED, Reject
 from exporter.usage.book import Book, Series
-from exporter.usage.contract import Breach, CompiledContract, Event, Key, Shape, compiled, shape
+from exporter.usage.contract import Breach, CompiledContract, Event, Key, Shape, compiled, deciding, measuring, shape
 from exporter.usage.delivery import Format, Taken
+from exporter.usage.logs.reader import LogReader, log_reader
 from exporter.usage.measures import Measure
 from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels
-from exporter.usage.settings import Usage
+from exporter.usage.settings import Usage, fields_of_logs
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
@@ -61,6 +62,12 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     rejects: list[Reject] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    lines: int = 0
+    """Entries of a log that were read."""
+    cut: int = 0
+    """Those of which only the beginning was looked at."""
+    idle: int = 0
+    """Those that are no event."""
     before: list["Raws"] = field(default_factory=list)
     """The pieces before the one at hand."""
 
@@ -81,7 +88,7 @@ class Tally:
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects))
+        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
 
 
 class Engine:
@@ -93,8 +100,10 @@ class Engine:
         self._contracts = compiled(usage, self._shape)
         times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
         self._rules = compile_rules(usage.rules, self._shape, book, times)
+        wanted = _wanted(usage)
+        self._readers = {one.name: log_reader(one, wanted) for one in usage.logs}
+        self._known = {*self._contracts, *fields_of_logs(usage.logs)}
         self._trusted: Mapping[str, Mapping[str, str]] = {one.name: one.labels for one in usage.producers}
-        self._overridden = {label for one in usage.producers for label in one.labels}
         self._plans: dict[str, dict[Key, Plan]] = {}
         self._one: msgspec.json.Decoder[Event] = msgspec.json.Decoder(self._shape.struct)
         self._many: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[self._shape.struct])  # type: ignore[name-defined]  # made at run time
@@ -118,27 +127,59 @@ class Engine:
         """An empty tally for what `source` delivers."""
         return Tally(source, now)
 
-    def pieces(self, body: bytes | Sequence[bytes], form: Format) -> Iterator[bytes | Sequence[bytes]]:
-        """The body in parts that take some milliseconds each; lines stay whole, and JSON is one part."""
+    def pieces(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Iterator[bytes | Sequence[bytes]]:
+        """The body in parts that take some milliseconds each; lines and entries stay whole, and JSON is one part."""
         if form == "json" or not isinstance(body, bytes):
             yield body
             return
         start = 0
         while len(body) - start > PIECE_BYTES:
             end = body.find(b"\n", start + PIECE_BYTES) + 1 or len(body)
+            if form == "lines":
+                end = start + (self._reader(log).finished(body[start:end]) or end - start)
             yield body[start:end]
             start = end
         yield body[start:] if start else body
 
-    def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format) -> None:
+    def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
-        if form == "json":
+        if form == "lines":
+            events, raws = self._log(tally, _bytes(piece), self._reader(log))
+        elif form == "json":
             events, raws = self._values(tally, _bytes(piece))
         elif form == "records":
             events, raws = self._records(tally, [piece] if isinstance(piece, bytes) else piece)
         else:
             events, raws = self._lines(tally, _bytes(piece))
         self._group(tally, events, raws)
+
+    def reads(self, log: str) -> bool:
+        """Whether lines of this name can be read; "" is the only kind of log that there is."""
+        return log in self._readers or (not log and len(self._readers) == 1)
+
+    def _reader(self, log: str) -> LogReader:
+        return self._readers[log or next(iter(self._readers))]
+
+    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], "Raws"]:
+        read = reader.read(piece)
+        tally.lines += read.entries
+        tally.cut += read.cut
+        tally.idle += read.unmatched
+        for reject in read.rejects:
+            tally.reject(reject.position, Breach("not_json", reject.reason), "", b"")
+        events = [self._of_line(tally, name, fields) for name, fields in read.events]
+        return [event for event in events if event is not None], Raws(piece)
+
+    def _of_line(self, tally: Tally, name: str, fields: Mapping[str, Any]) -> Event | None:
+        """A line's event, unless it is against its contract."""
+        contract = self._contracts.get(name)
+        settled = contract.settled(fields) if contract else {}
+        if isinstance(settled, Breach):
+            tally.reject(0, settled, name, msgspec.json.encode(fields))
+            return None
+        attributes = self._shape.attributes
+        named = {attributes[field]: value for field, value in {**fields, **settled}.items() if field in attributes}
+        return self._shape.struct(**named | {"event": name})
 
     def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], "Raws"]:
         try:
@@ -277,7 +318,7 @@ class Engine:
             if plan.breach is not None:
                 return plan
             plan.contract = contract if contract.columns or contract.time else None
-        plan.unknown = bool(self._contracts) and contract is None
+        plan.unknown = bool(self._known) and name not in self._known
         counts, measures = list[Series](), list[tuple[Series, Measure, str]]()
         for rule in self._rules.get(name, ()):
             self._follow(rule, fields, tally.now, counts, measures)
@@ -364,6 +405,14 @@ class Raws:
             self._pieces = split
         place = self._places[event] if self._places is not None else event + 1
         return place, bytes(self._pieces[place - 1])
+
+
+def _wanted(usage: Usage) -> dict[str, set[str]]:
+    """The fields of each event that somebody asks for."""
+    found: dict[str, set[str]] = {one.name: set(one.fields) for one in usage.events}
+    for rule in usage.rules:
+        found.setdefault(rule.event, set()).update(deciding(rule) | measuring(rule))
+    return found
 
 
 def _bytes(piece: bytes | Sequence[bytes]) -> bytes:

@@ -8,10 +8,11 @@ from typing import Any
 import re2
 
 from exporter.usage.book import Book, Labels, Shelf
+from exporter.usage.condition import Match, Scalar
 from exporter.usage.contract import Event, Shape
 from exporter.usage.kinds import Buckets, Kind, Newest, Number, Sketched
 from exporter.usage.measures import Measure, measure_of
-from exporter.usage.settings import OTHER, Label, Match, Scalar, UsageRule
+from exporter.usage.settings import OTHER, Label, UsageRule
 
 Fields = Mapping[str, Any]
 MAX_DECLARED = 100

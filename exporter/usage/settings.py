@@ -1,18 +1,22 @@
 """What `usage:` in `config/exporter.yml` says: who may send events, what each holds, and what is counted of them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from toolkit.configfile import Duration, Location, Model, Name, Regex, Secret, nearest
+from exporter.usage.condition import Condition, Scalar
+from exporter.usage.logs import grok
+from exporter.usage.logs import settings as logs
+from exporter.usage.logs.examples import failing
+from exporter.usage.logs.settings import LogSet
+from toolkit.configfile import Duration, Location, Model, Name, Secret, nearest
 
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp"]
-Scalar = str | int | float | bool
 
 RESERVED_LABELS = frozenset({"job", "instance", "le", "quantile", "__name__"})
 """Labels that Prometheus sets on a target or gives a meaning of its own."""
@@ -29,25 +33,6 @@ UNITS: Mapping[str, tuple[int, int]] = {
 }  # fmt: skip
 """What one of a unit is in the base unit that Prometheus's names want (seconds, bytes, ratios; of money, the whole), as
 a fraction: 5 ms divided by 1000 are 0.005 s, while 5 times 0.001 may be a hair more and fall into the next bucket."""
-
-
-class Match(Model):
-    """A condition on one field: the whole value must match the pattern."""
-
-    regex: Regex
-
-
-def _condition(value: object) -> object:
-    if isinstance(value, (dict, Match, str, int, float)):
-        return value
-    raise ValueError("should be a text, a number, true, false or {regex: PATTERN}")
-
-
-Condition = Annotated[
-    Annotated[Scalar, Tag("value")] | Annotated[Match, Tag("match")],
-    Discriminator(lambda value: "match" if isinstance(value, (dict, Match)) else "value"),
-    pydantic.BeforeValidator(_condition),
-]
 
 
 # --- events
@@ -230,6 +215,7 @@ class Usage(Model):
     ledger: LedgerSettings | None = None
     producers: tuple[Producer, ...] = ()
     events: tuple[EventContract, ...] = ()
+    logs: tuple[LogSet, ...] = ()
     rules: tuple[UsageRule, ...] = ()
 
 
@@ -241,13 +227,16 @@ def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
     yield from twice(("producers",), [one.name for one in usage.producers])
     yield from twice(("events",), [one.name for one in usage.events])
     yield from twice(("rules",), [one.name for one in usage.rules])
+    for location, text in (*logs.lint(usage.logs), *failing(usage.logs)):
+        yield ("logs", *location), text
     contracts = {one.name: one for one in usage.events}
+    patterns = fields_of_logs(usage.logs)
     shapes: dict[str, tuple[object, ...]] = {}
     trusted = {label for producer in usage.producers for label in producer.labels}
     for index, rule in enumerate(usage.rules):
         at: Location = ("rules", index)
         yield from _names(rule, at)
-        yield from _fields(rule, at, contracts, trusted)
+        yield from _fields(rule, at, contracts, patterns, trusted)
         shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
         if shapes.setdefault(rule.metric, shape) != shape:
             yield (
@@ -277,30 +266,50 @@ def _names(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
         yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
 
 
+def fields_of_logs(sets: Iterable[LogSet]) -> dict[str, frozenset[str] | None]:
+    """The fields of each event that patterns of logs name; None where JSON may hold any."""
+    found: dict[str, frozenset[str] | None] = {}
+    for one in sets:
+        for pattern in one.patterns:
+            groups = frozenset(grok.expand(pattern.pattern).names) if one.format == "text" else None
+            before = found.get(pattern.event, frozenset())
+            found[pattern.event] = None if groups is None or before is None else groups | before
+    return found
+
+
 def _fields(
-    rule: UsageRule, at: Location, contracts: Mapping[str, EventContract], trusted: set[str]
+    rule: UsageRule,
+    at: Location,
+    contracts: Mapping[str, EventContract],
+    patterns: Mapping[str, frozenset[str] | None],
+    trusted: set[str],
 ) -> Iterator[tuple[Location, str]]:
-    """Where the event is declared, so must be the fields. One that is not declared is taken as it comes."""
-    contract = contracts.get(rule.event)
-    if contract is None:
-        if contracts and rule.event not in contracts:
-            yield (*at, "event"), f"no event is named '{rule.event}'{nearest(rule.event, contracts)}"
+    """Where the event is declared, by a contract or a pattern, so must be the fields. Others come as they are."""
+    names = {*contracts, *patterns}
+    if rule.event not in names:
+        if names:
+            yield (*at, "event"), f"no event is named '{rule.event}'{nearest(rule.event, names)}"
         return
-    known = {"event", *contract.fields, *trusted}
-    used: list[tuple[Location, str]] = [((*at, "where", field), field) for field in rule.where]
-    used += [((*at, "good", field), field) for field in rule.good]
-    used += [((*at, "labels", label), rule.source_of(label)) for label in rule.labels]
-    used += [((*at, "identity"), rule.identity)] if rule.identity else []
-    used += [((*at, "value"), rule.value.field)] if rule.value else []
-    for location, field in used:
-        if field not in known:
-            yield location, f"the event {contract.name} has no field '{field}'{nearest(field, known)}"
-    if (
-        rule.value
-        and rule.value.field in contract.fields
-        and contract.fields[rule.value.field].type not in ("integer", "number")
-    ):
-        yield (
-            (*at, "value"),
-            f"'{rule.value.field}' is a {contract.fields[rule.value.field].type}; a {rule.kind} needs a number",
-        )
+    fields = contracts[rule.event].fields if rule.event in contracts else {}
+    groups = patterns.get(rule.event, frozenset())
+    known = {"event", *fields, *(groups or ()), *trusted}
+    for location, field in _used(rule, at):
+        if field not in known and groups is not None:
+            yield location, f"the event {rule.event} has no field '{field}'{nearest(field, known)}"
+    measured = fields.get(rule.value.field) if rule.value else None
+    if measured and measured.type not in ("integer", "number"):
+        yield (*at, "value"), f"it is a {measured.type}; a {rule.kind} needs a number"
+
+
+def _used(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
+    """The fields that a rule speaks of, each with its place."""
+    for field in rule.where:
+        yield (*at, "where", field), field
+    for field in rule.good:
+        yield (*at, "good", field), field
+    for label in rule.labels:
+        yield (*at, "labels", label), rule.source_of(label)
+    if rule.identity:
+        yield (*at, "identity"), rule.identity
+    if rule.value:
+        yield (*at, "value"), rule.value.field

@@ -91,7 +91,7 @@ async def world(any_database: str) -> AsyncIterator[World]:
 async def buy(one: Counting, *events: Mapping[str, Any], positions: Sequence[Position] = (), key: str = "") -> Taken:
     body = b"\n".join(json.dumps({"event": "buy", **event}).encode() for event in events)
     async with asyncio.timeout(SECONDS):
-        return await one.take("http", body, "ndjson", positions, key)
+        return await one.take("http", body, "ndjson", positions, key=key)
 
 
 async def shown(one: Counting) -> dict[str, float]:

@@ -25,6 +25,7 @@ from pathlib import Path
 PROGRAMS = ("prometheus", "promtool", "alertmanager", "amtool")
 SUITES = ("native", "bookworm", "trixie")
 BLACKBOX = "prometheus-blackbox-exporter"
+MTAIL = "mtail"
 _RENAMED = {"prometheus-alertmanager": "alertmanager"}
 _POSTGRES_ADVICE = "Install PostgreSQL 14 or newer so that postgres and initdb are on PATH or below /usr/lib/postgresql, then try again."
 _ADVICE = (
@@ -61,16 +62,26 @@ def find(folder: Path, suite: str = "native") -> Path:
 
 def blackbox(folder: Path) -> Path:
     """The blackbox exporter, with which a benchmark compares: from PATH, or fetched when need be. Raises Missing."""
-    on_path = shutil.which(BLACKBOX) or shutil.which("blackbox_exporter")
+    return _compared(folder, BLACKBOX, "blackbox_exporter")
+
+
+def mtail(folder: Path) -> Path:
+    """mtail, with which a benchmark compares: from PATH, or fetched when need be. Raises Missing."""
+    return _compared(folder, MTAIL, MTAIL)
+
+
+def _compared(folder: Path, package: str, elsewhere: str) -> Path:
+    """The program of Debian's `package`, which has its name; `elsewhere` is how others call it."""
+    on_path = shutil.which(package) or shutil.which(elsewhere)
     if on_path:
         return Path(on_path)
-    state = folder / "blackbox.apt"
-    program = state / "root/usr/bin" / BLACKBOX
+    state = folder / f"{elsewhere.partition('_')[0]}.apt"
+    program = state / "root/usr/bin" / package
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             with _apt_of_our_own(state, "native") as options:
-                _unpack([BLACKBOX], options, state)
+                _unpack([package], options, state)
     return program
 
 

@@ -30,7 +30,12 @@ ANYBODY = "http"
 class Counted(Protocol):
     """What the endpoints need of the counting."""
 
-    async def take(self, source: str, body: bytes | Sequence[bytes], form: Format, *, key: str = "") -> Taken:
+    async def take(
+        self, source: str, body: bytes | Sequence[bytes], form: Format, *, key: str = "", log: str = ""
+    ) -> Taken:
+        """See exporter.usage.counting.Counting."""
+
+    def reads(self, log: str) -> bool:
         """See exporter.usage.counting.Counting."""
 
     def rejects(self) -> dict[str, object]:
@@ -112,7 +117,10 @@ class EventEndpoints:
         source = await self._doorman().source(request.headers.get(hdrs.AUTHORIZATION))
         if source is None:
             return unauthorized()
-        return await self._counted(request, source, await read_body(request), "lines")
+        log = request.query.get("log", "")
+        if not self._counting.reads(log):
+            return web.Response(status=400, text="say in ?log=NAME how the lines are read: an entry of usage.logs\n")
+        return await self._counted(request, source, await read_body(request), "lines", log=log)
 
     @proves_itself
     async def segment(self, request: web.Request) -> web.Response:
@@ -137,12 +145,18 @@ class EventEndpoints:
         return await self._counted(request, source, found.records, "records", found.key)
 
     async def _counted(
-        self, request: web.Request, source: str, body: bytes | Sequence[bytes], form: Format, key: str = ""
+        self,
+        request: web.Request,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        key: str = "",
+        log: str = "",
     ) -> web.Response:
         key = request.headers.get("Idempotency-Key", key)
         if len(key) > MAX_KEY_CHARACTERS:
             return web.Response(status=400, text=f"an Idempotency-Key has at most {MAX_KEY_CHARACTERS} characters\n")
-        taken = await self._counting.take(source, body, form, key=key)
+        taken = await self._counting.take(source, body, form, key=key, log=log)
         nothing_usable = taken.rejected and not taken.events
         status = 400 if nothing_usable else 200
         return web.Response(body=_told(taken), content_type="application/json", status=status)
@@ -168,11 +182,13 @@ def named(rejects: Iterable[Reject]) -> list[dict[str, object]]:
 
 
 def _told(taken: Taken) -> bytes:
-    told = {
+    told: dict[str, object] = {
         "events": taken.events,
         "matched": taken.matched,
         "unmatched": taken.unmatched,
         "rejected": taken.rejected,
         "rejects": named(taken.rejects),
     }
+    if taken.lines:
+        told["lines"] = taken.lines
     return msgspec.json.encode(told)

@@ -1,0 +1,1 @@
+"""Log lines -> events: patterns name the event, their named groups its fields."""

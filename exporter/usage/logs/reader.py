@@ -1,0 +1,129 @@
+"""Bytes of a log -> events. Pure: a chunk of whole lines goes in, what it holds comes out."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from exporter.bodies import Reject
+from exporter.usage.logs.entries import Entries, Joined, Lines, readable
+from exporter.usage.logs.fields import Value
+from exporter.usage.logs.finder import MakeFinder, finder
+from exporter.usage.logs.jsonlines import JsonPattern, decoded
+from exporter.usage.logs.pattern import CompiledPattern
+from exporter.usage.logs.prefilter import Prefilter
+from exporter.usage.logs.settings import LogSet
+
+Event = tuple[str, dict[str, Value]]
+"""(the event's name, its fields)."""
+Wanted = Mapping[str, Collection[str]]
+"""By event, the fields that somebody asks for."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a chunk held. An entry is a line, or the lines that were joined to one; `cut` counts entries of which only
+    the beginning was looked at, `unmatched` those that are no event."""
+
+    entries: int
+    unmatched: int
+    cut: int
+    events: list[Event]
+    rejects: tuple[Reject, ...] = ()
+    """Every line that is no JSON object where it should be one; it counts as an entry, not as unmatched."""
+
+
+class LogReader(Protocol):
+    """Reads one kind of log."""
+
+    def read(self, chunk: bytes) -> Read:
+        """`chunk` is whole lines; the last may lack its line break. Never refuses a line: see `entries.readable`."""
+
+    def finished(self, chunk: bytes) -> int:
+        """How many bytes at the beginning of `chunk` are whole entries, to which no later line can belong. A source
+        holds the rest back until more has come, or for as long as it likes to wait."""
+
+
+class TextReader:
+    """Lines of text: literals tell which are worth a look, and RE2 has the word."""
+
+    def __init__(self, settings: LogSet, wanted: Wanted | None = None, find: MakeFinder = finder) -> None:
+        """Patterns of events that are not in `wanted` count all the same, without their fields."""
+        self._settings = settings
+        self._patterns = [
+            CompiledPattern(one, None if wanted is None else wanted.get(one.event, ())) for one in settings.patterns
+        ]
+        self._prefilter = Prefilter([one.regex for one in self._patterns], find)
+
+    def read(self, chunk: bytes) -> Read:
+        """An entry that matches several patterns is an event of each, in the order of lines, then of patterns."""
+        chunk = readable(chunk)
+        page = chunk.decode() if chunk.isascii() else ""  # cheaper to cut texts from, where bytes are characters
+        entries = self._entries(chunk)
+        events: list[Event] = []
+        matched = 0
+        for start, stop, numbers in self._prefilter.candidates(chunk, entries):
+            text = page[start:stop] or chunk[start:stop].decode(errors="replace")
+            before = len(events)
+            for number in numbers:
+                pattern = self._patterns[number]
+                if pattern.must in text and (fields := pattern.fields_of(text)) is not None:
+                    events.append((pattern.event, fields))
+            matched += len(events) > before
+        count = entries.count
+        return Read(count, count - matched, entries.cut, events)
+
+    def finished(self, chunk: bytes) -> int:
+        """All whole lines; where lines are joined, up to where the last entry begins, unless it is too long already."""
+        end = chunk.rfind(b"\n") + 1
+        if self._settings.multiline is None:
+            return end
+        start = max((start for start, _, _ in self._entries(chunk[:end])), default=0)
+        return start if end - start <= self._settings.max_bytes else end
+
+    def _entries(self, chunk: bytes) -> Entries:
+        if self._settings.multiline is None:
+            return Lines(chunk, self._settings.max_bytes)
+        return Joined(chunk, self._settings.max_bytes, self._settings.multiline)
+
+
+class JsonReader:
+    """Lines of JSON, each decoded on its own."""
+
+    def __init__(self, settings: LogSet, wanted: Wanted | None = None) -> None:
+        """Of fields that are not in `wanted` nothing is told."""
+        self._max_bytes = settings.max_bytes
+        self._patterns = [
+            JsonPattern(one, settings.message, None if wanted is None else wanted.get(one.event, ()))
+            for one in settings.patterns
+        ]
+
+    def read(self, chunk: bytes) -> Read:
+        """A line that is cut is no JSON object any more: it is rejected, as one that never was. Empty ones are not."""
+        chunk = readable(chunk)
+        entries = Lines(chunk, self._max_bytes)
+        events: list[Event] = []
+        rejects: list[Reject] = []
+        matched = 0
+        for position, (start, stop, end) in enumerate(entries, start=1):
+            line = decoded(chunk[start:stop]) if stop == end else f"longer than {self._max_bytes} bytes"
+            if isinstance(line, str):
+                rejects += [Reject(position, line)] if end > start else []
+                continue
+            found = self._events(line)
+            events += found
+            matched += bool(found)
+        count = entries.count
+        return Read(count, count - matched - len(rejects), entries.cut, events, tuple(rejects))
+
+    def finished(self, chunk: bytes) -> int:
+        """All whole lines."""
+        return chunk.rfind(b"\n") + 1
+
+    def _events(self, line: Mapping[str, Value]) -> list[Event]:
+        asked = ((one.event, one.fields_of(line)) for one in self._patterns)
+        return [(event, fields) for event, fields in asked if fields is not None]
+
+
+def log_reader(settings: LogSet, wanted: Wanted | None = None) -> LogReader:
+    """The reader for the format of `settings`."""
+    return TextReader(settings, wanted) if settings.format == "text" else JsonReader(settings, wanted)
