@@ -9,6 +9,7 @@ from exporter import classify, config
 from exporter.app import run
 from exporter.commands.metrics import METRICS
 from exporter.commands.schema import SCHEMA
+from exporter.commands.trial import TRY
 from exporter.providers import catalogue
 from toolkit.cli import Command, Extra
 from toolkit.redaction import masked
@@ -96,6 +97,7 @@ COMMAND = Command(
         Extra("classify", "say what an answer would be taken for", _add_classify, _classify),
         METRICS,
         SCHEMA,
+        TRY,
     ),
 )
 

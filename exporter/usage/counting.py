@@ -16,7 +16,7 @@ from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
 from exporter.usage.book import Book
 from exporter.usage.delivery import Fenced, Format, Position, Taken
 from exporter.usage.engine import Engine, Tally
-from exporter.usage.rejects import Rejects
+from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.settings import Usage
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -131,7 +131,7 @@ class Counting:
         """How far each part of `stream` was read."""
         return await self._ledger.positions(stream)
 
-    def rejects(self) -> dict[str, object]:
+    def rejects(self) -> Mapping[str, Shown]:
         """What was rejected and why, with samples, for people."""
         return self._rejects.shown()
 

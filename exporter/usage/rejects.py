@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from toolkit.redaction import impersonal, printable, quoted
 
@@ -23,6 +24,13 @@ class Sample:
     raw: bytes
 
 
+class Shown(TypedDict):
+    """What of one reason is shown."""
+
+    count: int
+    samples: list[dict[str, str]]
+
+
 class Rejects:
     """The last samples of each reason; what they may not show is masked when they are looked at, which is rare."""
 
@@ -38,7 +46,7 @@ class Rejects:
         for reason, found in samples.items():
             self._samples.setdefault(reason, deque(maxlen=MAX_SAMPLES)).extend(found)
 
-    def shown(self) -> dict[str, object]:
+    def shown(self) -> dict[str, Shown]:
         """For `GET /v1/rejects`: by reason, how many since the start and the samples, newest first."""
         return {
             reason: {"count": count, "samples": [_shown(one) for one in reversed(self._samples.get(reason, deque()))]}

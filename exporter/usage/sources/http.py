@@ -7,7 +7,7 @@ A request is answered when what it holds is on disk. 503 with Retry-After means 
 import base64
 import binascii
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 
 from exporter.bodies import Reject
 from exporter.usage.delivery import Format, Taken
+from exporter.usage.rejects import Shown
 from exporter.usage.settings import Producer
 from exporter.usage.sources.adapters import Unreadable, Unwrapped, cloudevents, segment
 from toolkit.httpserver import Authenticator, proves_itself, read_body, unauthorized
@@ -38,7 +39,7 @@ class Counted(Protocol):
     def reads(self, log: str) -> bool:
         """See exporter.usage.counting.Counting."""
 
-    def rejects(self) -> dict[str, object]:
+    def rejects(self) -> Mapping[str, Shown]:
         """What was rejected, for people."""
 
 
