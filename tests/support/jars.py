@@ -35,7 +35,8 @@ def kafka_jars(tools: Path) -> Path:
 
 def _wrong(jars: Path) -> list[str]:
     """The jars that are missing, are others than expected, or are not expected at all."""
-    expected = dict(reversed(line.split()) for line in SUMS.read_text().splitlines())
+    lines = (line.split() for line in SUMS.read_text().splitlines())
+    expected = {name: digest for digest, name in lines}
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in jars.glob("*.jar")}
     return sorted(name for name in {**expected, **found} if expected.get(name) != found.get(name))
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from confluent_kafka import KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives import serialization
 
 from tests.support.jars import kafka_jars
@@ -169,6 +170,16 @@ class Broker:
         (result,) = self._admin.delete_records([TopicPartition(topic, partition, offset)]).values()
         await _done(result)
 
+    async def ends(self, topic: str, partitions: int) -> dict[int, int]:
+        """By partition, the offset after the last message."""
+        asking = Consumer({"bootstrap.servers": self.address, "group.id": "asking"})
+        try:
+            wanted = [TopicPartition(topic, number) for number in range(partitions)]
+            found = [await asyncio.to_thread(asking.get_watermark_offsets, each, ANSWER_SECONDS) for each in wanted]
+        finally:
+            asking.close()
+        return {number: high for number, (_, high) in enumerate(found)}
+
 
 async def _done(result: Future[Any]) -> None:
     await asyncio.to_thread(result.result, ANSWER_SECONDS)
@@ -207,13 +218,13 @@ class Sender:
         self.sent = 0
 
     async def send(self, topic: str, count: int, kinds: int = 5) -> None:
-        """Sends `count` events of `kinds` names, numbered on, and waits until the broker has them all."""
+        """Sends `count` events of `kinds` names, numbered on, and waits until the broker has them all. Whoever cancels
+        it waits with `confirmed`."""
         for number in range(self.sent, self.sent + count):
             event = f"e{number % kinds}"
-            held, total = self.truth.get(event, (0, 0))
-            self.truth[event] = held + 1, total + number
             await self._put(topic, json.dumps({"event": event, "n": number}).encode())
-        self.sent += count
+            held, total = self.truth.get(event, (0, 0))
+            self.truth[event], self.sent = (held + 1, total + number), number + 1
         await self.confirmed()
 
     async def raw(self, topic: str, *values: bytes | None, partition: int = 0, timestamp: float = 0) -> None:
