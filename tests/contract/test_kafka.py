@@ -268,6 +268,50 @@ async def test_while_the_ledger_is_out_of_reach_nothing_is_dropped_and_the_lag_i
     await desk.until(lambda: desk.value("catching_up") == 0, "it has caught up")
 
 
+async def test_a_ledger_that_is_out_of_reach_at_the_start_is_waited_for(desk: Desk) -> None:
+    await desk.kafka.create(desk.topic)
+    sender = Sender(desk.kafka.address)
+    await sender.send(desk.topic, 100)
+    desk.tally.broken = True
+    desk.read()
+    await desk.until(lambda: desk.value("storage_retries_total") >= 3, "the ledger was asked in vain")
+    desk.tally.broken = False
+    await desk.counted(100)
+    assert desk.tally.counts == sender.truth
+
+
+async def test_what_rested_while_the_group_shared_anew_is_read_on(desk: Desk) -> None:
+    await desk.kafka.create(desk.topic, 4)
+    sender = Sender(desk.kafka.address)
+    first = desk.read()
+    await desk.until(lambda: first.progress, "the first has partitions")
+    desk.tally.broken = True
+    await sender.send(desk.topic, 1_000)
+    await desk.until(lambda: desk.value("storage_retries_total") >= 3, "the ledger was asked in vain")
+    second = desk.read()
+    await desk.until(lambda: desk.value("rebalances_total", change="assigned") >= 3, "both were assigned partitions")
+    desk.tally.broken = False
+    await desk.counted(1_000)
+    await desk.stop(second)
+    await sender.send(desk.topic, 1_000)
+    await desk.counted(2_000)
+    assert desk.tally.counts == sender.truth
+
+
+async def test_it_stops_while_no_broker_answers(desk: Desk) -> None:
+    await desk.kafka.create(desk.topic)
+    sender = Sender(desk.kafka.address)
+    source = desk.read()
+    await sender.send(desk.topic, 10)
+    await desk.counted(10)
+    await desk.kafka.stop(signal.SIGKILL)
+    try:
+        await desk.stop(source)
+    finally:
+        await desk.kafka.start()
+    assert source.progress == ()
+
+
 async def test_when_somebody_else_has_read_on_the_ledger_says_from_where(desk: Desk) -> None:
     await desk.kafka.create(desk.topic)
     sender = Sender(desk.kafka.address)
@@ -314,12 +358,16 @@ async def test_it_signs_in_with_a_certificate(desk: Desk) -> None:
     await _reads_with(desk, brokers=[desk.kafka.certified], tls=files | {"key_file": str(desk.kafka.key_file)})
 
 
-async def test_a_wrong_password_is_told_and_never_shown(desk: Desk, tmp_path: Path) -> None:
+async def test_a_wrong_password_is_told_and_never_shown_and_the_right_one_taken_up(desk: Desk, tmp_path: Path) -> None:
     await desk.kafka.create(desk.topic)
-    source = desk.read(**_signed_in(desk, tmp_path, "SCRAM-SHA-512", "not-the-password"))
+    sender = Sender(desk.kafka.address)
+    await sender.send(desk.topic, 10)
+    desk.read(**_signed_in(desk, tmp_path, "SCRAM-SHA-512", "not-the-password"))
     await desk.until(lambda: desk.value("errors_total", reason="authentication"), "the refusal is counted")
+    _signed_in(desk, tmp_path, "SCRAM-SHA-512", desk.kafka.password)
+    await desk.counted(10)
     assert "not-the-password" not in str(desk.lines)
-    await desk.stop(source)
+    assert desk.kafka.password not in str(desk.lines)
 
 
 def _signed_in(desk: Desk, folder: Path, mechanism: str, password: str) -> dict[str, Any]:

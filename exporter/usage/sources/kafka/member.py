@@ -26,6 +26,8 @@ from toolkit.storage import StorageUnavailable
 T = TypeVar("T")
 REOPEN_SECONDS = 5.0
 LOOK_SECONDS = 1.0
+ASK_SECONDS = 5.0
+"""How often the lag is looked at where the client knows it, and where a broker has to be asked."""
 BROKER_SECONDS = 5.0
 REVOKE_SECONDS = 10.0
 """How long a batch under way may take to finish when its partitions are taken away."""
@@ -51,6 +53,7 @@ class Member:
         """As far as is known, the offset after each partition's last message."""
         self._timestamps: dict[Part, float] = {}
         self._looked = 0.0
+        self._refused = False
         self.progress: tuple[Progress, ...] = ()
 
     # --- life
@@ -84,6 +87,8 @@ class Member:
         if self._assigned and not self._placed:
             with suppress(Abandoned):
                 self._place(consumer)
+        if self._refused:
+            self._sign_in_anew(consumer)
         messages = consumer.consume(self._settings.batch.messages, self._settings.batch.wait)
         # the library's types allow None for what only an error lacks
         usable = cast("list[offsets.Message]", [message for message in messages if self._is_message(message)])
@@ -92,6 +97,13 @@ class Member:
             with suppress(Abandoned):
                 self._count(consumer, batch)
         self._look(consumer)
+
+    def _sign_in_anew(self, consumer: Consumer) -> None:
+        """Takes up a password that was changed while we run."""
+        self._refused = False
+        sasl = self._settings.sasl
+        if sasl is not None:
+            consumer.set_sasl_credentials(sasl.username, sasl.password_file.read())
 
     # --- what the group tells, always from within a call of ours to the consumer
 
@@ -139,7 +151,9 @@ class Member:
         self._next = {part: place.offset for part, place in places.items()}
         self._read, self._high = dict(self._next), {part: high for part, (_, high) in ends.items()}
         self._placed, self._looked = True, 0.0
-        consumer.assign([TopicPartition(*part, place.offset) for part, place in places.items()])
+        reading = [TopicPartition(*part, place.offset) for part, place in places.items()]
+        consumer.assign(reading)
+        consumer.resume(reading)  # they may have rested when the group took them away
 
     def _ends(self, consumer: Consumer, part: Part) -> tuple[int, int]:
         """A partition's first offset and the one after its last. Raises Abandoned when no broker says so."""
@@ -255,6 +269,7 @@ class Member:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._placed = False  # the broker has removed what we wanted: see what there is
             return
+        self._refused |= error.code() == KafkaError._AUTHENTICATION
         self._metrics.errors.labels(self._settings.name, error.name().strip("_").lower()).inc()
         self._log.warning("Kafka error", reason=error.name(), problem=error.str())
 
@@ -262,7 +277,7 @@ class Member:
 
     def _look(self, consumer: Consumer, *, cached: bool = True) -> None:
         """Notes how much is left; while nothing is fetched a broker has to be asked (`cached=False`)."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
+        if time.monotonic() - self._looked < (LOOK_SECONDS if cached else ASK_SECONDS):
             return
         with suppress(KafkaException):  # no broker answers: what we knew stands
             for part in self._next:
