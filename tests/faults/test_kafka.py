@@ -1,4 +1,5 @@
-"""Three consumers of one group are killed with SIGKILL at random while a producer goes on: no event is lost or doubled."""
+"""Three consumers of one group are killed with SIGKILL or made to hang at random while a producer goes on: no event is
+lost or doubled."""
 
 import asyncio
 import contextlib
@@ -22,6 +23,10 @@ KILLS = int(os.environ.get("TOCSIN_KAFKA_KILLS", "40"))
 BURST = int(os.environ.get("TOCSIN_KAFKA_BURST", "2000"))
 LONGEST_LIFE = 4.0
 """Seconds from one kill to the next, at most: some fall into a rebalance, some into a start, some into a commit."""
+SUSPENDED_SHARE = 0.25
+SUSPENDED_SECONDS = (1.5, 3.0)
+"""How often a consumer hangs and is not killed, for longer than its session: it comes back and believes that it still
+has its partitions."""
 SETTLE_SECONDS = 300.0
 TOPIC = "orders"
 SEED = 6
@@ -58,17 +63,21 @@ async def test_consumers_killed_at_random_count_every_event_exactly_once(tmp_pat
         for _ in range(KILLS):
             counted = tally.count
             await asyncio.sleep(chance.uniform(0, LONGEST_LIFE))
+            between += tally.count > counted
             victim = chance.choice(group)
+            if chance.random() < SUSPENDED_SHARE:
+                with victim.suspended():
+                    await asyncio.sleep(chance.uniform(*SUSPENDED_SECONDS))
+                continue
             await victim.kill()
             await victim.start()
-            between += tally.count > counted
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await sender.confirmed()
         await until(lambda: tally.count >= sender.sent, f"{sender.sent} events are counted", SETTLE_SECONDS)
         await _read_to_the_end(kafka, tally)
     print(
-        f"{KILLS} kills in {time.monotonic() - began:.0f} s, {sender.sent} events, progress between {between} of them"
+        f"{KILLS} kills and hangs in {time.monotonic() - began:.0f} s, {sender.sent} events, progress between {between} of them"
     )
     assert tally.counts == sender.truth
     assert between >= KILLS / 4, "the consumers were hardly ever reading when they were killed"
