@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -34,7 +35,7 @@ async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Broke
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(kafka: Broker, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator["Desk"]:
-    topic = request.node.name.partition("[")[0][-100:] + str(abs(hash(request.node.name)))
+    topic = re.sub(r"\W+", "-", request.node.name)[-200:]
     desk = Desk(kafka, Tally(tmp_path / "tally.db"), topic)
     async with desk.tasks:
         yield desk

@@ -20,7 +20,8 @@ from tests.support.tally import Tally
 CONSUMERS = 3
 PARTITIONS = 12
 KILLS = int(os.environ.get("TOCSIN_KAFKA_KILLS", "40"))
-BURST = int(os.environ.get("TOCSIN_KAFKA_BURST", "2000"))
+BURST, PAUSE_SECONDS = 2000, 0.1
+"""How many events are sent at once, and when the next ones are."""
 LONGEST_LIFE = 4.0
 """Seconds from one kill to the next, at most: some fall into a rebalance, some into a start, some into a commit."""
 SUSPENDED_SHARE = 0.25
@@ -86,6 +87,7 @@ async def test_consumers_killed_at_random_count_every_event_exactly_once(tmp_pat
 async def _send_on(sender: Sender) -> None:
     while True:
         await sender.send(TOPIC, BURST)
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _read_to_the_end(kafka: Broker, tally: Tally) -> None:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import secrets
+import shutil
 import signal
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -207,6 +208,7 @@ async def broker(folder: Path) -> AsyncIterator[Broker]:
         yield running
     finally:
         await running.stop(signal.SIGKILL)
+        await asyncio.to_thread(shutil.rmtree, folder / "data", ignore_errors=True)  # much, and nobody looks at it
 
 
 class Sender:
