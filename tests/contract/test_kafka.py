@@ -196,17 +196,17 @@ async def test_what_is_cut_off_while_it_is_being_read_is_told_as_lost(desk: Desk
     await desk.kafka.create(desk.topic)
     sender = Sender(desk.kafka.address)
     await sender.send(desk.topic, 100)
-    source = desk.read()
+    desk.read()
     await desk.counted(100)
     desk.tally.broken = True
     await sender.send(desk.topic, 10)
-    await desk.until(lambda: desk.value("storage_retries_total"), "the ledger was asked in vain")
+    # by then the partition rests, and what is sent now is not fetched
+    await desk.until(lambda: desk.value("storage_retries_total") >= 6, "the ledger was asked in vain for seconds")
     await sender.send(desk.topic, 50)
     await desk.kafka.cut(desk.topic, 0, 150)
     desk.tally.broken = False
-    await desk.until(lambda: source.progress and source.progress[0].lag == 0, "nothing is left")
     await desk.until(lambda: desk.tally.read_positions("kafka:shop") == {f"{desk.topic}/0": "160"}, "all was read")
-    assert desk.tally.count + desk.value("lost_messages_total") == 160
+    assert (desk.tally.count, desk.value("lost_messages_total")) == (120, 40)
 
 
 async def test_a_topic_made_anew_is_read_from_its_beginning(desk: Desk) -> None:

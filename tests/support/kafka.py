@@ -240,6 +240,7 @@ class Sender:
         self._producer.begin_transaction()
         for value in values:
             self._producer.produce(topic, value, partition=0)
+        await self.confirmed()  # what the broker has not is not aborted there
         await asyncio.to_thread(self._producer.commit_transaction if commit else self._producer.abort_transaction)
 
     async def sign_in(self) -> None:
