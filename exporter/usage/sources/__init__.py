@@ -1,1 +1,1 @@
-"""Where events come from besides HTTP, a source each."""
+"""Where events come from: HTTP, Kafka, files, databases. Each hands over to `exporter.usage.delivery.Intake`."""
