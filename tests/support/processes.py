@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -32,6 +32,16 @@ class Process:
     async def kill(self) -> None:
         """SIGKILL; returns when it is gone."""
         await self._end(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """It hangs within the block, and then goes on as if no time had passed. It must be running."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
         """SIGTERM; SIGKILL when it does not heed that. Nothing to do when it does not run."""
