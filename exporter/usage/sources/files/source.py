@@ -1,0 +1,286 @@
+"""Follows the files of one source: every line is delivered once, with the position behind it in the same call.
+
+The ledger's positions are the only memory. A process that is killed, wherever it was, leaves nothing to be mended: the
+next one goes on where the ledger stands.
+"""
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import tenacity
+
+from exporter.usage.delivery import Fenced, Intake, Position
+from exporter.usage.sources.files.counts import FileCounts
+from exporter.usage.sources.files.finding import Entry, Found, Key, find
+from exporter.usage.sources.files.mark import offset_of
+from exporter.usage.sources.files.settings import FileSettings
+from exporter.usage.sources.files.starting import ends_of, still_holds
+from exporter.usage.sources.files.tail import Stranger, Tail
+from toolkit.logs import Logger
+from toolkit.storage import StorageUnavailable
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+"""Seconds that nobody sets, such as time.monotonic."""
+
+AT_ONCE = 8
+"""Files that are read and delivered at the same time; each has one piece in memory."""
+MOST_OPEN = 256
+"""Files held open between reads; any other is opened for each."""
+PIECES_A_TURN = 16
+"""After so many pieces of one file the others have their turn."""
+FORGET_EVERY_SECONDS = 3600.0
+FORGET_AFTER_SECONDS = 7 * 86400.0
+_BEGUN = "begun "
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
+
+
+class Forgetful(Protocol):
+    """A ledger that can drop positions which nobody needs any more."""
+
+    async def forget(self, stream: str, keep: Collection[str], age: float) -> None:
+        """Drops the positions of `stream` whose part is none of `keep` and that have stood for `age` seconds. Raises
+        StorageUnavailable."""
+
+
+class FileSource:
+    """One source of files, running. Where machines share a ledger, `host` names this one: each has its own files."""
+
+    def __init__(
+        self, settings: FileSettings, intake: Intake, ledger: Forgetful, clock: Clock, log: Logger, host: str = ""
+    ) -> None:
+        self.counts = FileCounts(settings.name)
+        self._settings, self._intake, self._ledger, self._clock = settings, intake, ledger, clock
+        self._log = log.bind(source=settings.name)
+        self._stream = f"file:{settings.name}@{host}" if host else f"file:{settings.name}"
+        self._known: dict[str, str] | None = None
+        self._tails: dict[Key, Tail] = {}
+        self._strangers: set[Key] = set()
+        self._open: set[Key] = set()
+        self._failing: set[Path] = set()
+        self._failing_now: set[Path] = set()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._forget_at = clock()
+
+    async def run(self) -> None:
+        """Follows the files until it is cancelled. A ledger that can't serve is waited for."""
+        try:
+            while True:
+                if not await self.poll():
+                    await asyncio.sleep(self._settings.interval)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of every file."""
+        for tail in self._tails.values():
+            tail.close()
+
+    async def poll(self) -> bool:
+        """Looks for files once, delivers what they have; whether there is more to read at once."""
+        known = await self._positions()
+        inodes = {_inode(part) for part in known if not part.startswith(_BEGUN)} | {inode for _, inode in self._tails}
+        found = await asyncio.to_thread(find, self._settings.paths, inodes)
+        await self._begin(found)
+        await self._follow(found)
+        due = [tail for tail in self._tails.values() if tail.is_due]
+        more = await asyncio.gather(*(self._advance(tail) for tail in due))
+        self._let_go()
+        for path, error in found.errors:
+            self._failed(path, error)
+        self._failing, self._failing_now = self._failing_now, set()
+        self.counts.files = sum(tail.named for tail in self._tails.values())
+        self.counts.lag = sum(tail.unread for tail in self._tails.values())
+        await self._forget()
+        return any(more)
+
+    # --- which files, and from where
+
+    async def _positions(self) -> dict[str, str]:
+        if self._known is None:
+            self._known = dict(await self._patiently(lambda: self._intake.positions(self._stream)))
+        return self._known
+
+    async def _begin(self, found: Found) -> None:
+        """Puts on record which patterns have begun, and with `start: end` where their files ended then. Once that is on
+        record, a file that nobody knows is new."""
+        known = await self._positions()
+        begun = {pattern for pattern in self._settings.paths if _beginning(pattern) in known}
+        if begun.issuperset(self._settings.paths):
+            return
+        positions = [
+            Position(self._stream, _beginning(pattern), "", self._settings.start)
+            for pattern in self._settings.paths
+            if pattern not in begun
+        ]
+        if self._settings.start == "end":
+            old = [entry for entry in found.entries.values() if entry.patterns and not entry.patterns & begun]
+            ends = await asyncio.to_thread(ends_of, [one.path for one in old if _part(one.key) not in known])
+            positions += [
+                Position(self._stream, _part(entry.key), "", ends[entry.path].text)
+                for entry in old
+                if entry.path in ends
+            ]
+        try:
+            await self._take(b"", positions)
+        except Fenced:
+            self._known = None  # it was on record already: the answer was lost
+            await self._begin(found)
+
+    async def _follow(self, found: Found) -> None:
+        now = self._clock()
+        for key, entry in found.entries.items():
+            if key in self._tails:
+                self._tails[key].seen(entry, now)
+            elif entry.patterns or key not in self._strangers:
+                await self._add(entry, now)
+        for tail in [tail for key, tail in self._tails.items() if key not in found.entries]:
+            tail.missing(now)
+            if not tail.is_open:
+                self._drop(tail)
+
+    async def _add(self, entry: Entry, now: float) -> None:
+        known = await self._positions()
+        part = await self._part_of(entry, known)
+        committed = known.get(part, "")
+        if not entry.patterns and not committed:
+            self._strangers.add(entry.key)
+        # what has another name now and was read to its end has nothing for us
+        elif entry.patterns or offset_of(committed) != entry.size:
+            self._strangers.discard(entry.key)
+            self._tails[entry.key] = Tail(entry, part, committed, now)
+
+    async def _part_of(self, entry: Entry, known: Mapping[str, str]) -> str:
+        """What the ledger calls the file. Devices may be numbered anew when a machine starts: then its inode and what
+        was read of it tell which it is."""
+        own = _part(entry.key)
+        if own in known:
+            return own
+        taken = {tail.part for tail in self._tails.values()}
+        for part, committed in known.items():
+            same = part.endswith(f":{entry.key[1]}") and part not in taken and offset_of(committed) > 0
+            if same and await asyncio.to_thread(still_holds, entry.path, committed):
+                return part
+        return own
+
+    def _let_go(self) -> None:
+        """Closes what has been idle, and drops it where no pattern matches it any more."""
+        now = self._clock()
+        idle = [tail for tail in self._tails.values() if now - tail.grew_at >= self._settings.idle]
+        for tail in idle:
+            if not (tail.unread and tail.is_open):
+                self._close(tail)
+                if not tail.named:
+                    self._drop(tail)
+
+    def _close(self, tail: Tail) -> None:
+        tail.close()
+        self._open.discard(tail.key)
+
+    def _drop(self, tail: Tail) -> None:
+        self._close(tail)
+        del self._tails[tail.key]
+
+    # --- reading and delivering
+
+    async def _advance(self, tail: Tail) -> bool:
+        """Delivers what the file has, up to PIECES_A_TURN; whether there is more."""
+        async with self._turns:
+            try:
+                for _ in range(PIECES_A_TURN):
+                    if not await self._deliver_piece(tail):
+                        return False
+            except FileNotFoundError:
+                return True  # it went since we looked: the next look tells where to
+            except OSError as error:
+                self._failed(tail.path, error)
+                return False
+            except Stranger:
+                self._strangers.add(tail.key)
+                self._drop(tail)
+            except Fenced:
+                self._known = None
+                tail.rewind((await self._positions()).get(tail.part, ""))
+            finally:
+                self._settle(tail)
+            return True
+
+    def _settle(self, tail: Tail) -> None:
+        """Takes over what the file's reads counted; keeps it open if it is one of the first MOST_OPEN."""
+        self.counts.truncations, tail.truncations = self.counts.truncations + tail.truncations, 0
+        if tail.is_open and len(self._open) < MOST_OPEN:
+            self._open.add(tail.key)
+        elif tail.key not in self._open:
+            tail.close()
+
+    async def _deliver_piece(self, tail: Tail) -> bool:
+        """Whether there was one. Raises what `Tail.read` does, and Fenced."""
+        final = self._clock() - tail.grew_at >= self._settings.idle
+        piece, mark = await asyncio.to_thread(tail.read, final)
+        if not piece.length:
+            return False
+        if not piece.skipping:
+            await self._take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
+        tail.moved(piece, mark)
+        self.counts.long_lines += piece.long_lines
+        self.counts.nul_bytes += piece.nul_bytes
+        return True
+
+    async def _take(self, body: bytes, positions: list[Position]) -> None:
+        source, form = self._settings.name, self._settings.format
+        await self._patiently(lambda: self._intake.take(source, body, form, positions))
+        known = await self._positions()
+        known.update({position.part: position.after for position in positions})
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What `attempt` returns, as soon as the ledger serves."""
+
+        async def once() -> T:
+            return await attempt()
+
+        tries = tenacity.AsyncRetrying(
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=5.0),
+            retry=tenacity.retry_if_exception_type(StorageUnavailable),
+            before_sleep=lambda _: self._log.warning("the ledger can't serve, the same lines are delivered again"),
+        )
+        return await tries(once)
+
+    # --- what goes wrong, and what is over
+
+    def _failed(self, path: Path, error: OSError) -> None:
+        """Counts it, and names a path once until it can be read again."""
+        many = error.errno in _TOO_MANY
+        reason = "permission" if isinstance(error, PermissionError) else "too_many_open" if many else "io"
+        self.counts.errors[reason] += 1
+        self._failing_now.add(path)
+        if path not in self._failing:
+            self._log.error("can't be read, will try again", path=str(path), reason=error.strerror)
+
+    async def _forget(self) -> None:
+        """Has the ledger drop the positions of files that went a week ago."""
+        if self._clock() < self._forget_at:
+            return
+        self._forget_at = self._clock() + FORGET_EVERY_SECONDS
+        keep = {tail.part for tail in self._tails.values()} | {_beginning(path) for path in self._settings.paths}
+        try:
+            await self._ledger.forget(self._stream, keep, FORGET_AFTER_SECONDS)
+        except StorageUnavailable as error:
+            self._log.warning("old positions not dropped, will try again", reason=error.reason)
+            return
+        self._known = None
+
+
+def _part(key: Key) -> str:
+    return f"{key[0]}:{key[1]}"
+
+
+def _inode(part: str) -> int:
+    return int(part.rpartition(":")[2])
+
+
+def _beginning(pattern: Path) -> str:
+    """The part that says that a pattern has begun; no file's."""
+    return f"{_BEGUN}{pattern}"
