@@ -220,14 +220,13 @@ class FileSource:
         """Whether there was one. Raises what `Tail.read` does, and Fenced."""
         final = self._clock() - tail.grew_at >= self._settings.idle
         piece, mark = await asyncio.to_thread(tail.read, final)
-        if not piece.length:
-            return False
-        if not piece.skipping:
+        # also where there is no line yet: the next process may find the file under another name only
+        if mark.text != tail.committed and not piece.skipping:
             await self._take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
         tail.moved(piece, mark)
         self.counts.long_lines += piece.long_lines
         self.counts.nul_bytes += piece.nul_bytes
-        return True
+        return piece.length > 0
 
     async def _take(self, body: bytes, positions: list[Position]) -> None:
         source, form = self._settings.name, self._settings.format
