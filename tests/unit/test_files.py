@@ -314,6 +314,18 @@ async def test_a_file_that_is_open_is_read_to_its_end_after_its_deletion(made: M
     assert (t.source.counts.files, t.source.counts.lag) == (0, 0)
 
 
+async def test_a_deleted_file_is_not_let_go_while_there_is_much_to_read_though_nobody_writes_to_it(made: Made) -> None:
+    t = made()
+    t.write("a.log", b"one\n")
+    await t.poll()
+    line = b"x" * 1023 + b"\n"
+    t.write("a.log", line * 40_000)
+    (t.folder / "a.log").unlink()
+    while await t.source.poll():
+        t.at += IDLE
+    assert len(t.text) == 4 + len(line) * 40_000
+
+
 @pytest.mark.parametrize(
     ("what", "old", "new"),
     [

@@ -1,1 +1,1 @@
-"""Where events come from when nobody posts them: each source reads, and delivers to an `Intake`."""
+"""Where events come from: HTTP, Kafka, files, databases. Each hands over to `exporter.usage.delivery.Intake`."""

@@ -26,7 +26,7 @@ T = TypeVar("T")
 Clock = Callable[[], float]
 """Seconds that nobody sets, such as time.monotonic."""
 
-AT_ONCE = 8
+AT_ONCE = 32
 """Files that are read and delivered at the same time; each has one piece in memory."""
 MOST_OPEN = 256
 """Files held open between reads; any other is opened for each."""

@@ -43,8 +43,12 @@ def address(text: str) -> Address:
     kind = _KINDS.get(url.drivername)
     if kind is None:
         raise ValueError(f"holds the URL of an unknown database{nearest(url.drivername, _KINDS)}")
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise ValueError("holds a URL whose port is none")
     if not url.database:
         raise ValueError("holds a URL that names no database")
+    if kind == "mysql" and set(url.query) - {"ssl"}:
+        raise ValueError("holds a URL of MySQL that says more than ?ssl=true")
     module, extra = _DRIVERS.get(kind, ("sqlite3", ""))
     if find_spec(module) is None:
         raise ValueError(f"needs {module}: pip install 'tocsin[{extra}]'")

@@ -6,6 +6,7 @@ Each `read` returns at most `most` rows, and raises QueryFailed or TimeoutError.
 import asyncio
 import importlib
 import sqlite3
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -22,6 +23,9 @@ LOCK_SECONDS = 1.0
 _STEPS = 1000
 """Of SQLite's machine, between two looks at the clock."""
 _TOO_LATE = (sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_BUSY)
+
+_MYSQL_TOO_LATE = (1205, 1969, 3024)
+"""A lock that others hold, MariaDB's limit, MySQL's."""
 
 Read = Callable[[URL, str, int, float], Awaitable[list[Row]]]
 """(the database, a query, the most rows, seconds) -> the rows by column."""
@@ -77,22 +81,34 @@ async def _mysql(url: URL, query: str, most: int, seconds: float) -> list[Row]:
             password=str(url.password or ""),
             db=url.database,
             charset="utf8mb4",
+            ssl=ssl.create_default_context() if url.query.get("ssl") == "true" else None,
             connect_timeout=seconds,
             cursorclass=aiomysql.SSDictCursor,
         )
         cursor = await connection.cursor()
-        await cursor.execute("START TRANSACTION READ ONLY")
+        # not START TRANSACTION READ ONLY: a CREATE or DROP would end that, and be done
+        await cursor.execute("SET SESSION TRANSACTION READ ONLY")
+        await cursor.execute(f"SET SESSION {_mysql_limit(connection.get_server_info(), seconds)}")
         await cursor.execute(query)
         return list(await cursor.fetchmany(most))
     except aiomysql.OperationalError as error:
         number = error.args[0] if error.args else 0
-        # 2002 to 2013 are the client's own: no connection, or one that was lost
+        if number in _MYSQL_TOO_LATE:
+            raise TimeoutError from None
+        # the client's own: no connection, or one that was lost
         raise QueryFailed("unreachable" if 2000 <= number < 2100 else "refused", str(error.args[-1])) from None
     except aiomysql.MySQLError as error:
         raise QueryFailed("refused", str(error.args[-1])) from None
     finally:
         if connection is not None:
             connection.close()
+
+
+def _mysql_limit(version: str, seconds: float) -> str:
+    """Has the server end what we no longer wait for."""
+    if "MariaDB" in version:
+        return f"max_statement_time = {seconds:g}"
+    return f"max_execution_time = {round(seconds * 1000)}"
 
 
 async def _sqlite(url: URL, query: str, most: int, seconds: float) -> list[Row]:
