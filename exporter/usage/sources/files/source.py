@@ -6,7 +6,7 @@ next one goes on where the ledger stands.
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -15,6 +15,7 @@ import tenacity
 from exporter.usage.delivery import Fenced, Intake, Position
 from exporter.usage.sources.files.counts import FileCounts
 from exporter.usage.sources.files.finding import Entry, Found, Key, find
+from exporter.usage.sources.files.known import Known, beginning_of, part_of
 from exporter.usage.sources.files.mark import offset_of
 from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.starting import ends_of, still_holds
@@ -34,7 +35,6 @@ PIECES_A_TURN = 16
 """After so many pieces of one file the others have their turn."""
 FORGET_EVERY_SECONDS = 3600.0
 FORGET_AFTER_SECONDS = 7 * 86400.0
-_BEGUN = "begun "
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
 
@@ -56,7 +56,7 @@ class FileSource:
         self._settings, self._intake, self._ledger, self._clock = settings, intake, ledger, clock
         self._log = log.bind(source=settings.name)
         self._stream = f"file:{settings.name}@{host}" if host else f"file:{settings.name}"
-        self._known: dict[str, str] | None = None
+        self._known: Known | None = None
         self._tails: dict[Key, Tail] = {}
         self._strangers: set[Key] = set()
         self._open: set[Key] = set()
@@ -82,16 +82,19 @@ class FileSource:
     async def poll(self) -> bool:
         """Looks for files once, delivers what they have; whether there is more to read at once."""
         known = await self._positions()
-        inodes = {_inode(part) for part in known if not part.startswith(_BEGUN)} | {inode for _, inode in self._tails}
+        inodes = known.inodes | {inode for _, inode in self._tails}
         found = await asyncio.to_thread(find, self._settings.paths, inodes)
         await self._begin(found)
         await self._follow(found)
+        await asyncio.sleep(0)  # with thousands of files each of these steps takes some milliseconds
         due = [tail for tail in self._tails.values() if tail.is_due]
         more = await asyncio.gather(*(self._advance(tail) for tail in due))
+        await asyncio.sleep(0)
         self._let_go()
         for path, error in found.errors:
             self._failed(path, error)
         self._failing, self._failing_now = self._failing_now, set()
+        await asyncio.sleep(0)
         self.counts.files = sum(tail.named for tail in self._tails.values())
         self.counts.lag = sum(tail.unread for tail in self._tails.values())
         await self._forget()
@@ -99,28 +102,29 @@ class FileSource:
 
     # --- which files, and from where
 
-    async def _positions(self) -> dict[str, str]:
+    async def _positions(self) -> Known:
         if self._known is None:
-            self._known = dict(await self._patiently(lambda: self._intake.positions(self._stream)))
+            self._known = Known(await self._patiently(lambda: self._intake.positions(self._stream)))
         return self._known
 
     async def _begin(self, found: Found) -> None:
         """Puts on record which patterns have begun, and with `start: end` where their files ended then. Once that is on
         record, a file that nobody knows is new."""
         known = await self._positions()
-        begun = {pattern for pattern in self._settings.paths if _beginning(pattern) in known}
+        begun = {pattern for pattern in self._settings.paths if known.has_begun(pattern)}
         if begun.issuperset(self._settings.paths):
             return
         positions = [
-            Position(self._stream, _beginning(pattern), "", self._settings.start)
+            Position(self._stream, beginning_of(pattern), "", self._settings.start)
             for pattern in self._settings.paths
             if pattern not in begun
         ]
         if self._settings.start == "end":
             old = [entry for entry in found.entries.values() if entry.patterns and not entry.patterns & begun]
-            ends = await asyncio.to_thread(ends_of, [one.path for one in old if _part(one.key) not in known])
+            unknown = [entry.path for entry in old if not known.text(part_of(entry.key))]
+            ends = await asyncio.to_thread(ends_of, unknown)
             positions += [
-                Position(self._stream, _part(entry.key), "", ends[entry.path].text)
+                Position(self._stream, part_of(entry.key), "", ends[entry.path].text)
                 for entry in old
                 if entry.path in ends
             ]
@@ -145,7 +149,7 @@ class FileSource:
     async def _add(self, entry: Entry, now: float) -> None:
         known = await self._positions()
         part = await self._part_of(entry, known)
-        committed = known.get(part, "")
+        committed = known.text(part)
         if not entry.patterns and not committed:
             self._strangers.add(entry.key)
         # what has another name now and was read to its end has nothing for us
@@ -153,16 +157,15 @@ class FileSource:
             self._strangers.discard(entry.key)
             self._tails[entry.key] = Tail(entry, part, committed, now)
 
-    async def _part_of(self, entry: Entry, known: Mapping[str, str]) -> str:
+    async def _part_of(self, entry: Entry, known: Known) -> str:
         """What the ledger calls the file. Devices may be numbered anew when a machine starts: then its inode and what
         was read of it tell which it is."""
-        own = _part(entry.key)
-        if own in known:
-            return own
-        taken = {tail.part for tail in self._tails.values()}
-        for part, committed in known.items():
-            same = part.endswith(f":{entry.key[1]}") and part not in taken and offset_of(committed) > 0
-            if same and await asyncio.to_thread(still_holds, entry.path, committed):
+        own = part_of(entry.key)
+        others = [] if known.text(own) else known.of_inode(entry.key[1])
+        taken = {tail.part for tail in self._tails.values()} if others else set()
+        for part in others:
+            text = known.text(part)
+            if part not in taken and offset_of(text) and await asyncio.to_thread(still_holds, entry.path, text):
                 return part
         return own
 
@@ -203,7 +206,7 @@ class FileSource:
                 self._drop(tail)
             except Fenced:
                 self._known = None
-                tail.rewind((await self._positions()).get(tail.part, ""))
+                tail.rewind((await self._positions()).text(tail.part))
             finally:
                 self._settle(tail)
             return True
@@ -231,8 +234,7 @@ class FileSource:
     async def _take(self, body: bytes, positions: list[Position]) -> None:
         source, form = self._settings.name, self._settings.format
         await self._patiently(lambda: self._intake.take(source, body, form, positions))
-        known = await self._positions()
-        known.update({position.part: position.after for position in positions})
+        (await self._positions()).moved(positions)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` returns, as soon as the ledger serves."""
@@ -263,23 +265,10 @@ class FileSource:
         if self._clock() < self._forget_at:
             return
         self._forget_at = self._clock() + FORGET_EVERY_SECONDS
-        keep = {tail.part for tail in self._tails.values()} | {_beginning(path) for path in self._settings.paths}
+        keep = {tail.part for tail in self._tails.values()} | {beginning_of(path) for path in self._settings.paths}
         try:
             await self._ledger.forget(self._stream, keep, FORGET_AFTER_SECONDS)
         except StorageUnavailable as error:
             self._log.warning("old positions not dropped, will try again", reason=error.reason)
             return
         self._known = None
-
-
-def _part(key: Key) -> str:
-    return f"{key[0]}:{key[1]}"
-
-
-def _inode(part: str) -> int:
-    return int(part.rpartition(":")[2])
-
-
-def _beginning(pattern: Path) -> str:
-    """The part that says that a pattern has begun; no file's."""
-    return f"{_BEGUN}{pattern}"
