@@ -39,7 +39,7 @@ def test_kill_9_neither_loses_nor_doubles_a_line(tmp_path: Path) -> None:
     truth: Counter[bytes] = Counter()
     for turn in range(KILLS):
         with _following(folder, ledger):
-            before = _delivered(recorded)
+            before = recorded.lines.total()
             _write(folder, turn, chance, truth)
             _until(recorded, before + chance.randrange(1, LINES))  # it is killed in the midst of its work
     with _following(folder, ledger):
@@ -62,11 +62,7 @@ def _write(folder: Path, turn: int, chance: random.Random, truth: Counter[bytes]
             (folder / "app.log").rename(folder / f"app.log.{turn}.{len(text)}")
 
 
-def _delivered(recorded: RecordingIntake) -> int:
-    return recorded.lines.total()
-
-
 def _until(recorded: RecordingIntake, lines: int) -> None:
     until = time.monotonic() + ALL_SECONDS
-    while _delivered(recorded) < lines and time.monotonic() < until:
-        time.sleep(0.01)
+    while recorded.lines.total() < lines and time.monotonic() < until:
+        time.sleep(0.05)

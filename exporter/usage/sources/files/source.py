@@ -6,14 +6,12 @@ next one goes on where the ledger stands.
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import tenacity
 
 from exporter.usage.delivery import Fenced, Intake, Position
 from exporter.usage.sources.files.counts import FileCounts
+from exporter.usage.sources.files.deliveries import Deliveries, Forgetful
 from exporter.usage.sources.files.finding import Entry, Found, Key, find
 from exporter.usage.sources.files.known import Known, beginning_of, part_of
 from exporter.usage.sources.files.mark import offset_of
@@ -21,9 +19,7 @@ from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.starting import ends_of, still_holds
 from exporter.usage.sources.files.tail import Stranger, Tail
 from toolkit.logs import Logger
-from toolkit.storage import StorageUnavailable
 
-T = TypeVar("T")
 Clock = Callable[[], float]
 """Seconds that nobody sets, such as time.monotonic."""
 
@@ -34,16 +30,7 @@ MOST_OPEN = 256
 PIECES_A_TURN = 16
 """After so many pieces of one file the others have their turn."""
 FORGET_EVERY_SECONDS = 3600.0
-FORGET_AFTER_SECONDS = 7 * 86400.0
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
-
-
-class Forgetful(Protocol):
-    """A ledger that can drop positions which nobody needs any more."""
-
-    async def forget(self, stream: str, keep: Collection[str], age: float) -> None:
-        """Drops the positions of `stream` whose part is none of `keep` and that have stood for `age` seconds. Raises
-        StorageUnavailable."""
 
 
 class FileSource:
@@ -53,17 +40,16 @@ class FileSource:
         self, settings: FileSettings, intake: Intake, ledger: Forgetful, clock: Clock, log: Logger, host: str = ""
     ) -> None:
         self.counts = FileCounts(settings.name)
-        self._settings, self._intake, self._ledger, self._clock = settings, intake, ledger, clock
-        self._log = log.bind(source=settings.name)
+        self._settings, self._clock, self._log = settings, clock, log.bind(source=settings.name)
         self._stream = f"file:{settings.name}@{host}" if host else f"file:{settings.name}"
-        self._known: Known | None = None
+        self._deliveries = Deliveries(settings.name, self._stream, settings.format, intake, ledger, self._log)
         self._tails: dict[Key, Tail] = {}
         self._strangers: set[Key] = set()
         self._open: set[Key] = set()
         self._failing: set[Path] = set()
         self._failing_now: set[Path] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._forget_at = clock()
+        self._forget_at = clock() + FORGET_EVERY_SECONDS  # by then every folder is there
 
     async def run(self) -> None:
         """Follows the files until it is cancelled. A ledger that can't serve is waited for."""
@@ -81,7 +67,7 @@ class FileSource:
 
     async def poll(self) -> bool:
         """Looks for files once, delivers what they have; whether there is more to read at once."""
-        known = await self._positions()
+        known = await self._deliveries.known()
         inodes = known.inodes | {inode for _, inode in self._tails}
         found = await asyncio.to_thread(find, self._settings.paths, inodes)
         await self._begin(found)
@@ -102,15 +88,10 @@ class FileSource:
 
     # --- which files, and from where
 
-    async def _positions(self) -> Known:
-        if self._known is None:
-            self._known = Known(await self._patiently(lambda: self._intake.positions(self._stream)))
-        return self._known
-
     async def _begin(self, found: Found) -> None:
         """Puts on record which patterns have begun, and with `start: end` where their files ended then. Once that is on
         record, a file that nobody knows is new."""
-        known = await self._positions()
+        known = await self._deliveries.known()
         begun = {pattern for pattern in self._settings.paths if known.has_begun(pattern)}
         if begun.issuperset(self._settings.paths):
             return
@@ -129,9 +110,9 @@ class FileSource:
                 if entry.path in ends
             ]
         try:
-            await self._take(b"", positions)
+            await self._deliveries.take(b"", positions)
         except Fenced:
-            self._known = None  # it was on record already: the answer was lost
+            self._deliveries.doubt()  # it was on record already: the answer was lost
             await self._begin(found)
 
     async def _follow(self, found: Found) -> None:
@@ -147,7 +128,7 @@ class FileSource:
                 self._drop(tail)
 
     async def _add(self, entry: Entry, now: float) -> None:
-        known = await self._positions()
+        known = await self._deliveries.known()
         part = await self._part_of(entry, known)
         committed = known.text(part)
         if not entry.patterns and not committed:
@@ -205,8 +186,8 @@ class FileSource:
                 self._strangers.add(tail.key)
                 self._drop(tail)
             except Fenced:
-                self._known = None
-                tail.rewind((await self._positions()).text(tail.part))
+                self._deliveries.doubt()
+                tail.rewind((await self._deliveries.known()).text(tail.part))
             finally:
                 self._settle(tail)
             return True
@@ -225,29 +206,11 @@ class FileSource:
         piece, mark = await asyncio.to_thread(tail.read, final)
         # also where there is no line yet: the next process may find the file under another name only
         if mark.text != tail.committed and not piece.skipping:
-            await self._take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
+            await self._deliveries.take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
         tail.moved(piece, mark)
         self.counts.long_lines += piece.long_lines
         self.counts.nul_bytes += piece.nul_bytes
         return piece.length > 0
-
-    async def _take(self, body: bytes, positions: list[Position]) -> None:
-        source, form = self._settings.name, self._settings.format
-        await self._patiently(lambda: self._intake.take(source, body, form, positions))
-        (await self._positions()).moved(positions)
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What `attempt` returns, as soon as the ledger serves."""
-
-        async def once() -> T:
-            return await attempt()
-
-        tries = tenacity.AsyncRetrying(
-            wait=tenacity.wait_random_exponential(multiplier=0.1, max=5.0),
-            retry=tenacity.retry_if_exception_type(StorageUnavailable),
-            before_sleep=lambda _: self._log.warning("the ledger can't serve, the same lines are delivered again"),
-        )
-        return await tries(once)
 
     # --- what goes wrong, and what is over
 
@@ -261,14 +224,8 @@ class FileSource:
             self._log.error("can't be read, will try again", path=str(path), reason=error.strerror)
 
     async def _forget(self) -> None:
-        """Has the ledger drop the positions of files that went a week ago."""
-        if self._clock() < self._forget_at:
-            return
-        self._forget_at = self._clock() + FORGET_EVERY_SECONDS
-        keep = {tail.part for tail in self._tails.values()} | {beginning_of(path) for path in self._settings.paths}
-        try:
-            await self._ledger.forget(self._stream, keep, FORGET_AFTER_SECONDS)
-        except StorageUnavailable as error:
-            self._log.warning("old positions not dropped, will try again", reason=error.reason)
-            return
-        self._known = None
+        """Has the ledger drop the positions of files that went long ago."""
+        if self._clock() >= self._forget_at:
+            self._forget_at = self._clock() + FORGET_EVERY_SECONDS
+            parts = {tail.part for tail in self._tails.values()}
+            await self._deliveries.forget(parts | {beginning_of(path) for path in self._settings.paths})
