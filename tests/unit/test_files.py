@@ -351,6 +351,27 @@ async def test_a_file_that_was_cut_off_and_written_anew_is_begun_anew(
     assert t.source.counts.truncations == 1
 
 
+async def test_a_file_that_is_cut_off_while_it_is_read_gives_no_line_twice_and_none_in_part(made: Made) -> None:
+    t = made()
+    written: set[bytes] = set()
+
+    def write_and_cut() -> None:
+        for turn in range(300):
+            lines = [b"%d %d %s" % (turn, number, b"x" * (turn % 50)) for number in range(turn % 97)]
+            written.update(lines)
+            t.write("a.log", b"".join(line + b"\n" for line in lines))
+            if turn % 3 == 0:
+                os.truncate(t.folder / "a.log", 0)
+
+    writing = asyncio.create_task(asyncio.to_thread(write_and_cut))
+    while not writing.done():
+        await t.source.poll()
+    await writing
+    await t.poll()
+    assert set(t.intake.lines) <= written
+    assert set(t.intake.lines.values()) == {1}
+
+
 async def test_a_file_that_was_cut_off_while_nobody_looked_is_begun_anew(made: Made) -> None:
     t = made()
     t.write("a.log", b"one\n")
