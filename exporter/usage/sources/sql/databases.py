@@ -48,7 +48,6 @@ async def _postgresql(url: URL, query: str, most: int, seconds: float) -> list[R
     asyncpg: Any = importlib.import_module("asyncpg")  # installed only where it is wanted
     settings = {
         "application_name": "tocsin-exporter",
-        "default_transaction_read_only": "on",
         # the server ends what we no longer wait for
         "statement_timeout": str(round(seconds * 1000)),
     }
@@ -121,7 +120,6 @@ def _read_sqlite(path: str, query: str, most: int, deadline: float) -> list[Row]
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=patience)) as connection:
             connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA query_only=ON")
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
             return [dict(row) for row in connection.execute(query).fetchmany(most)]
     except (sqlite3.Error, sqlite3.Warning) as error:  # the latter for two statements
