@@ -28,6 +28,7 @@ BLACKBOX = "prometheus-blackbox-exporter"
 MTAIL = "mtail"
 _RENAMED = {"prometheus-alertmanager": "alertmanager"}
 _POSTGRES_ADVICE = "Install PostgreSQL 14 or newer so that postgres and initdb are on PATH or below /usr/lib/postgresql, then try again."
+_MARIADB_ADVICE = "It is wanted for the tests of queries on MySQL; they run on Debian."
 _ADVICE = (
     "Install Prometheus and Alertmanager so that prometheus, promtool, alertmanager and amtool are on PATH "
     "(on macOS: brew install prometheus alertmanager), then try again."
@@ -102,6 +103,27 @@ def postgres(folder: Path) -> Postgres:
             with _apt_of_our_own(state, "native", _POSTGRES_ADVICE) as options:
                 _unpack(_postgres_packages(options), options, state)
     return Postgres(_newest_first(root)[0], root)
+
+
+def mariadb(folder: Path) -> Path:
+    """The private tree that MariaDB's server was unpacked to, fetched when need be. Raises Missing."""
+    state = folder / "mariadb.apt"
+    root = state / "root"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "usr/sbin/mariadbd").exists():
+            with _apt_of_our_own(state, "native", _MARIADB_ADVICE) as options:
+                _unpack(_mariadb_packages(options), options, state)
+    return root
+
+
+def _mariadb_packages(options: list[str]) -> list[str]:
+    """The server's package and the libraries that this machine has not."""
+    command = ["apt-get", *options, "--simulate", "--no-install-recommends", "install", "mariadb-server-core"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    needed = re.findall(r"^Inst (\S+)", done.stdout, re.MULTILINE)
+    return ["mariadb-server-core", *[name for name in needed if name.startswith("lib")]]
 
 
 def _newest_first(root: Path) -> list[Path]:
