@@ -8,6 +8,7 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.usage.logs import finder as finder_module
 from exporter.usage.logs.entries import readable
 from exporter.usage.logs.finder import LineFinder, finder
 from exporter.usage.logs.greedy import greedy
@@ -51,7 +52,6 @@ LINES: list[tuple[str, dict[str, Any], bytes, list[Event]]] = [
     ),
     ("a last line without a line break", {"pattern": "a(?P<b>.*)"}, b"abc", [("e", {"b": "bc"})]),
     ("a line that ends as on Windows", {"pattern": "^a(?P<b>.*)$"}, b"abc\r\nx\r\n", [("e", {"b": "bc"})]),
-    ("a last line with half a Windows line break", {"pattern": "^abc$"}, b"abc\r", [("e", {})]),
     (
         "typed groups",
         {"pattern": r"(?P<i>\S+) (?P<n>\S+) (?P<b>\S+)", "types": {"i": "integer", "n": "number", "b": "boolean"}},
@@ -103,6 +103,8 @@ LINES: list[tuple[str, dict[str, Any], bytes, list[Event]]] = [
         [("e", {"who": "J\ufffdrgen"})],
     ),
     ("a NUL byte", {"pattern": "a(?P<b>.)c"}, b"a\x00c\n", [("e", {"b": "\x00"})]),
+    ("a vertical tab is no white space", {"pattern": r"a(?P<x>\S)b|c\sd"}, b"a\x0bb\nc\x0bd\n", [("e", {"x": "\x0b"})]),
+    ("a vertical tab is none where a try is enough", {"pattern": r"abc\sdef"}, b"abc\x0bdef\nabc def\n", [("e", {})]),
     ("empty lines", {"pattern": "^$"}, b"\n\nx\n", [("e", {}), ("e", {})]),
     (
         "alternatives, each with a literal",
@@ -121,6 +123,10 @@ def test_a_line_becomes_an_event(pattern: dict[str, Any], chunk: bytes, events: 
 def test_a_line_that_matches_two_patterns_is_an_event_of_each() -> None:
     read = text("card", r"(?P<n>\d+)", "nothing").read(b"7 by card\nno\ncard\n")
     assert read == Read(3, 1, 0, [("e0", {}), ("e1", {"n": "7"}), ("e0", {})])
+
+
+def test_an_empty_line_that_two_patterns_match_is_one_line() -> None:
+    assert text("^$", "^").read(b"\n\n") == Read(2, 0, 0, [("e0", {}), ("e1", {})] * 2)
 
 
 def test_fields_that_nobody_asks_for_are_not_told_and_the_line_counts() -> None:
@@ -267,6 +273,13 @@ def test_literals_are_told_that_every_match_holds(pattern: str, expected: list[s
 
 def test_without_regard_to_case_a_literal_is_in_small_letters() -> None:
     assert required("(?i)FAILED by NIL") == [frozenset({Literal("failed by nil", caseless=True)})]
+
+
+def test_more_patterns_than_re2_has_room_for_are_asked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finder_module, "SET_MEMORY", 4096)
+    patterns = [rf"\d{{3}}{letter}\w{{30}}" for letter in "abcdefgh"]
+    chunk = b"123c" + b"x" * 30 + b"\nno\n"
+    assert text(*patterns).read(chunk) == Read(2, 1, 0, [("e2", {})])
 
 
 GREEDY = [

@@ -15,7 +15,7 @@ Span = tuple[int, int, int]
 def readable(chunk: bytes) -> bytes:
     """Lines that end with a line feed alone and are UTF-8; what is not UTF-8 becomes U+FFFD."""
     if b"\r" in chunk:
-        chunk = chunk.replace(b"\r\n", b"\n").removesuffix(b"\r")
+        chunk = chunk.replace(b"\r\n", b"\n")
     return chunk if chunk.isascii() else chunk.decode(errors="replace").encode()
 
 

@@ -86,13 +86,14 @@ class AnyOf:
         self._set = re2.Set.SearchSet(options)
         for pattern in (*patterns, ""):  # the last matches every text: nothing found means that RE2 gave up
             self._set.Add(pattern)
-        self._set.Compile()
+        try:
+            self._set.Compile()
+        except re2.error:  # more patterns than there is room for
+            self._set = None
 
     def of(self, text: bytes) -> Sequence[int]:
         """Numbers of patterns, in their order."""
-        found = self._set.Match(text)
-        if len(found) == 1:
-            return ()
+        found = self._set.Match(text) if self._set else ()
         return sorted(found)[:-1] if found else self._every
 
 
