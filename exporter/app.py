@@ -20,6 +20,8 @@ from exporter.providers.transport import Sessions
 from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
 from exporter.usage.sources.http import Doorman, EventEndpoints
+from exporter.usage.sources.kafka.metrics import KafkaCollector
+from exporter.usage.sources.running import RunningSources
 from exporter.wanted import Wanted
 from exporter.web import Endpoints
 from toolkit.cli import Options
@@ -50,6 +52,7 @@ class Exporter:
         self.monitor = Monitor(ledger, sessions, spawn, metrics, now, log)
         self._reloading = asyncio.Lock()
         self.counting = counting
+        self.sources = RunningSources(counting, spawn, metrics.kafka, now, log)
         self._options, self._now, self._log = options, now, log
         self._use(ExporterConfig())
 
@@ -82,6 +85,7 @@ class Exporter:
             raise
         self._use(config)
         await self.monitor.follow()
+        await self.sources.follow(config.usage.sources)
         self.metrics.reloaded(True, self._now)
         self._log.info("configuration loaded", file=self._options.config_file, providers=len(config.providers))
 
@@ -101,6 +105,7 @@ class Exporter:
     async def stop(self) -> None:
         """Ends the probes and saves what they found."""
         self.ready = False
+        await self.sources.stop()
         await self.monitor.stop()
 
     # --- the measurement line
@@ -120,6 +125,8 @@ class Exporter:
             await self.counting.refreshed()
             # in a thread: a hundred thousand series take some ten milliseconds, and nobody should wait for them
             text += await asyncio.to_thread(self._usage_text, wanted, openmetrics)
+        if wanted.includes("self"):
+            text += render(wanted.named(self.sources.families()), openmetrics)
         return text
 
     def _usage_text(self, wanted: Wanted, openmetrics: bool) -> bytes:
@@ -180,12 +187,13 @@ async def _run(options: Options, log: Logger) -> None:
         background = Background()
         stack.push_async_callback(background.close)
         counting = Counting(UsageLedger(_ledger(options, database, stack)), metrics, time.time, log)
+        background.spawn(counting.run(), "count")
+        background.spawn(counting.fold_forever(), "fold")
         exporter = Exporter(options, Ledger(database), counting, sessions, background.spawn, metrics, time.time, log)
         stack.push_async_callback(exporter.stop)
         await exporter.start()
         gc.freeze()  # what was loaded stays: looking at it again and again would take a fifth of the time
-        background.spawn(counting.run(), "count")
-        background.spawn(counting.fold_forever(), "fold")
+        metrics.registry.register(KafkaCollector(exporter.sources.kafka, time.time))
         background.spawn(exporter.monitor.save_forever(), "save")
         app = application(exporter.probes, metrics)
         app.add_routes(Endpoints(exporter, metrics, options.external_url).routes())

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from exporter.usage.contract import REASONS
 from exporter.usage.engine import Tally
+from exporter.usage.sources.kafka.metrics import KafkaMetrics
 from toolkit.selfmetrics import ServiceMetrics
 
 LINE_OUTCOMES = ("matched", "unmatched", "cut")
@@ -57,6 +58,7 @@ class ExporterMetrics(ServiceMetrics):
             "Deliveries (requests, batches) that were made durable.",
             registry=registry,
         )
+        self.kafka = KafkaMetrics(registry)
         self.schedule_delay = Histogram(
             "tocsin_exporter_probe_schedule_delay_seconds",
             "How late probes began.",

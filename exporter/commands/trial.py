@@ -137,6 +137,4 @@ def _show(console: Console, engine: Engine, totals: Counter[str], rejects: Rejec
             console.print(f"  {sample['detail']}: {sample['sample']}", markup=False)
 
 
-TRY = Extra(
-    "try", "count events or log lines from standard input, and show what would come of it", _flags, _run
-)
+TRY = Extra("try", "count events or log lines from standard input, and show what would come of it", _flags, _run)

@@ -5,7 +5,7 @@ was counted before. Now and then the journal is folded into totals, which are ke
 StorageUnavailable when the database can't serve.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,7 +204,13 @@ class UsageLedger:
         async with self._database.write() as connection:
             await connection.execute(statement, rows)
 
-    async def forget(self, now: float) -> None:
+    async def forget_positions(self, stream: str, keep: Collection[str], before: float) -> None:
+        """Drops the positions of `stream` that have not moved since `before`, but for those of the parts in `keep`."""
+        old = and_(usage_positions.c.stream == stream, usage_positions.c.at < before)
+        async with self._database.write() as connection:
+            await connection.execute(delete(usage_positions).where(old, usage_positions.c.part.not_in(list(keep))))
+
+    async def forget_keys(self, now: float) -> None:
         """Drops the idempotency keys that are too old to come again."""
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))

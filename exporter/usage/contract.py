@@ -83,7 +83,7 @@ class Shape:
 def shape(usage: Usage) -> Shape:
     """The shape for all events and rules of a configuration."""
     declared = _declared(usage.events)
-    trusted = {label for producer in usage.producers for label in producer.labels} - declared.keys()
+    trusted = usage.trusted_fields - declared.keys()
     of_logs = _of_logs(usage) - declared.keys() - trusted
     decide = {field for rule in usage.rules for field in deciding(rule)} | _listed(usage.events)
     measured = {field for rule in usage.rules for field in measuring(rule)}

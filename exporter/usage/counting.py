@@ -6,7 +6,7 @@ idempotency key says so), or whose position somebody else has moved on, leaves t
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -135,6 +135,10 @@ class Counting:
         """What was rejected and why, with samples, for people."""
         return self._rejects.shown()
 
+    async def forget(self, stream: str, keep: Collection[str], age: float) -> None:
+        """Drops the positions of `stream` that stand for nothing of `keep` and have not moved for `age` seconds."""
+        await self._ledger.forget_positions(stream, keep, self._now() - age)
+
     async def refreshed(self) -> Book:
         """The book, with what other replicas have committed."""
         if self._ledger.shared:
@@ -170,7 +174,7 @@ class Counting:
         """Folds the journal now. What can't be stored is tried again with the next."""
         try:
             await self._ledger.fold(self.book)
-            await self._ledger.forget(self._now())
+            await self._ledger.forget_keys(self._now())
         except StorageUnavailable as error:
             self._log.warning("the usage journal can't be folded now", reason=error.reason)
         else:

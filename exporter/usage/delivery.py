@@ -55,18 +55,10 @@ class Intake(Protocol):
     """Where sources deliver. What is delivered is counted and durable, with its positions, when `take` returns."""
 
     async def take(
-        self,
-        source: str,
-        body: bytes | Sequence[bytes],
-        form: Format,
-        positions: Sequence[Position] = (),
-        *,
-        log: str = "",
+        self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
     ) -> Taken:
         """Counts `body`, which came from `source` (a name in the configuration); `records` is a sequence, whatever
-        else one piece. `lines` are read as the entry `log` of `usage.logs` says, where there are several.
-
-        Raises Fenced, or StorageUnavailable: then nothing was counted, and it may be tried again."""
+        else one piece. Raises Fenced, or StorageUnavailable: then nothing was counted, and it may be tried again."""
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read, by part."""

@@ -103,7 +103,7 @@ class Engine:
         wanted = _wanted(usage)
         self._readers = {one.name: log_reader(one, wanted) for one in usage.logs}
         self._known = {*self._contracts, *fields_of_logs(usage.logs)}
-        self._trusted: Mapping[str, Mapping[str, str]] = {one.name: one.labels for one in usage.producers}
+        self._trusted: Mapping[str, Mapping[str, str]] = usage.trusted
         self._plans: dict[str, dict[Key, Plan]] = {}
         self._one: msgspec.json.Decoder[Event] = msgspec.json.Decoder(self._shape.struct)
         self._many: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[self._shape.struct])  # type: ignore[name-defined]  # made at run time

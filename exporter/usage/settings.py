@@ -12,6 +12,8 @@ from exporter.usage.logs import grok
 from exporter.usage.logs import settings as logs
 from exporter.usage.logs.examples import failing
 from exporter.usage.logs.settings import LogSet
+from exporter.usage.sources import settings as sources
+from exporter.usage.sources.settings import SourceSettings
 from toolkit.configfile import Duration, Location, Model, Name, Secret, nearest
 
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
@@ -216,7 +218,18 @@ class Usage(Model):
     producers: tuple[Producer, ...] = ()
     events: tuple[EventContract, ...] = ()
     logs: tuple[LogSet, ...] = ()
+    sources: SourceSettings = SourceSettings()
     rules: tuple[UsageRule, ...] = ()
+
+    @property
+    def trusted(self) -> dict[str, Mapping[str, str]]:
+        """By source, the fields that are true of all that it delivers."""
+        return {one.name: one.labels for one in (*self.producers, *self.sources.of_events)}
+
+    @property
+    def trusted_fields(self) -> set[str]:
+        """The names of all of them."""
+        return {label for labels in self.trusted.values() for label in labels}
 
 
 # --- what only the whole shows
@@ -229,10 +242,13 @@ def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
     yield from twice(("rules",), [one.name for one in usage.rules])
     for location, text in (*logs.lint(usage.logs), *failing(usage.logs)):
         yield ("logs", *location), text
+    for location, text in sources.lint(usage.sources, [one.name for one in usage.producers], usage.logs):
+        yield ("sources", *location), text
+    yield from _sql_metrics(usage)
     contracts = {one.name: one for one in usage.events}
     patterns = fields_of_logs(usage.logs)
     shapes: dict[str, tuple[object, ...]] = {}
-    trusted = {label for producer in usage.producers for label in producer.labels}
+    trusted = usage.trusted_fields
     for index, rule in enumerate(usage.rules):
         at: Location = ("rules", index)
         yield from _names(rule, at)
@@ -264,6 +280,21 @@ def _names(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
         yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
     if rule.kind == "distinct" and "period" in rule.labels:
         yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
+
+
+def _sql_metrics(usage: Usage) -> Iterator[tuple[Location, str]]:
+    """Metrics of queries that clash with each other, with those of rules, or with Tocsin's."""
+    taken = {rule.metric for rule in usage.rules}
+    for index, source in enumerate(usage.sources.sql):
+        for number, one in enumerate(source.metrics):
+            at: Location = ("sources", "sql", index, "metrics", number)
+            if one.metric in taken:
+                yield (*at, "metric"), f"the metric '{one.metric}' is another's"
+            if one.metric.startswith(RESERVED_PREFIXES):
+                yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
+            for label in sorted(RESERVED_LABELS.intersection(one.labels)):
+                yield (*at, "labels"), f"the label '{label}' is Prometheus's own"
+        taken |= {one.metric for one in source.metrics}
 
 
 def fields_of_logs(sets: Iterable[LogSet]) -> dict[str, frozenset[str] | None]:

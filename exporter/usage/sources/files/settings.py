@@ -24,6 +24,7 @@ class FileSettings(Model):
     name: Name
     paths: tuple[FilePath, ...] = Field(min_length=1)
     format: Literal["lines", "ndjson"] = "lines"
+    log: str = ""
     start: Literal["end", "beginning"] = "end"
     interval: Duration = Field(default=1.0, ge=0.05)
     idle: Duration = Field(default=60.0, gt=0)

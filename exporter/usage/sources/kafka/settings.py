@@ -51,6 +51,7 @@ class KafkaSettings(Model):
     group: str = Field(default="tocsin", min_length=1, max_length=255)
     start: Literal["earliest", "latest"] = "earliest"
     format: Literal["records", "lines"] = "records"
+    log: str = ""
     tls: KafkaTls | None = None
     sasl: KafkaSasl | None = None
     batch: KafkaBatch = KafkaBatch()
