@@ -64,7 +64,7 @@ golden: .venv/.dev ## write anew what each channel makes of the five stories, in
 
 lock: ## resolve the dependencies anew into requirements*.lock (needs uv)
 	@uv lock --quiet
-	@uv export --quiet --no-emit-project --no-header --extra postgres --group local -o requirements.lock
+	@uv export --quiet --no-emit-project --no-header --extra postgres --extra kafka --extra mysql --group local -o requirements.lock
 	@uv export --quiet --no-emit-project --no-header --all-extras --all-groups -o requirements-dev.lock
 	@rm uv.lock
 

@@ -13,15 +13,16 @@ from typing import Any, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import pytest
+import structlog
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config as exporter_config
 from exporter.__main__ import COMMAND as EXPORTER
 from exporter.config import Card, ExporterConfig, Provider
-from exporter.exposition import render
+from exporter.exposition import Family, render
 from exporter.metrics import EVENT_OUTCOMES, ExporterMetrics
 from exporter.providers import billing, report
 from exporter.providers.account import Account
@@ -35,6 +36,13 @@ from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
 from exporter.usage.engine import Engine
 from exporter.usage.settings import Usage
+from exporter.usage.sources.files import counts as file_counts
+from exporter.usage.sources.files.counts import FileCounts
+from exporter.usage.sources.kafka.metrics import KafkaCollector
+from exporter.usage.sources.kafka.offsets import Progress
+from exporter.usage.sources.sql import collecting
+from exporter.usage.sources.sql.settings import SqlSettings
+from exporter.usage.sources.sql.source import SqlSource
 from receiver import config as receiver_config
 from receiver.__main__ import COMMAND as RECEIVER
 from receiver.delivery.pace import parse_rate
@@ -210,10 +218,39 @@ def usage() -> dict[str, Shape]:
     return {name: shape for name, shape in found.items() if name != "own_total"}
 
 
+def exporter_itself() -> dict[str, Shape]:
+    metrics = ExporterMetrics(CollectorRegistry())
+    metrics.kafka.begin("shop")
+    metrics.kafka.errors.labels("shop", "transport")
+    gauges = CollectorRegistry()
+    gauges.register(KafkaCollector(lambda: [KafkaShown()], lambda: 0.0))
+    kafka = shapes_of_text(generate_latest(gauges))
+    return shapes_of_self_metrics(metrics) | kafka | shapes_of_text(render(of_files_and_queries(), openmetrics=False))
+
+
+class KafkaShown:
+    name = "shop"
+    progress = (Progress("orders", 0, 1, 0.0),)
+
+    def is_behind(self, now: float) -> bool:
+        return now < 0
+
+
+def of_files_and_queries() -> Iterator[tuple[Family, Iterable[bytes]]]:
+    yield from file_counts.families([FileCounts("nginx")])
+    query = {"metric": "own", "help": "h", "query": "select 1"}
+    settings = SqlSettings.model_validate(
+        {"name": "orders", "url_file": __file__, "metrics": [query]}, context={"base": ROOT}
+    )
+    source = SqlSource(settings, {}, lambda: 0.0, structlog.get_logger())
+    source.readings[0].errors["timeout"] = 1
+    yield from (one for one in collecting.families([source], 0.0) if one[0].name != "own")
+
+
 TABLES: list[tuple[str, Callable[[], dict[str, Shape]]]] = [
     ("Third parties", third_parties),
     ("Usage", usage),
-    ("The exporter itself", lambda: shapes_of_self_metrics(ExporterMetrics(CollectorRegistry()))),
+    ("The exporter itself", exporter_itself),
     ("The receiver itself", lambda: shapes_of_self_metrics(ReceiverMetrics(CollectorRegistry()))),
 ]
 EXPOSED = {name: shape for _, expose in TABLES for name, shape in expose().items()}
@@ -377,7 +414,7 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 # --- examples --------------------------------------------------------------------------------------------------------
 
-SECRETS = {"heartbeat.url": "https://heartbeat.example.com/ping/4711", "platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
+SECRETS = {"orders.url": "postgresql://reader:secret@127.0.0.1/shop", "heartbeat.url": "https://heartbeat.example.com/ping/4711", "platform-chat.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "slack.url": "slack://TokenA12/TokenB123/TokenC1234/#alerts", "finance-mail.url": "mailtos://user:password@smtp.example.com?from=a@example.com&to=b@example.com"}  # fmt: skip
 """What a secret's file holds where it must be a target's URL; others hold any URL or word."""
 
 

@@ -1,7 +1,6 @@
 """Queries as a source, on a real SQLite file and a real PostgreSQL server."""
 
 import asyncio
-import importlib
 import math
 import sqlite3
 from collections import defaultdict
@@ -11,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiomysql
 import asyncpg
 import pytest
 import structlog
@@ -55,13 +55,11 @@ def orders(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def mariadb_url() -> Iterator[str]:
     """The URL of the one database of a MariaDB server."""
-    pytest.importorskip("aiomysql")
     with mariadb.running() as url:
         yield url
 
 
 async def _executed_by_mysql(url: str, statements: str) -> list[Any]:
-    aiomysql: Any = importlib.import_module("aiomysql")
     at = make_url(url)
     connection = await aiomysql.connect(
         host=at.host, port=at.port, user=at.username, password=at.password, db=at.database, autocommit=True
