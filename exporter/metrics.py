@@ -1,6 +1,7 @@
 """The exporter's self-metrics, all present at zero from the start."""
 
-from collections.abc import Mapping
+from collections import Counter as Counted
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -66,19 +67,20 @@ class ExporterMetrics(ServiceMetrics):
             registry=registry,
         )
 
-    def counted(self, tally: Tally) -> None:
-        """A delivery is durable."""
-        without_rule = tally.events - tally.matched - tally.unknown
-        for outcome, number in zip(
-            EVENT_OUTCOMES, (tally.matched, without_rule, tally.unknown, tally.rejected.total()), strict=True
-        ):
-            if number:
-                self.events.labels(outcome).inc(number)
-        for outcome, number in zip(LINE_OUTCOMES, (tally.lines - tally.idle, tally.idle, tally.cut), strict=True):
-            if number:
-                self.lines.labels(outcome).inc(number)
-        for reason, number in tally.rejected.items():
+    def counted(self, tallies: Sequence[Tally]) -> None:
+        """These deliveries are durable."""
+        matched, unknown = sum(one.matched for one in tallies), sum(one.unknown for one in tallies)
+        rejected: Counted[str] = Counted()
+        for tally in tallies:
+            rejected.update(tally.rejected)
+        unmatched = sum(one.events for one in tallies) - matched - unknown
+        for outcome, number in zip(EVENT_OUTCOMES, (matched, unmatched, unknown, rejected.total()), strict=True):
+            self.events.labels(outcome).inc(number)
+        for reason, number in rejected.items():
             self.rejects.labels(reason).inc(number)
+        lines, idle = sum(one.lines for one in tallies), sum(one.idle for one in tallies)
+        for outcome, number in zip(LINE_OUTCOMES, (lines - idle, idle, sum(one.cut for one in tallies)), strict=True):
+            self.lines.labels(outcome).inc(number)
 
     def unusable(self, rules: Mapping[str, int]) -> None:
         """So many events of each rule had no value that it could take."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.ledger.tables import usage_head, usage_journal, usage_keys, usage_positions, usage_series, usage_totals
@@ -44,6 +44,9 @@ class Entry:
     keys: Sequence[Keyed] = ()
 
 
+_NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
+
+
 class Repeated(Exception):
     """Some requests of an entry were counted before: nothing was stored. `answers` has what was answered to them."""
 
@@ -65,52 +68,55 @@ class UsageLedger:
 
     async def commit(self, entry: Entry, book: Book, at: float) -> None:
         """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored."""
-        async with self._database.write() as connection:
-            sequence = await self._next(connection)
-            for position in entry.positions:
-                await self._move(connection, position, at)
-            if entry.keys:
-                await self._remember(connection, entry.keys, at)
-            numbers = await self._numbers(connection, [one for one in entry.deltas if not one.id])
-            deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
-            row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
-            await connection.execute(insert(usage_journal), row)
+        sequence, numbers = await self._database.transact(lambda connection: self._store(connection, entry, at))
         book.number(numbers)
         if sequence == book.applied + 1:
             book.apply(sequence, entry.deltas.items(), at)
         else:
             await self.follow(book)
 
-    async def _next(self, connection: AsyncConnection) -> int:
-        """The number of the next entry. Who else commits waits here, so that entries appear in their order."""
-        statement = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
-        return int((await connection.execute(statement)).scalar_one())
+    def _store(self, connection: Connection, entry: Entry, at: float) -> tuple[int, dict[Series, int]]:
+        """The number of the entry, and the numbers of the series that had none."""
+        sequence = self._next(connection)
+        for position in entry.positions:
+            self._move(connection, position, at)
+        if entry.keys:
+            self._remember(connection, entry.keys, at)
+        numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
+        deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
+        row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
+        connection.execute(insert(usage_journal), row)
+        return sequence, numbers
 
-    async def _move(self, connection: AsyncConnection, position: Position, at: float) -> None:
+    def _next(self, connection: Connection) -> int:
+        """The number of the next entry. Who else commits waits here, so that entries appear in their order."""
+        return int(connection.execute(_NEXT).scalar_one())
+
+    def _move(self, connection: Connection, position: Position, at: float) -> None:
         where = and_(usage_positions.c.stream == position.stream, usage_positions.c.part == position.part)
         values = {"position": position.after, "at": at}
         if position.before:
             held = and_(where, usage_positions.c.position == position.before)
-            moved = await connection.execute(update(usage_positions).where(held).values(values))
+            moved = connection.execute(update(usage_positions).where(held).values(values))
         else:
             row = {"stream": position.stream, "part": position.part, **values}
             statement = self._database.insert(usage_positions).values(row).on_conflict_do_nothing()
-            moved = await connection.execute(statement)
+            moved = connection.execute(statement)
         if moved.rowcount != 1:
             raise Fenced(position.stream, position.part)
 
-    async def _remember(self, connection: AsyncConnection, keys: Sequence[Keyed], at: float) -> None:
+    def _remember(self, connection: Connection, keys: Sequence[Keyed], at: float) -> None:
         rows = [{"source": one.source, "key": one.key, "answer": one.answer, "at": at} for one in keys]
         statement = self._database.insert(usage_keys).values(rows).on_conflict_do_nothing()
-        stored = await connection.execute(statement.returning(usage_keys.c.source, usage_keys.c.key))
+        stored = connection.execute(statement.returning(usage_keys.c.source, usage_keys.c.key))
         new = {(row.source, row.key) for row in stored}
         repeated = [(one.source, one.key) for one in keys if (one.source, one.key) not in new]
         if repeated:
             found = select(usage_keys).where(tuple_(usage_keys.c.source, usage_keys.c.key).in_(repeated))
-            answers = {(row.source, row.key): row.answer for row in await connection.execute(found)}
+            answers = {(row.source, row.key): row.answer for row in connection.execute(found)}
             raise Repeated(answers)
 
-    async def _numbers(self, connection: AsyncConnection, new: Sequence[Series]) -> dict[Series, int]:
+    def _numbers(self, connection: Connection, new: Sequence[Series]) -> dict[Series, int]:
         """The numbers of series that have none yet; another process may have made them."""
         if not new:
             return {}
@@ -119,11 +125,11 @@ class UsageLedger:
             {"rule": rule, "kind": kind, "labels": labels, "created_at": one.created}
             for (rule, kind, labels), one in rows.items()
         ]
-        await connection.execute(self._database.insert(usage_series).on_conflict_do_nothing(), values)
+        connection.execute(self._database.insert(usage_series).on_conflict_do_nothing(), values)
         found: dict[Series, int] = {}
         rules = {rule for rule, _, _ in rows}
         statement = select(usage_series.c.id, usage_series.c.rule, usage_series.c.kind, usage_series.c.labels)
-        for row in await connection.execute(statement.where(usage_series.c.rule.in_(rules))):
+        for row in connection.execute(statement.where(usage_series.c.rule.in_(rules))):
             one = rows.get((row.rule, row.kind, row.labels))
             if one is not None:
                 found[one] = row.id

@@ -34,8 +34,8 @@ FOLD_ENTRIES = 5_000
 class CountingMetrics(Protocol):
     """What is told of the counting."""
 
-    def counted(self, tally: Tally) -> None:
-        """A delivery is durable."""
+    def counted(self, tallies: Sequence[Tally]) -> None:
+        """These deliveries are durable."""
 
     def unusable(self, rules: Mapping[str, int]) -> None:
         """So many events of each rule had no value that it could take."""
@@ -197,6 +197,7 @@ class Counting:
                 raise
             else:
                 self._metrics.unusable(unusable)
+                self._metrics.counted([one.tally for one in first])
                 for one in first:
                     self._told(one)
                 group = later
@@ -212,8 +213,8 @@ class Counting:
         return unusable
 
     def _told(self, one: _Waiting) -> None:
-        self._metrics.counted(one.tally)
-        self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples)
+        if one.tally.samples:
+            self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples)
         _answer(one, one.tally.taken)
 
 

@@ -47,8 +47,8 @@ class Told:
     def __init__(self) -> None:
         self.events = 0
 
-    def counted(self, tally: Tally) -> None:
-        self.events += tally.events
+    def counted(self, tallies: Sequence[Tally]) -> None:
+        self.events += sum(tally.events for tally in tallies)
 
     def unusable(self, rules: Mapping[str, int]) -> None:
         pass

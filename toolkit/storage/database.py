@@ -1,10 +1,11 @@
 """The one door to a database, whichever it is, and its migrations."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from toolkit.storage.sqlite import Sqlite
 from toolkit.storage.unavailable import StorageUnavailable
 
+Result = TypeVar("Result")
 Insert = sqlite.Insert | postgresql.Insert
 
 
@@ -32,6 +34,10 @@ class Backend(Protocol):
         ...
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See Database."""
+        ...
+
+    async def transact(self, work: Callable[[Connection], Result], /) -> Result:
         """See Database."""
         ...
 
@@ -69,6 +75,14 @@ class Database:
         On SQLite it is the only one that writes. On PostgreSQL others write at the same time (READ COMMITTED).
         """
         return self._backend.write()
+
+    async def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """What `work` returns, as `write` would let it: for what is stored many times a second.
+
+        On SQLite `work` runs in a thread, so that a transaction costs one change of threads and not one for each
+        statement. It must not wait for anything but the database.
+        """
+        return await self._backend.transact(work)
 
     def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A snapshot that never waits for a writer."""

@@ -1,13 +1,13 @@
 """PostgreSQL for any number of processes. Whatever hangs is given up in seconds; what was restarted is found again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import asyncpg
-from sqlalchemy import URL, Table, event
+from sqlalchemy import URL, Connection, Table, event
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from toolkit.storage.leading import DRIVER_ERRORS, Leading, lock_key
 from toolkit.storage.unavailable import Reason, StorageUnavailable
 
+Result = TypeVar("Result")
 CONNECT_SECONDS = 5.0
 PING_SECONDS = 3.0
 QUEUE_SECONDS = 5.0
@@ -85,6 +86,11 @@ class Postgres:
     def insert(self, table: Table) -> Insert:
         """PostgreSQL's INSERT."""
         return Insert(table)
+
+    async def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """A transaction among those of others."""
+        async with self.write() as connection:
+            return await connection.run_sync(work)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import URL, Table, event
+from sqlalchemy import URL, StaticPool, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from toolkit.storage.unavailable import Reason, StorageUnavailable
 
+Result = TypeVar("Result")
 BUSY_TIMEOUT_SECONDS = 2.0
 """How long a write waits for a lock held by another process before it is refused."""
 
@@ -46,6 +48,9 @@ class Sqlite:
         self._engine = create_async_engine(url, pool_size=4, hide_parameters=True)
         self._writing = asyncio.Lock()
         _prepare(self._engine.sync_engine)
+        self._direct = create_engine(url.set(drivername="sqlite"), poolclass=StaticPool, hide_parameters=True)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
+        _prepare(self._direct)
 
     def insert(self, table: Table) -> Insert:
         """SQLite's INSERT."""
@@ -57,6 +62,16 @@ class Sqlite:
         with _translated():
             async with self._writing, self._engine.begin() as connection:
                 yield connection
+
+    async def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """A transaction that is the only writing one, in a thread of its own."""
+        with _translated():
+            async with self._writing:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self._transacted, work)
+
+    def _transacted(self, work: Callable[[Connection], Result]) -> Result:
+        with self._direct.begin() as connection:
+            return work(connection)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -73,6 +88,8 @@ class Sqlite:
 
     async def close(self) -> None:
         """Closes every connection."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._direct.dispose)
+        self._thread.shutdown(wait=False)
         await self._engine.dispose()
 
 
