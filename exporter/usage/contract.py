@@ -9,7 +9,7 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -51,6 +51,10 @@ REASONS = ("not_json", "no_event", "wrong_type", "missing", "not_allowed", "late
 """Why an event is rejected, all there is."""
 
 
+Follow = Callable[[Sequence[Event], Callable[[Key], Any]], list[Any]]
+"""(events, what knows a key) -> what it knows of each event's key."""
+
+
 @dataclass(frozen=True)
 class Breach:
     """What of an event breaks its contract. `why` is one of REASONS, `detail` a sentence."""
@@ -68,7 +72,7 @@ class Shape:
     """The struct's attribute of each field."""
     dimensions: tuple[str, ...]
     """The fields that a key is made of, `event` first: those that decide which series an event counts into."""
-    key: Callable[[Event], Key]
+    follow: "Follow"
 
     def column(self, field: str) -> Callable[[Event], Any]:
         """What reads a field of an event; UNSET where the event lacks it."""
@@ -98,8 +102,8 @@ def shape(usage: Usage) -> Shape:
         gc=False,  # holds nothing that could refer back to it
     )
     dimensions = ("event", *sorted(decide - trusted - {"event"}))
-    key = _key(dimensions, attributes, declared.keys() | of_logs)
-    return Shape(struct, {"event": "event", **attributes}, dimensions, key)
+    follow = _follow(dimensions, attributes, declared.keys() | of_logs)
+    return Shape(struct, {"event": "event", **attributes}, dimensions, follow)
 
 
 def _of_logs(usage: Usage) -> set[str]:
@@ -145,19 +149,21 @@ def _type(name: str, declared: frozenset[FieldType], contracts: Iterable[EventCo
     return _DECODED[one] | None | UnsetType
 
 
-def _key(dimensions: tuple[str, ...], attributes: Mapping[str, str], declared: Iterable[str]) -> Callable[[Event], Key]:
+def _follow(dimensions: tuple[str, ...], attributes: Mapping[str, str], declared: Iterable[str]) -> Follow:
     known = set(declared)
     names = [attributes.get(field, field) for field in dimensions]
     if all(field in known or field == "event" for field in dimensions):
-        return attrgetter(*names) if len(names) > 1 else attrgetter("event", "event")
-    read = attrgetter(*names)
+        # the attributes are ours (f0, f1, ...); written out, a key takes a quarter less time than by a call
+        key = "".join(f"event.{name}, " for name in names)
+        return cast("Follow", eval(f"lambda events, get: [get(({key})) for event in events]"))  # noqa: S307 - as above
+    read = attrgetter(*names) if len(names) > 1 else attrgetter("event", "event")
 
     def loose(event: Event) -> Key:
         # 1, 1.0 and true are equal to Python and not to JSON; lists and objects are no key
         values = tuple(None if isinstance(value, (list, dict)) else value for value in read(event))
         return (*values, *map(type, values))
 
-    return loose
+    return lambda events, get: [get(loose(event)) for event in events]
 
 
 # --- what an event has to keep to

@@ -15,7 +15,7 @@ import msgspec
 from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
 from exporter.usage.book import Book
 from exporter.usage.delivery import Fenced, Format, Position, Taken
-from exporter.usage.engine import Engine, Tally
+from exporter.usage.engine import PIECE_BYTES, Engine, Tally
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.settings import Usage
 from toolkit.clock import Now
@@ -108,7 +108,11 @@ class Counting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            tally = await self._tally(source, body, form, log)
+            tally = self.engine.begin(source, self._now())
+            if size <= PIECE_BYTES:
+                self.engine.count(tally, body, form, log)
+            else:
+                await self._in_pieces(tally, body, form, log)
             waiting = _Waiting(tally, positions, key, size)
             self._waiting.append(waiting)
             self._some.set()
@@ -116,16 +120,13 @@ class Counting:
         finally:
             self._bytes -= size
 
-    async def _tally(self, source: str, body: bytes | Sequence[bytes], form: Format, log: str) -> Tally:
+    async def _in_pieces(self, tally: Tally, body: bytes | Sequence[bytes], form: Format, log: str) -> None:
+        """Counts a large body, and lets others have their turn meanwhile."""
         engine = self.engine
-        tally = engine.begin(source, self._now())
-        first = True
         for piece in engine.pieces(body, form, log):
-            if not first:
-                await asyncio.sleep(0)
             engine.count(tally, piece, form, log)
-            first = False
-        return tally
+            tally.before.append(piece)
+            await asyncio.sleep(0)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read."""

@@ -68,14 +68,14 @@ class Tally:
     """Those of which only the beginning was looked at."""
     idle: int = 0
     """Those that are no event."""
-    before: list["Raws"] = field(default_factory=list)
-    """The pieces before the one at hand."""
+    before: list[bytes | Sequence[bytes]] = field(default_factory=list)
+    """The pieces of the body before the one at hand."""
 
     def reject(self, place: int, breach: Breach, event: str, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
         self.rejected[breach.why] += 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
-            begun = sum(piece.items for piece in self.before)
+            begun = sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
             self.rejects.append(Reject(begun + place, breach.detail))
         self.sample(breach.why, event, breach.detail, raw)
 
@@ -242,8 +242,7 @@ class Engine:
 
     def _group(self, tally: Tally, events: list[Event], raws: "Raws") -> None:
         plans = self._plans.setdefault(tally.source, {})
-        # no byte code runs once an event in these two lines
-        followed = list(map(plans.get, map(self._shape.key, events)))
+        followed = self._shape.follow(events, plans.get)
         numbers = Counter(followed)
         if None in numbers:
             followed = self._completed(tally, plans, events)
@@ -256,12 +255,10 @@ class Engine:
             if plan is not None and plan.matched:
                 tally.matched += number
         tally.numbers.append(numbers)
-        tally.before.append(raws)
 
     def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan | None]:
         """The plans of these events, after those were made that had been missing."""
-        key = self._shape.key
-        return [plans.get(found) or self._remember(plans, found, tally) for found in map(key, events)]
+        return self._shape.follow(events, lambda key: plans.get(key) or self._remember(plans, key, tally))
 
     def _look_at(
         self,
@@ -391,11 +388,6 @@ class Raws:
         self, pieces: bytes | Sequence[bytes], places: Sequence[int] | None = None, array: bool = False
     ) -> None:
         self._pieces, self._places, self._array = pieces, places, array
-
-    @property
-    def items(self) -> int:
-        """How many lines or items the piece has, blank ones included."""
-        return self._pieces.count(b"\n") if isinstance(self._pieces, bytes) else len(self._pieces) - 1
 
     def __getitem__(self, event: int) -> tuple[int, bytes]:
         """The place, from 1, and the bytes of an event by its number among the decoded ones."""

@@ -32,6 +32,7 @@ def tallied(engine: Engine, body: bytes, ndjson: bool = False, source: str = "ht
     tally = engine.begin(source, NOW)
     for piece in engine.pieces(body, form):
         engine.count(tally, piece, form)
+        tally.before.append(piece)
     return tally
 
 
