@@ -23,8 +23,8 @@ class Series:
         self.shelf, self.labels, self.created = shelf, labels, created
         self.id, self.touched, self.since = 0, created, 0
         self.value: Any = shelf.kind.zero()
-        self.lines: tuple[bytes, ...] = ()
-        """What the exposition writes before its values; made when first asked for."""
+        self.lines: Any = None
+        """What the exposition writes before its values, made when first asked for and only by it."""
 
 
 class Shelf:
@@ -59,7 +59,8 @@ class Book:
     def __init__(self) -> None:
         self.applied = 0
         self._shelves: dict[tuple[str, str, tuple[str, ...]], Shelf] = {}
-        self._numbered: dict[int, Series] = {}
+        self._numbered: list[Series | None] = [None]
+        """By number, which the ledger counts up from 1: a tenth of what a dictionary holds."""
         self._grown: set[Series] = set()
         self.highest = 0
         """The highest number that was restored: those that other processes made since are beyond it."""
@@ -82,12 +83,13 @@ class Book:
 
     def numbered(self, number: int) -> Series | None:
         """The series with this number in the ledger, if it is known here."""
-        return self._numbered.get(number)
+        return self._numbered[number] if number < len(self._numbered) else None
 
     def number(self, numbers: Mapping[Series, int]) -> None:
         """Series have got their numbers."""
         for one, number in numbers.items():
             one.id = number
+            self._numbered += [None] * (number + 1 - len(self._numbered))
             self._numbered[number] = one
 
     def apply(self, sequence: int, deltas: Iterable[tuple[Series, Any]], at: float) -> None:
@@ -102,7 +104,7 @@ class Book:
         """What the exposition writes before values is to be made anew: a rule may have a new metric."""
         for shelf in self._shelves.values():
             for one in shelf.series.values():
-                one.lines = ()
+                one.lines = None
 
     def take_grown(self) -> set[Series]:
         """The series that grew since this was last asked."""
@@ -115,6 +117,6 @@ class Book:
 
     def of_page(self, page: int, size: int) -> Iterator[Series]:
         """The series with the numbers of page `page`."""
-        for number in range(page * size, (page + 1) * size):
-            if number in self._numbered:
-                yield self._numbered[number]
+        for one in self._numbered[page * size : (page + 1) * size]:
+            if one is not None:
+                yield one

@@ -17,7 +17,6 @@ INFO = Family("usage_rule_info", "gauge", "A configured usage rule: its metric, 
 SERIES = Family("usage_rule_series", "gauge", "Series that each usage rule has.")
 LIMIT = Family("usage_rule_series_limit", "gauge", "Series that each usage rule may have; beyond, all is `other`.")
 OVERFLOWS = Family("usage_rule_overflows_total", "counter", "Sets of label values that found no room, by usage rule.")
-Prefixes = tuple[bytes, ...]
 Families = Iterator[tuple[Family, Iterable[bytes]]]
 
 
@@ -45,15 +44,14 @@ class UsageCollector:
     def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard) -> Families:
         settings = rules[0].settings
         shelves = [(rule.settings, rule.shelf) for rule in rules]
-        write = _WRITERS[settings.kind]
-        yield Family(metric, _TYPES[settings.kind], settings.help), write(metric, _living(shelves, now, shard), now)
+        every = _living(shelves, now, shard)
+        lines = _WRITERS[settings.kind](metric, every, len(shelves) == 1, now)
+        yield Family(metric, _TYPES[settings.kind], settings.help), lines
         good = [(rule.settings, rule.good_shelf) for rule in rules if rule.good_shelf is not None]
         if good:
-            name = good_name(metric)
-            yield (
-                Family(name, "counter", f"{settings.help} Those that are good."),
-                _numbers(name, _living(good, now, shard), now),
-            )
+            name, every = good_name(metric), _living(good, now, shard)
+            about = f"{settings.help} Those that are good."
+            yield Family(name, "counter", about), _numbers(name, every, len(good) == 1, now)
 
     def about(self) -> Families:
         """What is known of the rules themselves."""
@@ -118,18 +116,26 @@ def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float, shard: Shard) 
     return found
 
 
-# --- one writer for each kind
+# --- one writer for each kind: (metric, its series, whether they are of one rule, now)
 
 
-def _numbers(metric: str, every: Iterable[Series], _: float) -> Iterable[bytes]:
+def _numbers(metric: str, every: Sequence[Series], alone: bool, _: float) -> Iterable[bytes]:
+    if alone and every and every[0].shelf.kind.text != "sum":
+        # no function runs for a series that was written before
+        return [b"".join([b"%s%d\n" % (one.lines or _single(one, metric), one.value) for one in every])]
     samples: dict[bytes, float] = {}
     for one in every:
-        key = (one.lines or _prefixes(one, metric, ("",)))[0]
+        key = one.lines or _single(one, metric)
         samples[key] = samples[key] + one.value if key in samples else one.value
     return [line(key, value) for key, value in samples.items()]
 
 
-def _histograms(metric: str, every: Iterable[Series], _: float) -> Iterator[bytes]:
+def _single(one: Series, metric: str) -> bytes:
+    prefix = one.lines = _prefix(one, metric)
+    return prefix
+
+
+def _histograms(metric: str, every: Sequence[Series], _alone: bool, _: float) -> Iterator[bytes]:
     for one in _merged(metric, every):
         *buckets, total = one.value
         prefixes = one.lines
@@ -166,27 +172,24 @@ def _bound(bound: float) -> str:
     return repr(float(bound))
 
 
-def _lasts(metric: str, every: Iterable[Series], _: float) -> list[bytes]:
-    return [line((one.lines or _prefixes(one, metric, ("",)))[0], one.value[1]) for one in every if one.value[0]]
+def _lasts(metric: str, every: Sequence[Series], _alone: bool, _: float) -> list[bytes]:
+    return [line(one.lines or _single(one, metric), one.value[1]) for one in every if one.value[0]]
 
 
-def _users(metric: str, every: Iterable[Series], now: float) -> Iterator[bytes]:
+def _users(metric: str, every: Sequence[Series], _alone: bool, now: float) -> Iterator[bytes]:
     for one in every:
-        day, week = one.lines or _prefixes(one, metric, ("day", "week"))
+        if one.lines is None:
+            one.lines = tuple(_prefix(one, metric, {"period": period}) for period in ("day", "week"))
+        day, week = one.lines
         yield line(day, seen(one.value, now, 1))
         yield line(week, seen(one.value, now, DAYS_OF_A_WEEK))
-
-
-def _prefixes(one: Series, metric: str, periods: Iterable[str]) -> Prefixes:
-    one.lines = tuple(_prefix(one, metric, {"period": period} if period else {}) for period in periods)
-    return one.lines
 
 
 def _prefix(one: Series, metric: str, more: Mapping[str, str] | None = None) -> bytes:
     return series(metric, dict(zip(one.shelf.names, one.labels, strict=True)) | dict(more or {}))
 
 
-_WRITERS: Mapping[str, Callable[[str, Iterable[Series], float], Iterable[bytes]]] = {
+_WRITERS: Mapping[str, Callable[[str, Sequence[Series], bool, float], Iterable[bytes]]] = {
     "count": _numbers,
     "sum": _numbers,
     "ratio": _numbers,

@@ -24,7 +24,7 @@ from exporter.usage.settings import Usage, fields_of_logs
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
-MAX_PLANS = 50_000
+MAX_PLANS = 20_000
 """Of more combinations than this the memory is emptied: hostile values are asked about again, and hold none."""
 
 

@@ -22,6 +22,7 @@ from tests.bench import (
     probing,
     receiving,
     scrape,
+    series,
     sinks,
     storm,
     verdicts,
@@ -32,6 +33,7 @@ from tests.bench.figure import Bench
 BENCHES: tuple[Bench, ...] = (
     events.EVENTS_BENCH,
     events.SINGLE_BENCH,
+    series.BENCH,
     verdicts.BENCH,
     year.BENCH,
     noise.BENCH,

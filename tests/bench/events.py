@@ -91,9 +91,16 @@ def rule(number: int) -> dict[str, object]:
 
 @contextlib.asynccontextmanager
 async def exporter(folder: Path, rules: int) -> AsyncIterator[Served]:
+    """Our exporter with so many rules."""
+    async with exporting(folder, config(rules)) as served:
+        yield served
+
+
+@contextlib.asynccontextmanager
+async def exporting(folder: Path, exporter_yml: str) -> AsyncIterator[Served]:
     """Our exporter on one core, with its ledger."""
     [port] = free_ports(1)
-    settled(folder, config(rules))
+    settled(folder, exporter_yml)
     flags = ["--config.file", str(folder / "exporter.yml"), "--storage.path", str(folder / "data")]
     flags += ["--web.listen-address", f"127.0.0.1:{port}", "--log.level", "error"]
     argv = [*pinned(0), sys.executable, "-m", "exporter", "run", *flags]

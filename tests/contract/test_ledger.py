@@ -97,11 +97,8 @@ async def buy(one: Counting, *events: Mapping[str, Any], positions: Sequence[Pos
 async def shown(one: Counting) -> dict[str, float]:
     """Every sample of the operator's metrics that is not 0."""
     await one.refreshed()
-    lines = [
-        line.decode().split(" ")
-        for _, lines in UsageCollector(tuple(one.engine.rules)).metrics(one._now())
-        for line in lines
-    ]
+    families = UsageCollector(tuple(one.engine.rules)).metrics(one._now())
+    lines = [line.split(" ") for _, lines in families for line in b"".join(lines).decode().splitlines()]
     return {name: float(value) for name, value in lines if float(value)}
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
 from exporter.usage.delivery import Format
-from exporter.usage.engine import Engine, Tally
+from exporter.usage.engine import MAX_PLANS, Engine, Tally
 from exporter.usage.rules import declared_labels
 from exporter.usage.settings import Usage, UsageRule
 
@@ -47,7 +48,7 @@ def text(engine: Engine, *tallies: Tally) -> dict[str, list[str]]:
     for series, delta in book_of.items():
         series.value = series.shelf.kind.add(series.value, delta)
     families = UsageCollector(tuple(engine.rules)).families(NOW)
-    return {family.name: [line.decode().strip() for line in lines] for family, lines in families}
+    return {family.name: b"".join(lines).decode().splitlines() for family, lines in families}
 
 
 ROWS = [
@@ -297,7 +298,26 @@ def test_an_idle_series_is_not_shown_until_it_grows_and_then_goes_on() -> None:
         return next(list(lines) for family, lines in collector.families(now) if family.name == "m_total")
 
     assert lines(NOW + 3000) == [b'm_total{id="1"} 1\n']
-    assert lines(NOW + 4000) == []
+    assert b"".join(lines(NOW + 4000)) == b""
     (series,) = one.deltas([tally])[0]
     series.value, series.touched = 2, NOW + 5000
     assert lines(NOW + 5000) == [b'm_total{id="1"} 2\n']
+
+
+HOSTILE = ('"', "\\", "\n", "\u202e", "{", "é" * 60, "\x00", "")
+
+
+def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb_no_other_rule() -> None:
+    attacked = rule(labels={"id": {}}, max_series=100)
+    calm = rule(name="calm", metric="calm_total", event="sell", labels={"plan": {}})
+    one = engine(attacked, calm)
+    number = 2 * MAX_PLANS + 1000
+    events = [json.dumps({"event": "buy", "id": f"{HOSTILE[n % len(HOSTILE)]}{n}"}).encode() for n in range(number)]
+    tally = tallied(one, b"\n".join(events) + b'\n{"event": "sell", "plan": "pro"}', ndjson=True)
+    shown = text(one, tally)
+    assert tally.events == tally.matched == number + 1
+    assert len(shown["m_total"]) == 101
+    assert f'm_total{{id="other"}} {number - 100}' in shown["m_total"]
+    assert shown["calm_total"] == ['calm_total{plan="pro"} 1']
+    assert all(len(plans) <= MAX_PLANS for plans in one._plans.values())
+    assert len(list(parse("\n".join(["# TYPE m counter", *shown["m_total"], ""])))[0].samples) == 101
