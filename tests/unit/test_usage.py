@@ -48,7 +48,7 @@ def text(engine: Engine, *tallies: Tally) -> dict[str, list[str]]:
     for series, delta in book_of.items():
         series.value = series.shelf.kind.add(series.value, delta)
     families = UsageCollector(tuple(engine.rules)).families(NOW)
-    return {family.name: b"".join(lines).decode().splitlines() for family, lines in families}
+    return {family.name: b"".join(lines).decode().split("\n")[:-1] for family, lines in families}
 
 
 ROWS = [
@@ -320,4 +320,4 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
     assert f'm_total{{id="other"}} {number - 100}' in shown["m_total"]
     assert shown["calm_total"] == ['calm_total{plan="pro"} 1']
     assert all(len(plans) <= MAX_PLANS for plans in one._plans.values())
-    assert len(list(parse("\n".join(["# TYPE m counter", *shown["m_total"], ""])))[0].samples) == 101
+    assert len(next(iter(parse("\n".join(["# TYPE m_total counter", *shown["m_total"], ""])))).samples) == 101
