@@ -8,6 +8,7 @@ import pydantic
 import pytest
 
 from exporter.usage.sequences import AnySequence, Outcome, Row, Rule, Sequences, lint, mentions, rule_of
+from exporter.usage.sequences.keys import MOST_AT_ONCE
 
 START = 1_790_000_000.0
 """An instant; the tables count seconds from here."""
@@ -115,6 +116,15 @@ def test_nothing_is_told_before_the_lateness_has_passed() -> None:
     played(machine, [(0, "placed"), (5, "paid")])
     assert machine.tick(START + 15.9) == []
     assert told(machine.tick(START + 16)) == {("completed", 5.0): 1}
+
+
+def test_a_wave_of_keys_is_settled_in_several_looks() -> None:
+    machine = sequences(PAID)
+    machine.feed([("it", "placed", f"k{n}", (), START) for n in range(MOST_AT_ONCE + 1)], START)
+    machine.tick(START + 60)
+    machine.tick(START + 60)
+    assert [len(machine.tick(START + 200)), machine.is_behind()] == [MOST_AT_ONCE, True]
+    assert [len(machine.tick(START + 200)), machine.is_behind()] == [1, False]
 
 
 def test_an_event_without_a_key_is_told_as_one() -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -10,6 +11,9 @@ from exporter.usage.sequences.rule import Labels, Memory, Moment, Outcome, Rule
 from exporter.usage.sequences.settle import due, settle, waiting
 from exporter.usage.sequences.wheel import Wheel
 
+MOST_AT_ONCE = 2000
+"""So many keys are settled at one look, so that a wave of them stops nobody else for long. The rest waits for the next
+look: what is decided does not depend on when it is."""
 _MOST_LABELS_SHARED = 10_000
 _encoder = msgspec.msgpack.Encoder()
 
@@ -18,7 +22,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     """How far a part was decided (Unix time, whole seconds), and until when absence proves nothing, because keys had
     to go. It is stored under the empty key."""
 
-    watermark: float = -math.inf
+    watermark: int = 0
     blind_until: float = -math.inf
 
 
@@ -32,9 +36,12 @@ class Census:
 
     def shared(self, labels: Labels) -> Labels:
         """Equal labels as one object."""
-        if len(self._labels) >= _MOST_LABELS_SHARED:
-            self._labels.clear()
-        return self._labels.setdefault(labels, labels)
+        found = self._labels.get(labels)
+        if found is None:
+            if len(self._labels) >= _MOST_LABELS_SHARED:
+                self._labels.clear()
+            found = self._labels[labels] = labels
+        return found
 
 
 class Keys:
@@ -65,26 +72,29 @@ class Keys:
         new = waiting(rule, rule.blank if old is None else old, moment)
         if new is None:
             return Outcome(rule.name, "crowded", labels)
-        self._change(key, old, new)
+        if old is not None and old.waiting and new.waiting[0] is old.waiting[0]:
+            # it is due when it was, and as silent: all that `_put` would find out
+            self._before.setdefault(key, old)
+            self._memories[key] = new
+        else:
+            self._change(key, old, new)
         self._memories.move_to_end(key)
         return None
 
     def advance(self, now: float) -> list[Outcome]:
-        """What is decided now that all have come that happened up to `now` less the lateness."""
-        watermark = math.floor(now - self._rule.lateness)
-        if watermark <= self._mark.watermark:
-            return []
-        found = list[Outcome]()
-        passed = list(self._wheel.passed(watermark))
+        """What is decided now that all have come that happened up to `now` less the lateness: of MOST_AT_ONCE keys at
+        most."""
+        watermark = max(self._mark.watermark, math.floor(now - self._rule.lateness))
+        passed = list(islice(self._wheel.passed(watermark), MOST_AT_ONCE))
         if passed:
             self._before.setdefault("", self._mark)
         self._mark = Mark(watermark, self._mark.blind_until)
-        for key in passed:
-            old = self._memories[key]
-            new, outcomes = settle(self._rule, old, watermark, self._mark.blind_until)
-            self._change(key, old, new)
-            found += outcomes
-        return found
+        return [outcome for key in passed for outcome in self._settle(key, watermark)]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last look left something for the next."""
+        return self._wheel.is_behind
 
     def evict(self) -> Outcome:
         """Forgets the key that was not seen for the longest. For as long as it could have been remembered, nothing is
@@ -150,6 +160,16 @@ class Keys:
 
     def _row(self, memory: Memory | Mark) -> bytes:
         return self._rule.version + _encoder.encode(memory)
+
+    def _settle(self, key: str, watermark: int) -> list[Outcome]:
+        old = self._memories[key]
+        at = due(self._rule, old)
+        if at >= watermark:
+            self._wheel.move(key, math.inf, at)
+            return []
+        new, outcomes = settle(self._rule, old, watermark, self._mark.blind_until)
+        self._change(key, old, new)
+        return outcomes
 
     # --- the one way in
 

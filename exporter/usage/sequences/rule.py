@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     seconds: float | None = None
 
 
-class Moment(NamedTuple):
+class Moment(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """One event of a key: when it happened (Unix time), which of the rule's events it is, its label values.
 
     Moments sort by time; those of one time by the rule's order of events.

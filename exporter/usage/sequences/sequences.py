@@ -64,8 +64,13 @@ class Sequences:
         return found
 
     def tick(self, now: float, part: str = "") -> list[Outcome]:
-        """Tells what was decided by now, where nothing came. At any pace; once a second is enough."""
+        """Tells what was decided by now, where nothing came. At any pace; once a second is enough, and at once again
+        while it `is_behind`: a look settles some thousand keys of a rule, so that it stops nobody else for long."""
         return [outcome for keys in self._of(part).values() for outcome in keys.advance(now)]
+
+    def is_behind(self, part: str = "") -> bool:
+        """Whether the last look at a part left something for the next."""
+        return any(keys.is_behind for keys in self._of(part).values())
 
     def changes(self) -> dict[Row, bytes | None]:
         """The rows that changed since the last `committed` (None: to be deleted). What is fed from now on is no part

@@ -2,10 +2,13 @@
 
 import math
 from bisect import bisect, bisect_left
+from operator import attrgetter
 
 import msgspec
 
 from exporter.usage.sequences.rule import UNKNOWN, Memory, Moment, Outcome, Rule, Turn
+
+_TIME = attrgetter("time")
 
 
 def due(rule: Rule, memory: Memory) -> float:
@@ -30,8 +33,7 @@ def settle(rule: Rule, memory: Memory, before: float, blind_until: float = -math
     Up to `blind_until` an absence proves nothing: what a rule concludes from one is `unknown`.
     """
     wait, outcomes = memory.waiting, list[Outcome]()
-    # an event at `before` itself sorts behind the tuple, so it waits on
-    passed = bisect_left(wait, (before,))
+    passed = bisect_left(wait, before, key=_TIME)
     memory = msgspec.structs.replace(memory, waiting=()) if wait else memory
     for moment in wait[:passed]:
         memory = _lapse(rule, memory, moment.time, outcomes)

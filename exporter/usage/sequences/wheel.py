@@ -1,32 +1,49 @@
-"""Which keys are due: slots of a second, each with its keys, so that nothing is ever searched for. Pure."""
+"""Which keys are due: slots of time, each with its keys, so that nothing is ever searched for. Pure."""
 
 import heapq
 import math
 from collections.abc import Iterator
 
+FAR_SECONDS = 600
+"""What is due further ahead stands in slots of this length, at whose beginning it is looked at: a slot for each second
+of a month would cost more than the keys in it."""
+
 
 class Wheel:
-    """Every key stands in at most one slot. A slot is a whole second of Unix time; infinity is none."""
+    """Every key stands in at most one slot. A slot is a second (Unix time) at which its keys are to be looked at, which
+    is never later than they are due; infinity has none."""
 
     def __init__(self) -> None:
+        self._reached = 0
         # a dict without values keeps a key in half of what a set needs
         self._slots: dict[int, dict[str, None]] = {}
         self._order: list[int] = []
 
     def move(self, key: str, old: float, new: float) -> None:
         """`key`, which was due at `old`, is due at `new` (Unix time, or infinity)."""
-        before, after = _slot(old), _slot(new)
-        if before == after and before in self._slots and key in self._slots[before]:
-            return
-        if before in self._slots:
-            self._slots[before].pop(key, None)
-        if after is not None:
-            self._add(after, key)
+        if old < math.inf:
+            second = math.floor(old)
+            # it went into a far slot if `old` was far ahead then
+            for slot in (second, _far(second)):
+                if slot in self._slots:
+                    self._slots[slot].pop(key, None)
+        if new < math.inf:
+            second = math.floor(new)
+            self._add(second if second - self._reached < FAR_SECONDS else _far(second), key)
 
     def passed(self, watermark: int) -> Iterator[str]:
-        """The keys that are due before `watermark`, which stand in no slot from then on."""
+        """The keys of the slots before `watermark`; each stands in none from the time it is yielded."""
+        self._reached = watermark
         while self._order and self._order[0] < watermark:
-            yield from self._slots.pop(heapq.heappop(self._order))
+            slot = self._slots[self._order[0]]
+            while slot:
+                yield slot.popitem()[0]
+            del self._slots[heapq.heappop(self._order)]
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are keys that `passed` was not asked for any more."""
+        return bool(self._order) and self._order[0] < self._reached
 
     def _add(self, slot: int, key: str) -> None:
         if slot not in self._slots:
@@ -35,5 +52,5 @@ class Wheel:
         self._slots[slot][key] = None
 
 
-def _slot(at: float) -> int | None:
-    return math.floor(at) if at < math.inf else None
+def _far(second: int) -> int:
+    return second - second % FAR_SECONDS
