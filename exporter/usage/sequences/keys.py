@@ -72,9 +72,9 @@ class Keys:
         new = waiting(rule, rule.blank if old is None else old, moment)
         if new is None:
             return Outcome(rule.name, "crowded", labels)
+        self._before.setdefault(key, old)
         if old is not None and old.waiting and new.waiting[0] is old.waiting[0]:
-            # it is due when it was, and as silent: all that `_put` would find out
-            self._before.setdefault(key, old)
+            # it is due when it was, and as silent: all that `_change` would find out
             self._memories[key] = new
         else:
             self._change(key, old, new)
@@ -103,6 +103,7 @@ class Keys:
         blind_until = self._mark.watermark + 2 * self._rule.lateness + self._rule.horizon
         self._before.setdefault("", self._mark)
         self._mark = Mark(self._mark.watermark, max(self._mark.blind_until, blind_until))
+        self._before.setdefault(key, old)
         self._change(key, old, None)
         began = old.waiting[0].labels if old.waiting else ()
         return Outcome(self._rule.name, "evicted", old.labels or began)
@@ -129,7 +130,7 @@ class Keys:
         mark = before.pop("", None)
         self._mark = mark if isinstance(mark, Mark) else self._mark
         for key, memory in before.items():
-            self._put(key, self._memories.get(key), memory if isinstance(memory, Memory) else None)
+            self._change(key, self._memories.get(key), memory if isinstance(memory, Memory) else None)
 
     def rows(self) -> Iterator[tuple[str, bytes]]:
         """Everything, as it would be stored."""
@@ -149,46 +150,52 @@ class Keys:
         except msgspec.DecodeError:
             return False
         labels = self._census.shared(memory.labels)
-        self._put(key, self._memories.get(key), msgspec.structs.replace(memory, labels=labels))
+        self._change(key, self._memories.get(key), msgspec.structs.replace(memory, labels=labels))
         return True
 
     def drop(self) -> None:
         """Forgets all without a trace: it is another's now."""
         for key, memory in list(self._memories.items()):
-            self._put(key, memory, None)
+            self._change(key, memory, None)
         self._before, self._sent = {}, {}
 
     def _row(self, memory: Memory | Mark) -> bytes:
         return self._rule.version + _encoder.encode(memory)
 
     def _settle(self, key: str, watermark: int) -> list[Outcome]:
+        """A key that the wheel has let go of: it may have come up before it is due."""
         old = self._memories[key]
         at = due(self._rule, old)
         if at >= watermark:
-            self._wheel.move(key, math.inf, at)
+            self._wheel.add(key, at)
             return []
         new, outcomes = settle(self._rule, old, watermark, self._mark.blind_until)
-        self._change(key, old, new)
+        self._before.setdefault(key, old)
+        self._put(key, old, new)
         return outcomes
 
     # --- the one way in
 
     def _change(self, key: str, old: Memory | None, new: Memory | None) -> None:
-        self._before.setdefault(key, old)
+        """As `_put`, of a key that stands in the wheel if it is known."""
+        if old is not None:
+            self._wheel.remove(key, due(self._rule, old))
         self._put(key, old, new)
 
     def _put(self, key: str, old: Memory | None, new: Memory | None) -> None:
         """`new` is remembered of `key` in place of `old`; nothing, where that is None or says nothing."""
-        rule, census = self._rule, self._census
-        was = math.inf if old is None else due(rule, old)
-        will = math.inf if new is None else due(rule, new)
-        self._wheel.move(key, was, will)
-        if old is not None and rule.is_silent(old):
-            census.silent[old.labels] -= 1
-        if new is not None and rule.is_silent(new):
-            census.silent[new.labels] += 1
-        census.size += (will < math.inf) - (was < math.inf)
-        if new is not None and will < math.inf:
+        at = math.inf if new is None else due(self._rule, new)
+        if self._rule.knows_silence:
+            self._count_silent(old, -1)
+            self._count_silent(new, 1)
+        if new is not None and at < math.inf:
+            self._census.size += old is None
             self._memories[key] = new
-        else:
-            self._memories.pop(key, None)
+            self._wheel.add(key, at)
+        elif old is not None:
+            self._census.size -= 1
+            del self._memories[key]
+
+    def _count_silent(self, memory: Memory | None, step: int) -> None:
+        if memory is not None and self._rule.is_silent(memory):
+            self._census.silent[memory.labels] += step

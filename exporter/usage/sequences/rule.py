@@ -68,6 +68,8 @@ class Rule(ABC):
     """The outcomes beside COMMON."""
     timed: ClassVar[tuple[str, ...]] = ()
     """Those of them that come with seconds."""
+    knows_silence: ClassVar[bool] = False
+    """Whether `is_silent` may be true."""
     by_absence: ClassVar[frozenset[str]] = frozenset()
     """Those that say that something did not happen before."""
 

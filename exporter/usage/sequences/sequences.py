@@ -121,7 +121,8 @@ class Sequences:
         return {rule: census.size for rule, census in self._censuses.items()}
 
     def silent(self) -> dict[tuple[str, Labels], int]:
-        """How many keys are silent now, by (rule, label values), for the rules that know silence."""
+        """How many keys are silent now, by (rule, label values), for the rules that know silence. Label values of which
+        none was ever silent are left out."""
         censuses = self._censuses.items()
         return {(rule, labels): count for rule, census in censuses for labels, count in census.silent.items()}
 

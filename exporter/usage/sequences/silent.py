@@ -20,6 +20,7 @@ class Silent(Rule):
     blank: ClassVar[Memory] = Life()
     own: ClassVar[tuple[str, ...]] = ("silent", "back", "forgotten")
     timed: ClassVar[tuple[str, ...]] = ("back",)
+    knows_silence: ClassVar[bool] = True
 
     def __init__(self, settings: SilentSettings) -> None:
         super().__init__(settings)

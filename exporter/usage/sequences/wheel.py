@@ -19,17 +19,25 @@ class Wheel:
         self._slots: dict[int, dict[str, None]] = {}
         self._order: list[int] = []
 
-    def move(self, key: str, old: float, new: float) -> None:
-        """`key`, which was due at `old`, is due at `new` (Unix time, or infinity)."""
-        if old < math.inf:
-            second = math.floor(old)
-            # it went into a far slot if `old` was far ahead then
+    def add(self, key: str, at: float) -> None:
+        """`key`, which stands in no slot, is due at `at` (Unix time, or infinity)."""
+        if at < math.inf:
+            second = math.floor(at)
+            slot = second if second - self._reached < FAR_SECONDS else _far(second)
+            if slot not in self._slots:
+                self._slots[slot] = {}
+                heapq.heappush(self._order, slot)
+            self._slots[slot][key] = None
+
+    def remove(self, key: str, at: float) -> None:
+        """`key`, which was due at `at` (Unix time, or infinity), stands in no slot any more."""
+        if at < math.inf:
+            second = math.floor(at)
+            # in a far slot, if `at` was far ahead when it was added
             for slot in (second, _far(second)):
-                if slot in self._slots:
-                    self._slots[slot].pop(key, None)
-        if new < math.inf:
-            second = math.floor(new)
-            self._add(second if second - self._reached < FAR_SECONDS else _far(second), key)
+                if slot in self._slots and key in self._slots[slot]:
+                    del self._slots[slot][key]
+                    return
 
     def passed(self, watermark: int) -> Iterator[str]:
         """The keys of the slots before `watermark`; each stands in none from the time it is yielded."""
@@ -44,12 +52,6 @@ class Wheel:
     def is_behind(self) -> bool:
         """Whether there are keys that `passed` was not asked for any more."""
         return bool(self._order) and self._order[0] < self._reached
-
-    def _add(self, slot: int, key: str) -> None:
-        if slot not in self._slots:
-            self._slots[slot] = {}
-            heapq.heappush(self._order, slot)
-        self._slots[slot][key] = None
 
 
 def _far(second: int) -> int:
