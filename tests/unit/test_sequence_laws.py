@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from exporter.usage.sequences import AnySequence, Outcome, Row, Sequences, rule_of
 
@@ -204,7 +204,8 @@ def test_what_is_left_out_of_a_crowd_makes_no_difference(crowd: list[tuple[float
 
 
 class Process(RuleBasedStateMachine):
-    """Events come, are committed or not; the process dies and another one goes on with what was stored."""
+    """Events come, rows are handed over, and stored or not, while more comes; the process dies and another one goes on
+    with what was stored."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -212,69 +213,74 @@ class Process(RuleBasedStateMachine):
         self.machine = sequences()
         self.stored: dict[Row, bytes] = {}
         self.seen: list[Seen] = []
-        self.open_seen: list[Seen] = []
         self.totals: Totals = Counter()
-        self.open: list[Outcome] = []
-        self.moved = False
+        self.lost()
 
-    @initialize(restart=st.booleans())
-    def begins(self, restart: bool) -> None:
-        if restart:
-            self.dies()
+    def lost(self) -> None:
+        """Nothing is open: neither handed over nor waiting for that."""
+        self.rows: dict[Row, bytes | None] | None = None
+        self.new_seen, self.sent_seen = list[Seen](), list[Seen]()
+        self.new, self.sent = list[Outcome](), list[Outcome]()
+        self.moved = False
 
     @rule(after=st.integers(0, 60).map(lambda half: half / 2))
     def time_passes(self, after: float) -> None:
         self.now, self.moved = self.now + after, True
-        self.open += self.machine.tick(START + self.now, "p")
+        self.new += self.machine.tick(START + self.now, "p")
 
-    @precondition(lambda self: len(self.seen) + len(self.open_seen) < 60)
+    @precondition(lambda self: len(self.seen) + len(self.sent_seen) + len(self.new_seen) < 60)
     @rule(events=st.lists(st.tuples(st.sampled_from("klm"), DELAY, st.sampled_from("abc")), min_size=1, max_size=4))
     def events_come(self, events: list[Seen]) -> None:
         seen = [(key, self.now + delay, event) for key, delay, event in events]
-        self.open += self.machine.feed(sightings(seen), START + self.now, "p")
-        self.open_seen += seen
+        self.new += self.machine.feed(sightings(seen), START + self.now, "p")
+        self.new_seen += seen
         self.moved = True
 
     @rule()
-    def they_are_committed(self) -> None:
-        for row, value in self.machine.changes().items():
+    def rows_are_handed_over(self) -> None:
+        self.rows = self.machine.changes()
+        self.sent, self.sent_seen = self.sent + self.new, self.sent_seen + self.new_seen
+        self.new, self.new_seen, self.moved = [], [], False
+
+    @precondition(lambda self: self.rows is not None)
+    @rule()
+    def they_are_stored(self) -> None:
+        for row, value in (self.rows or {}).items():
             if value is None:
                 self.stored.pop(row, None)
             else:
                 self.stored[row] = value
         self.machine.committed()
-        self.totals += told(self.open)
-        self.seen += self.open_seen
-        self.open, self.open_seen, self.moved = [], [], False
-
-    @rule(asked=st.booleans())
-    def the_commit_fails(self, asked: bool) -> None:
-        if asked:
-            self.machine.changes()
-        self.machine.undo()
-        self.open, self.open_seen, self.moved = [], [], False
+        self.totals += told(self.sent)
+        self.seen += self.sent_seen
+        self.rows, self.sent, self.sent_seen = None, [], []
 
     @rule()
-    def dies(self) -> None:
+    def the_commit_fails(self) -> None:
+        self.machine.undo()
+        self.lost()
+
+    @rule()
+    def it_dies(self) -> None:
         self.machine = sequences()
         self.machine.restore(self.stored.items())
-        self.open, self.open_seen, self.moved = [], [], False
+        self.lost()
 
     @rule()
     def the_part_goes_and_comes_back(self) -> None:
-        self.they_are_committed()
         self.machine.drop("p")
         assert set(self.machine.sizes().values()) == {0}
         self.machine.restore(self.stored.items())
+        self.lost()
 
     @invariant()
     def no_more_is_stored_than_is_remembered(self) -> None:
-        if not self.moved:
-            remembered = {row for row, _ in self.machine.rows() if row.key}
-            assert {row for row in self.stored if row.key} == remembered
+        if not self.moved and self.rows is None:
+            assert {row for row in self.stored if row.key} == {row for row, _ in self.machine.rows() if row.key}
 
     def teardown(self) -> None:
-        self.they_are_committed()
+        self.rows_are_handed_over()
+        self.they_are_stored()
         self.totals += told(self.machine.tick(START + A_LONG_TIME, "p"))
         assert self.totals == modelled(self.seen)
         assert set(self.machine.sizes().values()) == {0}

@@ -93,6 +93,8 @@ TIMELINES: list[tuple[str, dict[str, Any], list[Came], dict[tuple[str, float | N
     ("over a longer time they are none", FLOOD, [(0, "failed"), (1, "failed"), (61, "failed")], {}),
     ("a burst that goes on is one", FLOOD, [(at, "failed") for at in range(0, 300, 5)], {("burst", None): 1}),
     ("after a pause the next is another", FLOOD, [(at, "failed") for at in (0, 1, 2, 63, 64, 65)], {("burst", None): 2}),
+    ("a burst ends though single events go on", FLOOD, [(at, "failed") for at in (0, 1, 2, 61.5, 62.6, 62.7)], {("burst", None): 2}),
+    ("an event of a crowd that comes last holds two bursts together", FLOOD, [(0, "failed"), (4, "failed"), (8, "failed"), (16, "failed", 21), (20, "failed"), (72, "failed"), (84, "failed"), (88, "failed")], {("burst", None): 1}),
     ("three at one moment are a burst", FLOOD, [(0, "failed")] * 3, {("burst", None): 1}),
     ("an event older than the lateness is not looked at", PAID, [(0, "placed"), (5, "paid", 17)], {("untimely", None): 1, ("missed", None): 1}),
     ("nor one from a time to come", PAID, [(31_536_000, "placed", 0)], {("untimely", None): 1}),
@@ -116,6 +118,13 @@ def test_nothing_is_told_before_the_lateness_has_passed() -> None:
     played(machine, [(0, "placed"), (5, "paid")])
     assert machine.tick(START + 15.9) == []
     assert told(machine.tick(START + 16)) == {("completed", 5.0): 1}
+
+
+def test_what_is_due_far_ahead_is_told_in_time() -> None:
+    machine = sequences({**PAID, "within": "1h"})
+    played(machine, [(0, "placed")])
+    found = [now for now in range(4000) if machine.tick(START + now)]
+    assert found == [3611]
 
 
 def test_a_wave_of_keys_is_settled_in_several_looks() -> None:
@@ -196,6 +205,11 @@ def test_a_key_that_never_stops_waits_with_few_events() -> None:
         assert told(found) == {}
 
 
+def test_an_event_told_a_hundred_times_needs_the_room_of_one() -> None:
+    machine = sequences(PAID)
+    assert machine.feed([("it", "placed", "k", (), START)] * 100, START) == []
+
+
 def test_where_every_event_matters_more_than_fit_are_told() -> None:
     machine = sequences(PAID)
     found = machine.feed([("it", "placed", "k", (), START + at / 100) for at in range(100)], START)
@@ -213,6 +227,17 @@ def test_only_what_changed_is_stored_and_only_once() -> None:
     assert machine.changes() == {}
     machine.feed([("it", "paid", "b", (), START + 1)], START + 1, "p")
     assert {row.key for row in machine.changes()} == {"b"}
+
+
+def test_keys_that_are_not_due_yet_change_nothing_when_they_are_looked_at() -> None:
+    machine = sequences({**PAID, "within": "1d"})
+    played(machine, [(0, "placed")])
+    machine.tick(START + 60)
+    machine.changes()
+    machine.committed()
+    for now in range(60, 4000, 60):
+        machine.tick(START + now)
+    assert {row.key for row in machine.changes()} <= {""}
 
 
 def test_a_key_that_is_forgotten_leaves_no_row() -> None:
@@ -299,6 +324,15 @@ def test_a_part_goes_to_another_process_and_takes_its_keys_along() -> None:
         {},
         {("missed", None): 1},
     ]
+
+
+def test_rows_of_a_part_that_went_are_no_longer_ours_to_delete() -> None:
+    machine = sequences(PAID)
+    machine.restore([(("0", "gone", "k"), b""), (("1", "gone", "k"), b"")])
+    machine.drop("0")
+    assert machine.changes() == {Row("1", "gone", "k"): None}
+    machine.drop("1")
+    assert machine.changes() == {}
 
 
 def test_a_part_that_lags_is_judged_by_how_far_it_was_read() -> None:

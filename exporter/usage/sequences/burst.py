@@ -49,10 +49,10 @@ class Burst(Rule):
         return Turn(self.blank)
 
     def wait(self, waiting: tuple[Moment, ...], at: int) -> tuple[Moment, ...]:
-        """An event with N after it and N + 1 before it, all within the time, makes no difference: the ones before and
-        after it are too many without it, whatever else comes. So what is kept does not grow with how many come."""
-        for place in (at, at - self._most, at + self._most + 1):
-            first, last = place - self._most - 1, place + self._most
+        """An event with N before it and N after it, all within the time, makes no difference: those after it are too
+        many without it, whatever else comes. So what is kept does not grow with how many come."""
+        for place in (at, at - self._most, at + self._most):
+            first, last = place - self._most, place + self._most
             if first >= 0 and last < len(waiting) and waiting[last].time - waiting[first].time <= self.horizon:
                 return (*waiting[:place], *waiting[place + 1 :])
         return waiting
