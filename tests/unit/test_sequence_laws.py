@@ -289,4 +289,4 @@ class Process(RuleBasedStateMachine):
 
 
 TestProcess = Process.TestCase
-TestProcess.settings = settings(deadline=None, stateful_step_count=40)
+TestProcess.settings = settings(deadline=None, stateful_step_count=40, max_examples=200)

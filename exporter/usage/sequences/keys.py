@@ -163,12 +163,8 @@ class Keys:
         return self._rule.version + _encoder.encode(memory)
 
     def _settle(self, key: str, watermark: int) -> list[Outcome]:
-        """A key that the wheel has let go of: it may have come up before it is due."""
+        """A key that the wheel has let go of. If it came up before it is due, nothing happens to it."""
         old = self._memories[key]
-        at = due(self._rule, old)
-        if at >= watermark:
-            self._wheel.add(key, at)
-            return []
         new, outcomes = settle(self._rule, old, watermark, self._mark.blind_until)
         self._before.setdefault(key, old)
         self._put(key, old, new)
