@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -9,6 +10,8 @@ import pytest
 
 from exporter.usage.sequences import AnySequence, Outcome, Row, Rule, Sequences, lint, mentions, rule_of
 from exporter.usage.sequences.keys import MOST_AT_ONCE
+from toolkit import configfile
+from toolkit.configfile import Model
 
 START = 1_790_000_000.0
 """An instant; the tables count seconds from here."""
@@ -362,6 +365,30 @@ MISTAKES = [
 def test_what_is_no_rule_is_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=says):
         rule(settings)
+
+
+class File(Model):
+    sequences: tuple[AnySequence, ...] = ()
+
+
+def test_mistakes_are_told_with_their_place_and_the_nearest_name(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yml"
+    rest = "metric: a_total, help: A., owner: o"
+    path.write_text(
+        f"""sequences:
+  - {{name: a, key: id, after: x, expects: y, within: 10m, {rest}}}
+  - {{name: b, key: id, {rest}}}
+  - {{name: c, key: id, silent: x, {rest}}}
+"""
+    )
+    with pytest.raises(configfile.ConfigError) as raised:
+        configfile.load(path, File, lambda file: lint(file.sequences))
+    assert [str(problem).removeprefix(f"{path}:") for problem in raised.value.problems] == [
+        "2:5: sequences[0].expect: required, but missing",
+        "2:34: sequences[0].expects: unknown key; did you mean 'expect'?",
+        "3:5: sequences[1]: one of these keys is needed, to tell what it is about: after, never, funnel, silent, more_than",
+        "4:5: sequences[2].for: required, but missing",
+    ]
 
 
 CONTRADICTIONS = [

@@ -35,7 +35,7 @@ class Sequences:
     """All rules in all parts. Parts know nothing of one another: a part's events bear all keys that are remembered in
     it, and it may be restored and dropped alone.
 
-    `now` is how far a part has been read: the clock while nothing waits in it, else the time of what was read last.
+    `now` is how far a part has been read: the clock while nothing waits in it, else the latest time that was read.
     It must not fall.
     """
 

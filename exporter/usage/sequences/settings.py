@@ -180,15 +180,17 @@ _KINDS: dict[str, type[SequenceSettings]] = {
 
 def _kind(value: Any) -> str | None:
     given = value if isinstance(value, dict) else {}
-    return next((word for word, kind in _KINDS.items() if word in given or isinstance(value, kind)), None)
+    found = (kind for word, kind in _KINDS.items() if word in given or isinstance(value, kind))
+    return next((kind.__name__ for kind in found), None)
 
 
+# the tags are no keys of the file, so that a mistake's place is not taken for one
 AnySequence = Annotated[
-    Annotated[ExpectSettings, Tag("after")]
-    | Annotated[NeverSettings, Tag("never")]
-    | Annotated[FunnelSettings, Tag("funnel")]
-    | Annotated[SilentSettings, Tag("silent")]
-    | Annotated[BurstSettings, Tag("more_than")],
+    Annotated[ExpectSettings, Tag("ExpectSettings")]
+    | Annotated[NeverSettings, Tag("NeverSettings")]
+    | Annotated[FunnelSettings, Tag("FunnelSettings")]
+    | Annotated[SilentSettings, Tag("SilentSettings")]
+    | Annotated[BurstSettings, Tag("BurstSettings")],
     Discriminator(
         _kind,
         custom_error_type="no_sentence",
