@@ -64,7 +64,7 @@ class Exporter:
         self.monitor.use(config)
         self.doorman = Doorman(config.usage.producers, self._authenticator)
         self.counting.use(config.usage)
-        self._usage = UsageCollector(tuple(self.counting.engine.rules))
+        self._usage = UsageCollector(tuple(self.counting.engine.rules), lambda: self.counting.watching)
 
     @property
     def config(self) -> ExporterConfig:

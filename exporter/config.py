@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -14,8 +13,7 @@ from exporter.providers import catalogue
 from exporter.providers.account import AccountReading
 from exporter.providers.catalogue import Signature
 from exporter.providers.transport import ProviderTls
-from exporter.usage import contract
-from exporter.usage import settings as usage_settings
+from exporter.usage import lint as usage
 from exporter.usage.settings import Usage, twice
 from toolkit import configfile
 from toolkit.configfile import Duration, HttpUrl, Location, Model, Name, Secret, nearest
@@ -255,11 +253,11 @@ def lint(config: ExporterConfig) -> Iterator[tuple[Location, str]]:
         card = provider.billing.card if provider.billing else ""
         if card and card not in cards:
             yield ("providers", index, "billing", "card"), f"no card is named '{card}'{nearest(card, cards)}"
-    for location, text in chain(usage_settings.lint(config.usage), contract.lint(config.usage)):
+    for location, text in usage.lint(config.usage):
         yield ("usage", *location), text
 
 
 def summary(config: ExporterConfig) -> str:
     """One line for `tocsin-exporter check`."""
-    usage = config.usage
-    return f"valid: {len(config.providers)} providers, {len(usage.events)} events, {len(usage.rules)} usage rules"
+    events, rules = len(config.usage.events), len(config.usage.rules) + len(config.usage.sequences)
+    return f"valid: {len(config.providers)} providers, {events} events, {rules} usage rules"

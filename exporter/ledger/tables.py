@@ -91,6 +91,16 @@ usage_positions = Table(
 )
 """How far each stream was read: part of the commit that holds what was counted up to there."""
 
+usage_memory = Table(
+    "usage_memory",
+    metadata,
+    Column("part", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+"""What rules about keys remember of each: part of the commit that counts what they decided."""
+
 usage_keys = Table(
     "usage_keys",
     metadata,

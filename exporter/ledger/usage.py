@@ -6,16 +6,25 @@ StorageUnavailable when the database can't serve.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from exporter.ledger.tables import usage_head, usage_journal, usage_keys, usage_positions, usage_series, usage_totals
+from exporter.ledger.tables import (
+    usage_head,
+    usage_journal,
+    usage_keys,
+    usage_memory,
+    usage_positions,
+    usage_series,
+    usage_totals,
+)
 from exporter.usage.book import Book, Series
 from exporter.usage.delivery import Fenced, Position
+from exporter.usage.sequences import Row
 from toolkit.storage import Database
 
 PAGE = 256
@@ -42,9 +51,18 @@ class Entry:
     deltas: Mapping[Series, Any]
     positions: Sequence[Position] = ()
     keys: Sequence[Keyed] = ()
+    memory: Mapping[Row, bytes | None] = field(default_factory=dict)
+    """What rules about keys remember from now on; None: nothing any more."""
 
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
+
+
+_FORGET = delete(usage_memory).where(
+    usage_memory.c.part == bindparam("gone_part"),
+    usage_memory.c.rule == bindparam("gone_rule"),
+    usage_memory.c.key == bindparam("gone_key"),
+)
 
 
 class Repeated(Exception):
@@ -82,6 +100,8 @@ class UsageLedger:
             self._move(connection, position, at)
         if entry.keys:
             self._remember(connection, entry.keys, at)
+        if entry.memory:
+            self._keep(connection, entry.memory)
         numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
         deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
         row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
@@ -104,6 +124,20 @@ class UsageLedger:
             moved = connection.execute(statement)
         if moved.rowcount != 1:
             raise Fenced(position.stream, position.part)
+
+    def _keep(self, connection: Connection, memory: Mapping[Row, bytes | None]) -> None:
+        kept = [{**row._asdict(), "state": state} for row, state in memory.items() if state is not None]
+        gone = [
+            {f"gone_{name}": value for name, value in row._asdict().items()} for row in memory if memory[row] is None
+        ]
+        if kept:
+            statement = self._database.insert(usage_memory)
+            values = {"state": statement.excluded.state}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["part", "rule", "key"], set_=values), kept
+            )
+        if gone:
+            connection.execute(_FORGET, gone)
 
     def _remember(self, connection: Connection, keys: Sequence[Keyed], at: float) -> None:
         rows = [{"source": one.source, "key": one.key, "answer": one.answer, "at": at} for one in keys]
@@ -220,6 +254,12 @@ class UsageLedger:
         """Drops the idempotency keys that are too old to come again."""
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
+
+    async def memory(self) -> list[tuple[Row, bytes]]:
+        """What rules about keys remember."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(usage_memory))
+            return [(Row(row.part, row.rule, row.key), row.state) for row in rows]
 
     async def positions(self, stream: str) -> dict[str, str]:
         """How far each part of `stream` was read."""

@@ -8,7 +8,9 @@ from exporter.exposition import Family, line, series
 from exporter.usage.book import Series
 from exporter.usage.kinds import DAYS_OF_A_WEEK, seen
 from exporter.usage.rules import CompiledRule
+from exporter.usage.sequences.settings import SequenceSettings, Timed
 from exporter.usage.settings import UsageRule
+from exporter.usage.watching import Watching
 from exporter.wanted import WHOLE, Shard
 
 EVENTS = Family("usage_rule_events_total", "counter", "Events counted by each usage rule.")
@@ -16,15 +18,17 @@ MINIMUM = Family("usage_rule_minimum_events_per_second", "gauge", "The least tha
 INFO = Family("usage_rule_info", "gauge", "A configured usage rule: its metric, who owns it and the service.")
 SERIES = Family("usage_rule_series", "gauge", "Series that each usage rule has.")
 LIMIT = Family("usage_rule_series_limit", "gauge", "Series that each usage rule may have; beyond, all is `other`.")
+KEYS = Family("tocsin_exporter_sequence_keys", "gauge", "Keys that each rule about keys remembers.")
+SILENT = Family("tocsin_exporter_sequence_silent_keys", "gauge", "Keys that are silent now, by rule and its labels.")
 OVERFLOWS = Family("usage_rule_overflows_total", "counter", "Sets of label values that found no room, by usage rule.")
 Families = Iterator[tuple[Family, Iterable[bytes]]]
 
 
 class UsageCollector:
-    """Writes the series of some compiled rules; `now` (Unix time) says which are idle."""
+    """Writes the series of some compiled rules, and of rules about keys; `now` (Unix time) says which are idle."""
 
-    def __init__(self, rules: Sequence[CompiledRule]) -> None:
-        self._rules = rules
+    def __init__(self, rules: Sequence[CompiledRule], watching: Callable[[], Watching | None] = lambda: None) -> None:
+        self._rules, self._watching = rules, watching
         self._own: dict[tuple[str, str], bytes] = {}
 
     def families(self, now: float, shard: Shard = WHOLE) -> Families:
@@ -32,6 +36,7 @@ class UsageCollector:
         yield from self.metrics(now, shard)
         if shard.number == 1:
             yield from self.about()
+            yield from self._about_keys()
 
     def metrics(self, now: float, shard: Shard = WHOLE) -> Families:
         """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
@@ -40,6 +45,24 @@ class UsageCollector:
             by_metric.setdefault(rule.settings.metric, []).append(rule)
         for metric, rules in by_metric.items():
             yield from self._metric(metric, rules, now, shard)
+        watching = self._watching()
+        if watching is not None:
+            for one in watching.settings:
+                yield from _sequence(one, watching, now, shard)
+
+    def _about_keys(self) -> Families:
+        watching = self._watching()
+        if watching is None or not watching.settings:
+            return
+        yield KEYS, [line(self._key(KEYS, rule), number) for rule, number in watching.sizes().items()]
+        names = {one.name: tuple(one.labels) for one in watching.settings}
+        yield (
+            SILENT,
+            [
+                line(series(SILENT.name, {"rule": rule, **dict(zip(names[rule], labels, strict=True))}), number)
+                for (rule, labels), number in watching.silent().items()
+            ],
+        )
 
     def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard) -> Families:
         settings = rules[0].settings
@@ -60,10 +83,16 @@ class UsageCollector:
             [line(self._key(EVENTS, rule.settings.name), _events(rule)) for rule in self._rules if _counts(rule)],
         )
         yield MINIMUM, self._minimums()
-        yield INFO, [line(_info(rule.settings), 1) for rule in self._rules]
+        yield INFO, self._infos()
         yield SERIES, [line(self._key(SERIES, rule.settings.name), len(rule.shelf.series)) for rule in self._rules]
         yield LIMIT, [line(self._key(LIMIT, rule.settings.name), rule.settings.max_series) for rule in self._rules]
         yield OVERFLOWS, [line(self._key(OVERFLOWS, rule.settings.name), rule.shelf.overflowed) for rule in self._rules]
+
+    def _infos(self) -> list[bytes]:
+        watching = self._watching()
+        every: list[UsageRule | SequenceSettings] = [rule.settings for rule in self._rules]
+        every += watching.settings if watching is not None else ()
+        return [line(_info(one), 1) for one in every]
 
     def _minimums(self) -> list[bytes]:
         rules = [rule.settings for rule in self._rules]
@@ -78,6 +107,16 @@ class UsageCollector:
         if found is None:
             found = self._own[family.name, rule] = series(family.name, {"rule": rule})
         return found
+
+
+def _sequence(one: SequenceSettings, watching: Watching, now: float, shard: Shard) -> Families:
+    """A rule's counter, and its histogram where it measures seconds."""
+    living = list(_of_shard(watching.counters[one.name].series.values(), shard))
+    yield Family(one.metric, "counter", one.help), _numbers(one.metric, living, True, now)
+    if isinstance(one, Timed):
+        timed = list(_of_shard(watching.histograms[one.name].series.values(), shard))
+        about = f"{one.help} How long it took."
+        yield Family(one.histogram, "histogram", about), _histograms(one.histogram, timed, True, now)
 
 
 def good_name(metric: str) -> str:
@@ -99,7 +138,7 @@ def _in_buckets(value: Sequence[float]) -> float:
     return sum(value[:-1])
 
 
-def _info(rule: UsageRule) -> bytes:
+def _info(rule: UsageRule | SequenceSettings) -> bytes:
     labels = {"rule": rule.name, "metric": rule.metric, "owner": rule.owner, "service": rule.service}
     return series(INFO.name, labels)
 
@@ -109,11 +148,16 @@ def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float, shard: Shard) 
     its value goes on from where it stood, so that nobody takes it for a reset."""
     found: list[Series] = []
     for settings, shelf in shelves:
-        every = list(shelf.series.values())  # at once: others may come while we write
-        if shard.of > 1:
-            every = [one for one in every if shard.holds(crc32("\0".join(one.labels).encode(errors="replace")))]
+        every = _of_shard(shelf.series.values(), shard)
         found += [one for one in every if one.touched >= now - settings.expire] if settings.expire else every
     return found
+
+
+def _of_shard(found: Iterable[Series], shard: Shard) -> list[Series]:
+    every = list(found)  # at once: others may come while we write
+    if shard.of == 1:
+        return every
+    return [one for one in every if shard.holds(crc32("\0".join(one.labels).encode(errors="replace")))]
 
 
 # --- one writer for each kind: (metric, its series, whether they are of one rule, now)

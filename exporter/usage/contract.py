@@ -6,7 +6,7 @@ group of events (fields with too many values to be combined).
 """
 
 import datetime
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Literal, cast
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule, fields_of_logs
 from toolkit.configfile import Location
 
@@ -90,7 +91,8 @@ def shape(usage: Usage) -> Shape:
     trusted = usage.trusted_fields - declared.keys()
     of_logs = _of_logs(usage) - declared.keys() - trusted
     decide = {field for rule in usage.rules for field in deciding(rule)} | _listed(usage.events)
-    measured = {field for rule in usage.rules for field in measuring(rule)}
+    decide |= {label for one in usage.sequences for label in one.labels}
+    measured = {field for rule in usage.rules for field in measuring(rule)} | {one.key for one in usage.sequences}
     fields = sorted((decide | measured | declared.keys()) - trusted - {"event"})
     attributes = {field: f"f{number}" for number, field in enumerate(fields)}
     types = {field: _type(field, declared.get(field, frozenset()), usage.events) for field in fields}
@@ -110,7 +112,12 @@ def _of_logs(usage: Usage) -> set[str]:
     """The fields that rules take of log lines: texts, numbers and truth values, never lists."""
     patterns = fields_of_logs(usage.logs)
     asked = (field for rule in usage.rules if rule.event in patterns for field in deciding(rule) | measuring(rule))
-    return {*asked, *(field for groups in patterns.values() for field in groups or ())}
+    watched = {field for one in usage.sequences for field in (one.key, *one.labels) if _mentions(one, patterns)}
+    return {*asked, *watched, *(field for groups in patterns.values() for field in groups or ())}
+
+
+def _mentions(one: SequenceSettings, events: Container[str]) -> bool:
+    return any(event in events for _, event in one.mentions())
 
 
 def deciding(rule: UsageRule) -> set[str]:

@@ -7,6 +7,7 @@ idempotency key says so), or whose position somebody else has moved on, leaves t
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,13 +18,17 @@ from exporter.usage.book import Book
 from exporter.usage.delivery import Fenced, Format, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine, Tally
 from exporter.usage.rejects import Rejects, Shown
+from exporter.usage.sequences import Row
 from exporter.usage.settings import Usage
+from exporter.usage.watching import Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """More than this is not taken in before something was stored: the sender hears that it should come again."""
+LOOK_SECONDS = 1.0
+"""How long nobody looks at keys where nothing comes."""
 PACE_SECONDS = 0.008
 """Commits begin no faster than this: each costs the same, however much it holds."""
 FOLD_SECONDS = 60.0
@@ -64,6 +69,9 @@ class Counting:
         self.book, self._rejects = Book(), Rejects()
         self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
         self.engine = Engine(Usage(), self.book, 0.0)
+        self.watching = Watching((), self.book, 0.0)
+        self._kept: Sequence[tuple[Row, bytes]] = ()
+        """What was remembered of keys before there were rules about them."""
         self._waiting: list[_Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
@@ -82,6 +90,7 @@ class Counting:
     async def start(self) -> None:
         """Reads what was counted before."""
         await self._ledger.load(self.book)
+        self._kept = await self._ledger.memory()
         self._entries = await self._ledger.journal_entries()
 
     def use(self, usage: Usage) -> None:
@@ -153,13 +162,30 @@ class Counting:
         """Commits for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._some.wait()
+            await self._awaited()
             began = loop.time()
             self._some.clear()
             group, self._waiting = self._waiting, []
+            self._watch()
             await self._commit(group)
-            self._metrics.committed(len(group), loop.time() - began)
+            if group:
+                self._metrics.committed(len(group), loop.time() - began)
             await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
+
+    async def _awaited(self) -> None:
+        """Waits for a delivery; where keys are watched, not for long: time decides about them as well."""
+        patience = None if not self.engine.usage.sequences else 0.0 if self.watching.is_behind() else LOOK_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._some.wait()
+
+    def _watch(self) -> None:
+        """Goes by the rules in force, between two commits: what is remembered belongs to the last one."""
+        if self.watching.settings != self.engine.usage.sequences:
+            before = [*self._kept, *self.watching.rows()]
+            self.watching = Watching(self.engine.usage.sequences, self.book, self._now())
+            self.watching.restore(before)
+            self._kept = () if self.watching.settings else before
 
     async def fold_forever(self) -> None:
         """Folds the journal once a minute, or sooner where it grows fast."""
@@ -182,6 +208,8 @@ class Counting:
             self._entries = 0
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        if not group:
+            await self._tick()
         while group:
             first, later = _once_each(group)
             try:
@@ -204,14 +232,35 @@ class Counting:
                 group = later
 
     async def _store(self, group: Sequence[_Waiting]) -> Counter[str]:
-        deltas, unusable = self.engine.deltas([one.tally for one in group])
+        tallies = [one.tally for one in group]
+        deltas, unusable = self.engine.deltas(tallies)
+        deltas |= self.watching.look(self.engine.sightings(tallies), self._now())
+        memory = self.watching.changes()
         positions = [position for one in group for position in one.positions]
         keys = [Keyed(*one.named, msgspec.json.encode(one.tally.taken)) for one in group if one.key]
-        if deltas or positions or keys:
-            async with self._book_lock:
-                await self._ledger.commit(Entry(deltas, positions, keys), self.book, self._now())
-            self._entries += 1
+        if deltas or positions or keys or memory:
+            await self._stored(Entry(deltas, positions, keys, memory))
         return unusable
+
+    async def _stored(self, entry: Entry) -> None:
+        try:
+            async with self._book_lock:
+                await self._ledger.commit(entry, self.book, self._now())
+        except BaseException:
+            self.watching.undo()
+            raise
+        self.watching.committed()
+        self._entries += 1
+
+    async def _tick(self) -> None:
+        """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
+        deltas = self.watching.look((), self._now())
+        memory = self.watching.changes()
+        if deltas or memory:
+            try:
+                await self._stored(Entry(deltas, memory=memory))
+            except StorageUnavailable as error:
+                self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
 
     def _told(self, one: _Waiting) -> None:
         if one.tally.samples:

@@ -6,21 +6,23 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from exporter.bodies import MAX_REJECTS_NAMED, Reject
-from exporter.usage.book import Book, Series
+from exporter.usage.book import Book, Labels, Series
 from exporter.usage.contract import Breach, CompiledContract, Event, Key, Shape, compiled, deciding, measuring, shape
 from exporter.usage.delivery import Format, Taken
 from exporter.usage.logs.reader import LogReader, log_reader
 from exporter.usage.measures import Measure
 from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
-from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels
-from exporter.usage.settings import Usage, fields_of_logs
+from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
+from exporter.usage.sequences.settings import SequenceSettings
+from exporter.usage.settings import OTHER, Usage, fields_of_logs
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
@@ -28,14 +30,19 @@ MAX_PLANS = 20_000
 """Of more combinations than this the memory is emptied: hostile values are asked about again, and hold none."""
 
 
+Watched = tuple[str, Callable[[Event], Any], Labels]
+"""A rule about keys that an event is for: its name, what reads the key, the event's label values for it."""
+
+
 class Plan:
     """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
 
-    __slots__ = ("breach", "contract", "counts", "matched", "measures", "simple", "unknown")
+    __slots__ = ("breach", "contract", "counts", "matched", "measures", "simple", "unknown", "watched")
 
     def __init__(self) -> None:
         self.counts: tuple[Series, ...] = ()
         self.measures: tuple[tuple[Series, Measure, str], ...] = ()
+        self.watched: tuple[Watched, ...] = ()
         self.matched = False
         self.unknown = False
         """Nobody declared an event of this name."""
@@ -98,8 +105,9 @@ class Engine:
         self.usage = usage
         self._shape: Shape = shape(usage)
         self._contracts = compiled(usage, self._shape)
-        times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
-        self._rules = compile_rules(usage.rules, self._shape, book, times)
+        self._times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
+        self._rules = compile_rules(usage.rules, self._shape, book, self._times)
+        self._watched = _by_event(usage.sequences)
         wanted = _wanted(usage)
         self._readers = {one.name: log_reader(one, wanted) for one in usage.logs}
         self._known = {*self._contracts, *fields_of_logs(usage.logs)}
@@ -281,7 +289,7 @@ class Engine:
                 tally.unknown += len(kept)
                 place = followed.index(plan)
                 tally.sample("unknown_event", group[0].event, "no event of this name is declared", raws[place][1])
-            if plan.measures and kept:
+            if (plan.measures or plan.watched) and kept:
                 tally.groups.append((plan, kept))
 
     def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: "Raws") -> list[Event]:
@@ -303,7 +311,7 @@ class Engine:
         if len(plans) >= MAX_PLANS:
             plans.clear()
         plan = plans[key] = self._plan(key, tally)
-        plan.simple = not (plan.breach or plan.contract or plan.unknown or plan.measures)
+        plan.simple = not (plan.breach or plan.contract or plan.unknown or plan.measures or plan.watched)
         return plan
 
     def _plan(self, key: Key, tally: Tally) -> Plan:
@@ -320,7 +328,10 @@ class Engine:
         for rule in self._rules.get(name, ()):
             self._follow(rule, fields, tally.now, counts, measures)
         plan.counts, plan.measures = tuple(counts), tuple(measures)
-        plan.matched = bool(counts or measures)
+        plan.watched = tuple(
+            (one.name, self._shape.column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
+        )
+        plan.matched = bool(counts or measures or plan.watched)
         return plan
 
     def _trusting(self, fields: dict[str, Any], source: str) -> Fields:
@@ -380,6 +391,30 @@ class Engine:
                     found[series] = series.shelf.kind.add(found[series], delta) if series in found else delta
         return +unusable
 
+    def sightings(self, tallies: Sequence[Tally]) -> Iterator[tuple[str, str, str, Labels, float]]:
+        """What the tallies hold for rules about keys."""
+        for tally in tallies:
+            for plan, events in tally.groups:
+                for rule, read, labels in plan.watched:
+                    time = self._times.get(events[0].event)
+                    for event in events:
+                        at = time(event) if time else None
+                        when = at.timestamp() if isinstance(at, datetime) else tally.now
+                        yield rule, event.event, text_of(read(event)), labels, when
+
+
+def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:
+    found: dict[str, list[SequenceSettings]] = {}
+    for one in sequences:
+        for _, event in one.mentions():
+            found.setdefault(event, []).append(one)
+    return found
+
+
+def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
+    texts = ((text_of(fields.get(label)), values) for label, values in one.labels.items())
+    return tuple(text if text in values else OTHER for text, values in texts)
+
 
 class Raws:
     """The bytes of each event of a piece, looked for only when one has to be shown."""
@@ -404,6 +439,9 @@ def _wanted(usage: Usage) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {one.name: set(one.fields) for one in usage.events}
     for rule in usage.rules:
         found.setdefault(rule.event, set()).update(deciding(rule) | measuring(rule))
+    for one in usage.sequences:
+        for _, event in one.mentions():
+            found.setdefault(event, set()).update({one.key, *one.labels})
     return found
 
 

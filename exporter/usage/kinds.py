@@ -5,6 +5,7 @@ restarts may add them in any grouping. The text of a kind (`count`, `histogram:0
 that the ledger can add up what no rule speaks of any more.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -67,6 +68,13 @@ class Buckets:
     def zero(self) -> list[float]:
         """No bucket holds any."""
         return [0] * (len(self.bounds) + 1) + [0.0]
+
+    def of(self, value: float) -> list[float]:
+        """What one measurement adds."""
+        found = self.zero()
+        found[bisect_left(self.bounds, value)] = 1
+        found[-1] = value
+        return found
 
     def add(self, value: list[float], delta: list[float]) -> list[float]:
         """Bucket by bucket."""

@@ -1,5 +1,6 @@
 """Usage rules as compiled matchers: an event's fields -> the label values under which a rule counts it. Pure."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -65,14 +66,15 @@ def compile_rules(
 def declared_labels(rule: UsageRule) -> Iterator[Labels]:
     """The label values of the series that exist from the start, at 0: `increase()` would miss the first event of one
     that appears later. Every combination of listed values, unless a label lists none or they are too many."""
-    if not all(label.values for label in rule.labels.values()):
-        return
-    listed = [(*label.values, OTHER) for label in rule.labels.values()]
-    combinations = 1
-    for values in listed:
-        combinations *= len(values)
-    if combinations <= MAX_DECLARED:
-        yield from product(*listed)
+    if all(label.values for label in rule.labels.values()):
+        yield from combinations([label.values for label in rule.labels.values()], MAX_DECLARED)
+
+
+def combinations(listed: Iterable[Sequence[str]], most: int) -> Iterator[Labels]:
+    """Every combination of listed label values and `other`; none, where they are more than `most`."""
+    values = [(*one, OTHER) for one in listed]
+    if math.prod(map(len, values)) <= most:
+        yield from product(*values)
 
 
 def text_of(value: Any) -> str:

@@ -9,10 +9,8 @@ from pydantic import Field
 
 from exporter.usage.condition import Condition, Scalar
 from exporter.usage.logs import grok
-from exporter.usage.logs import settings as logs
-from exporter.usage.logs.examples import failing
 from exporter.usage.logs.settings import LogSet
-from exporter.usage.sources import settings as sources
+from exporter.usage.sequences import AnySequence
 from exporter.usage.sources.settings import SourceSettings
 from toolkit.configfile import Duration, Location, Model, Name, Secret, nearest
 
@@ -151,7 +149,7 @@ Kind = Literal["count", "sum", "histogram", "last", "distinct", "ratio"]
 _WANTED: Mapping[Kind, str] = {
     "count": "", "sum": "value", "histogram": "value", "last": "value", "distinct": "identity", "ratio": "good"
 }  # fmt: skip
-_TOTALS = frozenset({"count", "sum", "ratio"})
+TOTALS = frozenset({"count", "sum", "ratio"})
 
 
 class UsageRule(Model):
@@ -220,6 +218,7 @@ class Usage(Model):
     logs: tuple[LogSet, ...] = ()
     sources: SourceSettings = SourceSettings()
     rules: tuple[UsageRule, ...] = ()
+    sequences: tuple[AnySequence, ...] = ()
 
     @property
     def trusted(self) -> dict[str, Mapping[str, str]]:
@@ -230,71 +229,6 @@ class Usage(Model):
     def trusted_fields(self) -> set[str]:
         """The names of all of them."""
         return {label for labels in self.trusted.values() for label in labels}
-
-
-# --- what only the whole shows
-
-
-def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
-    """Names used twice, events and fields that nobody declared, metrics that clash. Locations start in `usage`."""
-    yield from twice(("producers",), [one.name for one in usage.producers])
-    yield from twice(("events",), [one.name for one in usage.events])
-    yield from twice(("rules",), [one.name for one in usage.rules])
-    for location, text in (*logs.lint(usage.logs), *failing(usage.logs)):
-        yield ("logs", *location), text
-    for location, text in sources.lint(usage.sources, [one.name for one in usage.producers], usage.logs):
-        yield ("sources", *location), text
-    yield from _sql_metrics(usage)
-    contracts = {one.name: one for one in usage.events}
-    patterns = fields_of_logs(usage.logs)
-    shapes: dict[str, tuple[object, ...]] = {}
-    trusted = usage.trusted_fields
-    for index, rule in enumerate(usage.rules):
-        at: Location = ("rules", index)
-        yield from _names(rule, at)
-        yield from _fields(rule, at, contracts, patterns, trusted)
-        shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
-        if shapes.setdefault(rule.metric, shape) != shape:
-            yield (
-                (*at, "metric"),
-                f"another rule counts into {rule.metric} with another kind, help text, labels or buckets",
-            )
-
-
-def twice(at: Location, names: list[str]) -> Iterator[tuple[Location, str]]:
-    """A problem for each name that stands there before."""
-    seen: set[str] = set()
-    for index, name in enumerate(names):
-        if name in seen:
-            yield (*at, index, "name"), f"the name '{name}' is used twice"
-        seen.add(name)
-
-
-def _names(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
-    if rule.metric.startswith(RESERVED_PREFIXES):
-        yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
-    if (rule.kind in _TOTALS) != rule.metric.endswith("_total"):
-        must = "must" if rule.kind in _TOTALS else "must not"
-        yield (*at, "metric"), f"the name of a {rule.kind} {must} end in _total"
-    for label in sorted(RESERVED_LABELS.intersection(rule.labels)):
-        yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
-    if rule.kind == "distinct" and "period" in rule.labels:
-        yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
-
-
-def _sql_metrics(usage: Usage) -> Iterator[tuple[Location, str]]:
-    """Metrics of queries that clash with each other, with those of rules, or with Tocsin's."""
-    taken = {rule.metric for rule in usage.rules}
-    for index, source in enumerate(usage.sources.sql):
-        for number, one in enumerate(source.metrics):
-            at: Location = ("sources", "sql", index, "metrics", number)
-            if one.metric in taken:
-                yield (*at, "metric"), f"the metric '{one.metric}' is another's"
-            if one.metric.startswith(RESERVED_PREFIXES):
-                yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
-            for label in sorted(RESERVED_LABELS.intersection(one.labels)):
-                yield (*at, "labels"), f"the label '{label}' is Prometheus's own"
-        taken |= {one.metric for one in source.metrics}
 
 
 def fields_of_logs(sets: Iterable[LogSet]) -> dict[str, frozenset[str] | None]:
@@ -308,39 +242,10 @@ def fields_of_logs(sets: Iterable[LogSet]) -> dict[str, frozenset[str] | None]:
     return found
 
 
-def _fields(
-    rule: UsageRule,
-    at: Location,
-    contracts: Mapping[str, EventContract],
-    patterns: Mapping[str, frozenset[str] | None],
-    trusted: set[str],
-) -> Iterator[tuple[Location, str]]:
-    """Where the event is declared, by a contract or a pattern, so must be the fields. Others come as they are."""
-    names = {*contracts, *patterns}
-    if rule.event not in names:
-        if names:
-            yield (*at, "event"), f"no event is named '{rule.event}'{nearest(rule.event, names)}"
-        return
-    fields = contracts[rule.event].fields if rule.event in contracts else {}
-    groups = patterns.get(rule.event, frozenset())
-    known = {"event", *fields, *(groups or ()), *trusted}
-    for location, field in _used(rule, at):
-        if field not in known and groups is not None:
-            yield location, f"the event {rule.event} has no field '{field}'{nearest(field, known)}"
-    measured = fields.get(rule.value.field) if rule.value else None
-    if measured and measured.type not in ("integer", "number"):
-        yield (*at, "value"), f"it is a {measured.type}; a {rule.kind} needs a number"
-
-
-def _used(rule: UsageRule, at: Location) -> Iterator[tuple[Location, str]]:
-    """The fields that a rule speaks of, each with its place."""
-    for field in rule.where:
-        yield (*at, "where", field), field
-    for field in rule.good:
-        yield (*at, "good", field), field
-    for label in rule.labels:
-        yield (*at, "labels", label), rule.source_of(label)
-    if rule.identity:
-        yield (*at, "identity"), rule.identity
-    if rule.value:
-        yield (*at, "value"), rule.value.field
+def twice(at: Location, names: list[str]) -> Iterator[tuple[Location, str]]:
+    """A problem for each name that stands there before."""
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield (*at, index, "name"), f"the name '{name}' is used twice"
+        seen.add(name)

@@ -33,6 +33,7 @@ from receiver.store import MIGRATIONS as STORE
 from receiver.store import Store
 from receiver.web import Endpoints
 from tests.support import postgres as postgresql
+from tests.support.counting import World
 from toolkit.cli import Options
 from toolkit.httpserver import Listen, WebConfig, application
 from toolkit.service import Background
@@ -83,6 +84,13 @@ async def sql(url: str, statement: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in result] if result.returns_rows else []
     finally:
         await database.close()
+
+
+@pytest.fixture
+async def world(any_database: str) -> AsyncIterator[World]:
+    """A usage ledger on each kind of database."""
+    async with AsyncExitStack() as exits:
+        yield World(any_database, exits)
 
 
 @pytest.fixture

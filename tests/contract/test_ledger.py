@@ -4,88 +4,22 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-import structlog
 
-from exporter.ledger import MIGRATIONS, UsageLedger
+from exporter.ledger import UsageLedger
 from exporter.ledger.usage import KEEP_KEYS_SECONDS
-from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
 from exporter.usage.delivery import Fenced, Position, Taken
-from exporter.usage.engine import Tally
 from exporter.usage.settings import Usage
 from tests.contract.conftest import sql
-from toolkit.storage import Database, StorageUnavailable, migrate, storage_url
+from tests.support.counting import World, shown_text
+from toolkit.storage import StorageUnavailable
 
 SECONDS = 20.0
-RULES: list[tuple[str, str, dict[str, Any]]] = [
-    ("count", "n_total", {"labels": {"plan": {}}}),
-    ("sum", "eur_total", {"kind": "sum", "value": "eur"}),
-    ("sizes", "size", {"kind": "histogram", "value": "eur", "buckets": [1, 10]}),
-    ("last", "last_eur", {"kind": "last", "value": "eur"}),
-    ("users", "users", {"kind": "distinct", "identity": "user"}),
-    ("paid", "paid_total", {"kind": "ratio", "good": {"plan": "pro"}}),
-]
-USAGE = Usage.model_validate(
-    {
-        "rules": [
-            {"name": name, "metric": metric, "help": "H.", "event": "buy", "owner": "me", **more}
-            for name, metric, more in RULES
-        ]
-    }
-)
-
-
-class Told:
-    """What the counting tells of itself."""
-
-    def __init__(self) -> None:
-        self.events = 0
-
-    def counted(self, tallies: Sequence[Tally]) -> None:
-        self.events += sum(tally.events for tally in tallies)
-
-    def unusable(self, rules: Mapping[str, int]) -> None:
-        pass
-
-    def committed(self, deliveries: int, seconds: float) -> None:
-        pass
-
-
-class World:
-    """One database, and exporters that come and go."""
-
-    def __init__(self, url: str, exits: AsyncExitStack) -> None:
-        self.url, self._exits, self.now = url, exits, 1_700_000_000.0
-        migrate(storage_url(url, Path(), ""), MIGRATIONS)
-
-    async def exporter(self) -> Counting:
-        """One more, as after a restart."""
-        database = Database(storage_url(self.url, Path(), ""))
-        self._exits.push_async_callback(database.close)
-        one = Counting(UsageLedger(database), Told(), lambda: self.now, structlog.get_logger())
-        await one.start()
-        one.use(USAGE)
-        work = asyncio.create_task(one.run())
-
-        async def stop() -> None:
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work  # a defect of the counting fails the test here
-
-        self._exits.push_async_callback(stop)
-        return one
-
-
-@pytest.fixture
-async def world(any_database: str) -> AsyncIterator[World]:
-    async with AsyncExitStack() as exits:
-        yield World(any_database, exits)
 
 
 async def buy(one: Counting, *events: Mapping[str, Any], positions: Sequence[Position] = (), key: str = "") -> Taken:
@@ -95,11 +29,8 @@ async def buy(one: Counting, *events: Mapping[str, Any], positions: Sequence[Pos
 
 
 async def shown(one: Counting) -> dict[str, float]:
-    """Every sample of the operator's metrics that is not 0."""
-    await one.refreshed()
-    families = UsageCollector(tuple(one.engine.rules)).metrics(one._now())
-    lines = [line.split(" ") for _, lines in families for line in b"".join(lines).decode().splitlines()]
-    return {name: float(value) for name, value in lines if float(value)}
+    """Those that are not 0."""
+    return {name: value for name, value in (await shown_text(one)).items() if value}
 
 
 # of what came at one time the greatest is the last

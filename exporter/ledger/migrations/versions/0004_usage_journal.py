@@ -48,6 +48,13 @@ def upgrade() -> None:
         sa.Column("at", sa.Float, nullable=False),
     )
     op.create_table(
+        "usage_memory",
+        sa.Column("part", sa.Text, primary_key=True),
+        sa.Column("rule", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("state", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
         "usage_keys",
         sa.Column("source", sa.Text, primary_key=True),
         sa.Column("key", sa.Text, primary_key=True),

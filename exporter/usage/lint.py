@@ -1,0 +1,160 @@
+"""What only the whole of `usage:` shows: names used twice, events and fields that nobody declared, metrics that clash.
+
+Every problem comes as (location, message); locations start in `usage`.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from exporter.usage import contract, sequences
+from exporter.usage.logs import settings as logs
+from exporter.usage.logs.examples import failing
+from exporter.usage.sequences.settings import SequenceSettings
+from exporter.usage.settings import RESERVED_LABELS, RESERVED_PREFIXES, TOTALS, Usage, UsageRule, fields_of_logs, twice
+from exporter.usage.sources import settings as sources
+from toolkit.configfile import Location, nearest
+
+Problems = Iterator[tuple[Location, str]]
+Known = Mapping[str, Collection[str] | None]
+"""The fields of each event that a contract or a pattern declares; None where it may have any."""
+
+
+def lint(usage: Usage) -> Problems:
+    """Every problem."""
+    yield from twice(("producers",), [one.name for one in usage.producers])
+    yield from twice(("events",), [one.name for one in usage.events])
+    yield from twice(("rules",), [one.name for one in usage.rules])
+    yield from contract.lint(usage)
+    yield from _below("logs", logs.lint(usage.logs))
+    yield from _below("logs", failing(usage.logs))
+    yield from _below("sources", sources.lint(usage.sources, [one.name for one in usage.producers], usage.logs))
+    yield from _below("sources", _queries(usage))
+    known = _known(usage)
+    yield from _below("rules", _rules(usage, known))
+    yield from _below("sequences", _sequences(usage, known))
+
+
+def _below(word: str, found: Iterable[tuple[Location, str]]) -> Problems:
+    for location, text in found:
+        yield (word, *location), text
+
+
+def _known(usage: Usage) -> Known:
+    found: dict[str, Collection[str] | None] = {one.name: set(one.fields) for one in usage.events}
+    for event, groups in fields_of_logs(usage.logs).items():
+        before = found.get(event, frozenset())
+        found[event] = None if groups is None or before is None else {*before, *groups}
+    trusted = usage.trusted_fields
+    return {event: None if fields is None else {"event", *fields, *trusted} for event, fields in found.items()}
+
+
+def _no_event(name: str, known: Known) -> str:
+    return f"no event is named '{name}'{nearest(name, known)}"
+
+
+def _not_ours(metric: str, labels: Iterable[str], at: Location) -> Problems:
+    if metric.startswith(RESERVED_PREFIXES):
+        yield (*at, "metric"), f"names that start with {', '.join(RESERVED_PREFIXES)} are Tocsin's own"
+    for label in sorted(RESERVED_LABELS.intersection(labels)):
+        yield (*at, "labels", label), f"the label '{label}' is Prometheus's own"
+
+
+# --- rules
+
+
+def _rules(usage: Usage, known: Known) -> Problems:
+    shapes: dict[str, tuple[object, ...]] = {}
+    contracts = {one.name: one.fields for one in usage.events}
+    for index, rule in enumerate(usage.rules):
+        at: Location = (index,)
+        yield from _not_ours(rule.metric, rule.labels, at)
+        yield from _named(rule, at)
+        yield from _fields(rule, known, at)
+        measured = contracts.get(rule.event, {}).get(rule.value.field) if rule.value else None
+        if measured and measured.type not in ("integer", "number"):
+            yield (*at, "value"), f"it is a {measured.type}; a {rule.kind} needs a number"
+        shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
+        if shapes.setdefault(rule.metric, shape) != shape:
+            others = "with another kind, help text, labels or buckets"
+            yield (*at, "metric"), f"another rule counts into {rule.metric} {others}"
+
+
+def _named(rule: UsageRule, at: Location) -> Problems:
+    if (rule.kind in TOTALS) != rule.metric.endswith("_total"):
+        must = "must" if rule.kind in TOTALS else "must not"
+        yield (*at, "metric"), f"the name of a {rule.kind} {must} end in _total"
+    if rule.kind == "distinct" and "period" in rule.labels:
+        yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
+
+
+def _fields(rule: UsageRule, known: Known, at: Location) -> Problems:
+    """Where events are declared, by contracts or patterns, so must be those of rules, with the fields."""
+    if not known:
+        return
+    if rule.event not in known:
+        yield (*at, "event"), _no_event(rule.event, known)
+        return
+    fields = known[rule.event]
+    for location, field in _used(rule, at):
+        if fields is not None and field not in fields:
+            yield location, f"the event {rule.event} has no field '{field}'{nearest(field, fields)}"
+
+
+def _used(rule: UsageRule, at: Location) -> Problems:
+    """The fields that a rule speaks of, each with its place."""
+    for field in rule.where:
+        yield (*at, "where", field), field
+    for field in rule.good:
+        yield (*at, "good", field), field
+    for label in rule.labels:
+        yield (*at, "labels", label), rule.source_of(label)
+    if rule.identity:
+        yield (*at, "identity"), rule.identity
+    if rule.value:
+        yield (*at, "value"), rule.value.field
+
+
+# --- rules about keys
+
+
+def _sequences(usage: Usage, known: Known) -> Problems:
+    yield from sequences.lint(usage.sequences)
+    for location, event in sequences.mentions(usage.sequences):
+        if known and event not in known:
+            yield location, _no_event(event, known)
+    rules, metrics = {rule.name for rule in usage.rules}, {rule.metric for rule in usage.rules}
+    for index, one in enumerate(usage.sequences):
+        if one.name in rules:
+            yield (index, "name"), f"the name '{one.name}' is a usage rule's"
+        if one.metric in metrics:
+            yield (index, "metric"), f"the metric '{one.metric}' is another's"
+        metrics.add(one.metric)
+        yield from _not_ours(one.metric, one.labels, (index,))
+        yield from _key(one, known, (index,))
+    if usage.sequences and usage.ledger:
+        # keys are remembered by one exporter; over HTTP the events of one key may come to any of several
+        yield (), "rules about keys need an exporter's own ledger, not a shared one"
+
+
+def _key(one: SequenceSettings, known: Known, at: Location) -> Problems:
+    """The key has to be a field of every event."""
+    for _, event in one.mentions():
+        fields = known.get(event)
+        if fields is not None and one.key not in fields:
+            yield (*at, "key"), f"the event {event} has no field '{one.key}'{nearest(one.key, fields)}"
+
+
+# --- queries
+
+
+def _queries(usage: Usage) -> Problems:
+    """Metrics of queries that clash with each other, with those of rules, or with Tocsin's."""
+    taken = {rule.metric for rule in usage.rules} | {one.metric for one in usage.sequences}
+    for index, source in enumerate(usage.sources.sql):
+        for number, one in enumerate(source.metrics):
+            at: Location = ("sql", index, "metrics", number)
+            if one.metric in taken:
+                yield (*at, "metric"), f"the metric '{one.metric}' is another's"
+            yield from _not_ours(one.metric, (), at)
+            for label in sorted(RESERVED_LABELS.intersection(one.labels)):
+                yield (*at, "labels"), f"the label '{label}' is Prometheus's own"
+        taken |= {one.metric for one in source.metrics}

@@ -1,0 +1,133 @@
+"""Rules about keys on a real ledger: what they decide is counted once, and what they remember survives."""
+
+from typing import Any
+
+import pytest
+
+from exporter.usage.settings import Usage
+from tests.support.counting import World, shown_text
+from toolkit.storage import StorageUnavailable
+
+PAID = {
+    "name": "orders-paid",
+    "key": "order_id",
+    "after": "placed",
+    "expect": "paid",
+    "within": "10m",
+    "lateness": "0s",
+    "metric": "orders_paid_total",
+    "help": "Orders.",
+    "labels": {"plan": ["pro"]},
+    "owner": "me",
+}
+QUIET = {
+    "name": "quiet",
+    "key": "tenant",
+    "silent": ["placed"],
+    "for": "1h",
+    "lateness": "0s",
+    "metric": "quiet_total",
+    "help": "Q.",
+    "owner": "me",
+}
+USAGE = Usage.model_validate({"sequences": [PAID, QUIET]})
+
+
+async def send(world: World, one: Any, *events: str) -> None:
+    body = "\n".join(events).encode()
+    await one.take("http", body, "ndjson")
+    world.now += 1
+
+
+def placed(order: str, tenant: str = "t") -> str:
+    return f'{{"event": "placed", "order_id": "{order}", "plan": "pro", "tenant": "{tenant}"}}'
+
+
+def paid(order: str) -> str:
+    return f'{{"event": "paid", "order_id": "{order}"}}'
+
+
+async def counts(one: Any) -> dict[str, float]:
+    return {name: value for name, value in (await shown_text(one)).items() if value and "bucket" not in name}
+
+
+async def test_what_comes_of_keys_is_counted_over_restarts(world: World) -> None:
+    one = await world.exporter(USAGE)
+    await send(world, one, placed("a"), placed("b"))
+    await send(world, one, paid("a"))
+    await send(world, one)
+    assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 1
+    again = await world.exporter(USAGE)
+    world.now += 601
+    await send(world, again)
+    await send(world, again, paid("c"))
+    await send(world, again)
+    found = await counts(again)
+    assert found['orders_paid_total{outcome="completed",plan="pro"}'] == 1
+    assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 1
+    assert found['orders_paid_total{outcome="unexpected",plan="other"}'] == 1
+    assert found['orders_paid_seconds_count{outcome="completed",plan="pro"}'] == 1
+    assert found['orders_paid_seconds_sum{outcome="completed",plan="pro"}'] == 1
+    world.now += 3601
+    third = await world.exporter(USAGE)
+    await send(world, third)
+    await send(world, third)
+    assert (await counts(third))['quiet_total{outcome="silent"}'] == 1
+
+
+async def test_a_commit_that_fails_decides_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await world.exporter(USAGE)
+    await send(world, one, placed("a"))
+    commit, fails = one._ledger.commit, True
+
+    async def failing(*given: Any) -> None:
+        if fails:
+            raise StorageUnavailable("full")
+        await commit(*given)
+
+    monkeypatch.setattr(one._ledger, "commit", failing)
+    with pytest.raises(StorageUnavailable):
+        await one.take("http", paid("a").encode(), "ndjson")
+    fails = False
+    await send(world, one)
+    world.now += 601
+    await send(world, one)
+    await send(world, one)
+    found = await counts(one)
+    assert 'orders_paid_total{outcome="completed",plan="pro"}' not in found
+    assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 1
+
+
+async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> None:
+    one = await world.exporter(USAGE)
+    await send(world, one, placed("a", "t1"), placed("b", "t2"))
+    one.use(Usage.model_validate({"sequences": [{**PAID, "metric": "renamed_total"}]}))
+    await send(world, one, paid("a"))
+    one.use(USAGE)
+    await send(world, one, paid("b"))
+    await send(world, one)
+    assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
+
+
+async def test_of_a_body_that_is_rejected_nothing_is_seen(world: World) -> None:
+    usage = Usage.model_validate(
+        {
+            "sequences": [PAID],
+            "events": [
+                {"name": "placed", "fields": {"order_id": {"required": True}, "plan": {"values": ["pro"]}}},
+                {"name": "paid", "fields": {"order_id": {}}},
+            ],
+        }
+    )
+    one = await world.exporter(usage)
+    await send(
+        world,
+        one,
+        '{"event": "placed", "order_id": 7}',
+        '{"event": "placed", "order_id": "x", "plan": "free"}',
+        placed("ok"),
+    )
+    world.now += 601
+    await send(world, one)
+    await send(world, one)
+    assert (await counts(one)) == {'orders_paid_total{outcome="missed",plan="pro"}': 1}

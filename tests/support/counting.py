@@ -1,0 +1,82 @@
+"""One usage ledger, and what counts into it as exporters come and go."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from exporter.ledger import MIGRATIONS, UsageLedger
+from exporter.usage.collector import UsageCollector
+from exporter.usage.counting import Counting
+from exporter.usage.engine import Tally
+from exporter.usage.settings import Usage
+from toolkit.storage import Database, migrate, storage_url
+
+RULES: list[tuple[str, str, dict[str, Any]]] = [
+    ("count", "n_total", {"labels": {"plan": {}}}),
+    ("sum", "eur_total", {"kind": "sum", "value": "eur"}),
+    ("sizes", "size", {"kind": "histogram", "value": "eur", "buckets": [1, 10]}),
+    ("last", "last_eur", {"kind": "last", "value": "eur"}),
+    ("users", "users", {"kind": "distinct", "identity": "user"}),
+    ("paid", "paid_total", {"kind": "ratio", "good": {"plan": "pro"}}),
+]
+USAGE = Usage.model_validate(
+    {
+        "rules": [
+            {"name": name, "metric": metric, "help": "H.", "event": "buy", "owner": "me", **more}
+            for name, metric, more in RULES
+        ]
+    }
+)
+
+
+class Told:
+    """What the counting tells of itself."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def counted(self, tallies: Sequence[Tally]) -> None:
+        self.events += sum(tally.events for tally in tallies)
+
+    def unusable(self, rules: Mapping[str, int]) -> None:
+        pass
+
+    def committed(self, deliveries: int, seconds: float) -> None:
+        pass
+
+
+class World:
+    """One database, and exporters that come and go."""
+
+    def __init__(self, url: str, exits: AsyncExitStack) -> None:
+        self.url, self._exits, self.now = url, exits, 1_700_000_000.0
+        migrate(storage_url(url, Path(), ""), MIGRATIONS)
+
+    async def exporter(self, usage: Usage = USAGE) -> Counting:
+        """One more, as after a restart."""
+        database = Database(storage_url(self.url, Path(), ""))
+        self._exits.push_async_callback(database.close)
+        one = Counting(UsageLedger(database), Told(), lambda: self.now, structlog.get_logger())
+        await one.start()
+        one.use(usage)
+        work = asyncio.create_task(one.run())
+
+        async def stop() -> None:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work  # a defect of the counting fails the test here
+
+        self._exits.push_async_callback(stop)
+        return one
+
+
+async def shown_text(one: Counting) -> dict[str, float]:
+    """Every sample of the operator's metrics."""
+    await one.refreshed()
+    families = UsageCollector(tuple(one.engine.rules), lambda: one.watching).metrics(one._now())
+    lines = [line.split(" ") for _, lines in families for line in b"".join(lines).decode().splitlines()]
+    return {name: float(value) for name, value in lines}
