@@ -4,6 +4,7 @@ import asyncio
 import gc
 import time
 from contextlib import AsyncExitStack
+from itertools import chain
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -17,7 +18,7 @@ from exporter.observations import Observed
 from exporter.observations import read as read_observations
 from exporter.providers.monitor import Monitor
 from exporter.providers.transport import Sessions
-from exporter.usage.collector import UsageCollector
+from exporter.usage.collector import More, UsageCollector
 from exporter.usage.counting import Counting
 from exporter.usage.sources.http import Doorman, EventEndpoints
 from exporter.usage.sources.kafka.metrics import KafkaCollector
@@ -51,6 +52,8 @@ class Exporter:
         self.ready = False
         self.monitor = Monitor(ledger, sessions, spawn, metrics, now, log)
         self._reloading = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        """Held while series are written in a thread: a reload waits for that."""
         self.counting = counting
         self.sources = RunningSources(counting, spawn, metrics.kafka, now, log)
         self._options, self._now, self._log = options, now, log
@@ -59,12 +62,12 @@ class Exporter:
     # --- configuration
 
     def _use(self, config: ExporterConfig) -> None:
+        self.counting.use(config.usage)  # before anything else: it is the most that could be refused
+        self._usage = UsageCollector(tuple(self.counting.engine.rules), lambda: self.counting.watching)
         self._config = config
         self._authenticator = Authenticator(self._options.web.basic_auth_users, config.auth.bearer_token_files)
-        self.monitor.use(config)
         self.doorman = Doorman(config.usage.producers, self._authenticator)
-        self.counting.use(config.usage)
-        self._usage = UsageCollector(tuple(self.counting.engine.rules), lambda: self.counting.watching)
+        self.monitor.use(config)
 
     @property
     def config(self) -> ExporterConfig:
@@ -83,9 +86,11 @@ class Exporter:
             self.metrics.reloaded(False, self._now)
             self._log.error("configuration refused, the old one stays in force", problems=str(error))
             raise
-        self._use(config)
+        await self.sources.end(config.usage.sources)  # before the rules change by which they are read
+        async with self._writing:
+            self._use(config)
         await self.monitor.follow()
-        await self.sources.follow(config.usage.sources)
+        self.sources.begin(config.usage.sources)
         self.metrics.reloaded(True, self._now)
         self._log.info("configuration loaded", file=self._options.config_file, providers=len(config.providers))
 
@@ -124,13 +129,15 @@ class Exporter:
         if wanted.includes("usage", by_default=not self.counting.shared):
             await self.counting.refreshed()
             # in a thread: a hundred thousand series take some ten milliseconds, and nobody should wait for them
-            text += await asyncio.to_thread(self._usage_text, wanted, openmetrics)
+            async with self._writing:
+                text += await asyncio.to_thread(self._usage_text, wanted, openmetrics)
         if wanted.includes("self"):
-            text += render(wanted.named(self.sources.families()), openmetrics)
+            text += render(wanted.named(chain(self._usage.own(), self.sources.families())), openmetrics)
         return text
 
     def _usage_text(self, wanted: Wanted, openmetrics: bool) -> bytes:
-        families = self._usage.families(self._now(), wanted.shard)
+        more = More(openmetrics and self._config.usage.created_timestamps, openmetrics)
+        families = self._usage.families(self._now(), wanted.shard, more)
         return render(wanted.named(families), openmetrics)
 
     @property

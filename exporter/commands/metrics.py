@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from exporter import config
-from exporter.usage.collector import SERIES, good_name
-from exporter.usage.settings import UsageRule
+from exporter.usage.collector import SERIES
+from exporter.usage.settings import UsageRule, good_name
 from toolkit.cli import Extra
 from toolkit.httpclient import bearer
 from toolkit.redaction import printable

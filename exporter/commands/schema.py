@@ -1,8 +1,9 @@
 """`tocsin-exporter schema`: the contract of an event as JSON Schema, for the tests of whoever sends it."""
 
 import argparse
-import json
 from pathlib import Path
+
+import msgspec
 
 from exporter import config
 from exporter.usage.contract import json_schema
@@ -31,7 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.event
         else {name: json_schema(one) for name, one in contracts.items()}
     )
-    print(json.dumps(shown, indent=2, ensure_ascii=False))  # noqa: T201 - what the command is for
+    print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())  # noqa: T201 - what the command is for
     return 0
 
 

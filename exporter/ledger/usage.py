@@ -6,6 +6,7 @@ StorageUnavailable when the database can't serve.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +26,14 @@ from exporter.ledger.tables import (
 from exporter.usage.book import Book, Series
 from exporter.usage.delivery import Fenced, Position
 from exporter.usage.sequences import Row
-from toolkit.storage import Database
+from toolkit.storage import Database, StorageUnavailable
 
 PAGE = 256
 """Series a page of totals: it is written whole when one of them grew."""
 PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
+KEYS_AT_ONCE = 1000
+"""Of one statement: PostgreSQL takes 32,767 parameters."""
 KEEP_KEYS_SECONDS = 3 * 86_400.0
 """How long a repeated request is known."""
 
@@ -91,7 +94,8 @@ class UsageLedger:
         if sequence == book.applied + 1:
             book.apply(sequence, entry.deltas.items(), at)
         else:
-            await self.follow(book)
+            with suppress(StorageUnavailable):  # it is stored: the next look at the journal catches up
+                await self.follow(book)
 
     def _store(self, connection: Connection, entry: Entry, at: float) -> tuple[int, dict[Series, int]]:
         """The number of the entry, and the numbers of the series that had none."""
@@ -140,6 +144,10 @@ class UsageLedger:
             connection.execute(_FORGET, gone)
 
     def _remember(self, connection: Connection, keys: Sequence[Keyed], at: float) -> None:
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            self._remember_some(connection, keys[start : start + KEYS_AT_ONCE], at)
+
+    def _remember_some(self, connection: Connection, keys: Sequence[Keyed], at: float) -> None:
         rows = [{"source": one.source, "key": one.key, "answer": one.answer, "at": at} for one in keys]
         statement = self._database.insert(usage_keys).values(rows).on_conflict_do_nothing()
         stored = connection.execute(statement.returning(usage_keys.c.source, usage_keys.c.key))

@@ -1,6 +1,7 @@
 """Every series that is counted, with its value: what the ledger holds, in memory. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from exporter.usage.kinds import Kind, kind_of
@@ -12,12 +13,21 @@ Deltas = Mapping["Series", Any]
 """What to add to each series."""
 
 
+@dataclass(frozen=True)
+class Exemplar:
+    """One event for many: the trace that it is part of, its value, when it came (Unix time)."""
+
+    trace: str
+    value: float
+    at: float
+
+
 class Series:
     """One series: its place on a shelf, its value, its number in the ledger (0 until it has one), when it was made
     and when it last grew (Unix time). `since` is the last entry of the journal that its stored total holds: those up
     to there are not added again."""
 
-    __slots__ = ("created", "id", "labels", "lines", "shelf", "since", "touched", "value")
+    __slots__ = ("created", "exemplar", "id", "labels", "lines", "shelf", "since", "touched", "value")
 
     def __init__(self, shelf: "Shelf", labels: Labels, created: float) -> None:
         self.shelf, self.labels, self.created = shelf, labels, created
@@ -25,6 +35,8 @@ class Series:
         self.value: Any = shelf.kind.zero()
         self.lines: Any = None
         """What the exposition writes before its values, made when first asked for and only by it."""
+        self.exemplar: Exemplar | None = None
+        """One of the last events that it counts; not kept over a restart."""
 
 
 class Shelf:

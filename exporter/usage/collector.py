@@ -1,15 +1,17 @@
 """Usage rules and their series -> the operator's metrics and the `usage_rule_*` families, as text."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 from exporter.exposition import Family, line, series
-from exporter.usage.book import Series
-from exporter.usage.kinds import DAYS_OF_A_WEEK, seen
+from exporter.usage.book import Exemplar, Series
+from exporter.usage.kinds import DAYS_OF_A_WEEK, Buckets, seen
 from exporter.usage.rules import CompiledRule
 from exporter.usage.sequences.settings import SequenceSettings, Timed
-from exporter.usage.settings import UsageRule
+from exporter.usage.settings import UsageRule, good_name
 from exporter.usage.watching import Watching
 from exporter.wanted import WHOLE, Shard
 
@@ -24,6 +26,17 @@ OVERFLOWS = Family("usage_rule_overflows_total", "counter", "Sets of label value
 Families = Iterator[tuple[Family, Iterable[bytes]]]
 
 
+@dataclass(frozen=True)
+class More:
+    """What OpenMetrics can show beside values: when a series began, and a trace for it."""
+
+    created: bool = False
+    exemplars: bool = False
+
+
+NOTHING_MORE = More()
+
+
 class UsageCollector:
     """Writes the series of some compiled rules, and of rules about keys; `now` (Unix time) says which are idle."""
 
@@ -31,24 +44,24 @@ class UsageCollector:
         self._rules, self._watching = rules, watching
         self._own: dict[tuple[str, str], bytes] = {}
 
-    def families(self, now: float, shard: Shard = WHOLE) -> Families:
+    def families(self, now: float, shard: Shard = WHOLE, more: More = NOTHING_MORE) -> Families:
         """Every family with its lines; what tells of the rules themselves is on the first shard."""
-        yield from self.metrics(now, shard)
+        yield from self.metrics(now, shard, more)
         if shard.number == 1:
             yield from self.about()
             yield from self._about_keys()
 
-    def metrics(self, now: float, shard: Shard = WHOLE) -> Families:
+    def metrics(self, now: float, shard: Shard = WHOLE, more: More = NOTHING_MORE) -> Families:
         """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
         by_metric: dict[str, list[CompiledRule]] = {}
         for rule in self._rules:
             by_metric.setdefault(rule.settings.metric, []).append(rule)
         for metric, rules in by_metric.items():
-            yield from self._metric(metric, rules, now, shard)
+            yield from self._metric(metric, rules, now, shard, more)
         watching = self._watching()
         if watching is not None:
             for one in watching.settings:
-                yield from _sequence(one, watching, now, shard)
+                yield from _sequence(one, watching, shard, more)
 
     def _about_keys(self) -> Families:
         watching = self._watching()
@@ -64,17 +77,24 @@ class UsageCollector:
             ],
         )
 
-    def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard) -> Families:
+    def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard, more: More) -> Families:
         settings = rules[0].settings
-        shelves = [(rule.settings, rule.shelf) for rule in rules]
-        every = _living(shelves, now, shard)
-        lines = _WRITERS[settings.kind](metric, every, len(shelves) == 1, now)
-        yield Family(metric, _TYPES[settings.kind], settings.help), lines
+        every = _living([(rule.settings, rule.shelf) for rule in rules], now, shard)
+        about = Family(metric, _TYPES[settings.kind], settings.help)
+        more = More(more.created, more.exemplars and any(rule.settings.exemplar for rule in rules))
+        if settings.kind == "histogram":
+            yield about, _histograms(metric, every, more)
+        elif settings.kind == "last":
+            yield about, _lasts(metric, every)
+        elif settings.kind == "distinct":
+            yield about, _users(metric, every, now)
+        else:
+            yield about, _numbers(metric, every, len(rules) == 1, more)
         good = [(rule.settings, rule.good_shelf) for rule in rules if rule.good_shelf is not None]
         if good:
-            name, every = good_name(metric), _living(good, now, shard)
-            about = f"{settings.help} Those that are good."
-            yield Family(name, "counter", about), _numbers(name, every, len(good) == 1, now)
+            name, above = good_name(metric), _living(good, now, shard)
+            about = Family(name, "counter", f"{settings.help} Those that are good.")
+            yield about, _numbers(name, above, len(good) == 1, more)
 
     def about(self) -> Families:
         """What is known of the rules themselves."""
@@ -86,6 +106,9 @@ class UsageCollector:
         yield INFO, self._infos()
         yield SERIES, [line(self._key(SERIES, rule.settings.name), len(rule.shelf.series)) for rule in self._rules]
         yield LIMIT, [line(self._key(LIMIT, rule.settings.name), rule.settings.max_series) for rule in self._rules]
+
+    def own(self) -> Families:
+        """What this process alone knows, whoever shares the ledger."""
         yield OVERFLOWS, [line(self._key(OVERFLOWS, rule.settings.name), rule.shelf.overflowed) for rule in self._rules]
 
     def _infos(self) -> list[bytes]:
@@ -109,19 +132,15 @@ class UsageCollector:
         return found
 
 
-def _sequence(one: SequenceSettings, watching: Watching, now: float, shard: Shard) -> Families:
+def _sequence(one: SequenceSettings, watching: Watching, shard: Shard, more: More) -> Families:
     """A rule's counter, and its histogram where it measures seconds."""
-    living = list(_of_shard(watching.counters[one.name].series.values(), shard))
-    yield Family(one.metric, "counter", one.help), _numbers(one.metric, living, True, now)
+    more = More(more.created)
+    counted = _of_shard(watching.counters[one.name].series.values(), shard)
+    yield Family(one.metric, "counter", one.help), _numbers(one.metric, counted, True, more)
     if isinstance(one, Timed):
-        timed = list(_of_shard(watching.histograms[one.name].series.values(), shard))
-        about = f"{one.help} How long it took."
-        yield Family(one.histogram, "histogram", about), _histograms(one.histogram, timed, True, now)
-
-
-def good_name(metric: str) -> str:
-    """The name of a ratio's counter of the good ones."""
-    return f"{metric.removesuffix('_total')}_good_total"
+        timed = _of_shard(watching.histograms[one.name].series.values(), shard)
+        about = Family(one.histogram, "histogram", f"{one.help} How long it took.")
+        yield about, _histograms(one.histogram, timed, more)
 
 
 def _counts(rule: CompiledRule) -> bool:
@@ -129,7 +148,7 @@ def _counts(rule: CompiledRule) -> bool:
 
 
 def _events(rule: CompiledRule) -> float:
-    values = [one.value for one in rule.shelf.series.values()]
+    values = [one.value for one in list(rule.shelf.series.values())]  # at once: others may come
     total: float = sum(map(_in_buckets, values)) if rule.settings.kind == "histogram" else sum(values)
     return total
 
@@ -160,10 +179,13 @@ def _of_shard(found: Iterable[Series], shard: Shard) -> list[Series]:
     return [one for one in every if shard.holds(crc32("\0".join(one.labels).encode(errors="replace")))]
 
 
-# --- one writer for each kind: (metric, its series, whether they are of one rule, now)
+# --- one writer for each kind
 
 
-def _numbers(metric: str, every: Sequence[Series], alone: bool, _: float) -> Iterable[bytes]:
+def _numbers(metric: str, every: Sequence[Series], alone: bool, more: More) -> Iterable[bytes]:
+    """`alone`: the series are of one rule, so that no two have the same labels."""
+    if more.created or more.exemplars:
+        return _numbers_and_more(metric, every, more)
     if alone and every and every[0].shelf.kind.text != "sum":
         # no function runs for a series that was written before
         return [b"".join([b"%s%d\n" % (one.lines or _single(one, metric), one.value) for one in every])]
@@ -174,73 +196,92 @@ def _numbers(metric: str, every: Sequence[Series], alone: bool, _: float) -> Ite
     return [line(key, value) for key, value in samples.items()]
 
 
+def _numbers_and_more(metric: str, every: Sequence[Series], more: More) -> Iterator[bytes]:
+    """With when each began, and an example of what it counts."""
+    by_key: dict[bytes, list[Series]] = {}
+    for one in every:
+        by_key.setdefault(one.lines or _single(one, metric), []).append(one)
+    for key, same in by_key.items():
+        yield _exemplified(line(key, sum(one.value for one in same)), same[-1].exemplar if more.exemplars else None)
+        if more.created:
+            prefix = _prefix(same[0], f"{metric.removesuffix('_total')}_created")
+            yield line(prefix, min(one.created for one in same))
+
+
 def _single(one: Series, metric: str) -> bytes:
     prefix = one.lines = _prefix(one, metric)
     return prefix
 
 
-def _histograms(metric: str, every: Sequence[Series], _alone: bool, _: float) -> Iterator[bytes]:
-    for one in _merged(metric, every):
-        *buckets, total = one.value
-        prefixes = one.lines
-        reached = 0
-        for prefix, number in zip(prefixes, buckets, strict=False):
+def _histograms(metric: str, every: Sequence[Series], more: More) -> Iterator[bytes]:
+    for one, prefixes, value in _merged(metric, every):
+        *buckets, total = value
+        exemplar = one.exemplar if more.exemplars else None
+        shown = bisect_left(_bounds(one), exemplar.value) if exemplar else -1
+        reached = 0.0
+        for place, (prefix, number) in enumerate(zip(prefixes, buckets, strict=False)):
             reached += number
-            yield line(prefix, reached)
+            yield _exemplified(line(prefix, reached), exemplar if place == shown else None)
         yield line(prefixes[-2], float(total))
         yield line(prefixes[-1], reached)
+        if more.created:
+            yield line(_prefix(one, f"{metric}_created"), one.created)
 
 
-def _merged(metric: str, every: Iterable[Series]) -> Iterable[Series]:
-    """One series for each set of labels, its lines made."""
-    found: dict[bytes, Series] = {}
+def _merged(metric: str, every: Iterable[Series]) -> Iterable[tuple[Series, Sequence[bytes], Sequence[float]]]:
+    """(a series, the beginnings of its lines, its value) for each set of labels; of equal ones the sum."""
+    found: dict[bytes, tuple[Series, Sequence[bytes], Sequence[float]]] = {}
     for one in every:
-        if not one.lines:
-            bounds = [*map(_bound, one.shelf.kind.bounds), "+Inf"]  # type: ignore[attr-defined]  # a histogram's kind
-            one.lines = (
-                *(_prefix(one, f"{metric}_bucket", {"le": bound}) for bound in bounds),
-                _prefix(one, f"{metric}_sum"),
-                _prefix(one, f"{metric}_count"),
-            )
-        known = found.get(one.lines[-1])
-        if known is not None:
-            both = Series(one.shelf, one.labels, one.created)
-            both.value, both.lines = one.shelf.kind.add(known.value, one.value), one.lines
-            found[one.lines[-1]] = both
-        else:
-            found[one.lines[-1]] = one
+        prefixes = one.lines or _bucket_prefixes(one, metric)
+        known = found.get(prefixes[-1])
+        value = one.value if known is None else one.shelf.kind.add(known[2], one.value)
+        found[prefixes[-1]] = (one, prefixes, value)
     return found.values()
 
 
-def _bound(bound: float) -> str:
-    return repr(float(bound))
+def _bucket_prefixes(one: Series, metric: str) -> Sequence[bytes]:
+    bounds = [*map(repr, _bounds(one)), "+Inf"]
+    prefixes = one.lines = (
+        *(_prefix(one, f"{metric}_bucket", {"le": bound}) for bound in bounds),
+        _prefix(one, f"{metric}_sum"),
+        _prefix(one, f"{metric}_count"),
+    )
+    return prefixes
 
 
-def _lasts(metric: str, every: Sequence[Series], _alone: bool, _: float) -> list[bytes]:
+def _bounds(one: Series) -> tuple[float, ...]:
+    kind = one.shelf.kind
+    return kind.bounds if isinstance(kind, Buckets) else ()
+
+
+def _exemplified(text: bytes, exemplar: Exemplar | None) -> bytes:
+    """A line with its example: OpenMetrics 1.0, "Exemplars"."""
+    if exemplar is None:
+        return text
+    trace = series("", {"trace_id": exemplar.trace})
+    return b"%s # %s%s" % (text[:-1], trace, line(b"%r " % exemplar.value, exemplar.at))
+
+
+def _lasts(metric: str, every: Sequence[Series]) -> list[bytes]:
     return [line(one.lines or _single(one, metric), one.value[1]) for one in every if one.value[0]]
 
 
-def _users(metric: str, every: Sequence[Series], _alone: bool, now: float) -> Iterator[bytes]:
+def _users(metric: str, every: Sequence[Series], now: float) -> Iterator[bytes]:
     for one in every:
-        if one.lines is None:
-            one.lines = tuple(_prefix(one, metric, {"period": period}) for period in ("day", "week"))
-        day, week = one.lines
+        day, week = one.lines or _period_prefixes(one, metric)
         yield line(day, seen(one.value, now, 1))
         yield line(week, seen(one.value, now, DAYS_OF_A_WEEK))
+
+
+def _period_prefixes(one: Series, metric: str) -> Sequence[bytes]:
+    prefixes = one.lines = tuple(_prefix(one, metric, {"period": period}) for period in ("day", "week"))
+    return prefixes
 
 
 def _prefix(one: Series, metric: str, more: Mapping[str, str] | None = None) -> bytes:
     return series(metric, dict(zip(one.shelf.names, one.labels, strict=True)) | dict(more or {}))
 
 
-_WRITERS: Mapping[str, Callable[[str, Sequence[Series], bool, float], Iterable[bytes]]] = {
-    "count": _numbers,
-    "sum": _numbers,
-    "ratio": _numbers,
-    "histogram": _histograms,
-    "last": _lasts,
-    "distinct": _users,
-}
 _TYPES: Mapping[str, Any] = {
     "count": "counter",
     "sum": "counter",

@@ -37,6 +37,8 @@ _TYPES: Mapping[FieldType, frozenset[type]] = {
     "boolean": frozenset({bool}),
     "timestamp": frozenset({datetime.datetime}),
 }
+_TEXT: Any = str | None | UnsetType
+_ANY_TYPE: frozenset[FieldType] = frozenset({"string", "number", "boolean"})
 _SCALAR: Any = str | int | float | bool | None | UnsetType
 _ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
 _JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
@@ -71,6 +73,8 @@ class Shape:
     struct: type
     attributes: Mapping[str, str]
     """The struct's attribute of each field."""
+    types: Mapping[str, type | None]
+    """The one type that a field is decoded to, where it is one."""
     dimensions: tuple[str, ...]
     """The fields that a key is made of, `event` first: those that decide which series an event counts into."""
     follow: "Follow"
@@ -89,7 +93,9 @@ def shape(usage: Usage) -> Shape:
     """The shape for all events and rules of a configuration."""
     declared = _declared(usage.events)
     trusted = usage.trusted_fields - declared.keys()
-    of_logs = _of_logs(usage) - declared.keys() - trusted
+    of_logs = {
+        field: kinds for field, kinds in _of_logs(usage).items() if field not in declared and field not in trusted
+    }
     decide = {field for rule in usage.rules for field in deciding(rule)} | _listed(usage.events)
     decide |= {label for one in usage.sequences for label in one.labels}
     measured = {field for rule in usage.rules for field in measuring(rule)} | {one.key for one in usage.sequences}
@@ -104,16 +110,23 @@ def shape(usage: Usage) -> Shape:
         gc=False,  # holds nothing that could refer back to it
     )
     dimensions = ("event", *sorted(decide - trusted - {"event"}))
-    follow = _follow(dimensions, attributes, declared.keys() | of_logs)
-    return Shape(struct, {"event": "event", **attributes}, dimensions, follow)
+    strict = {field for field in dimensions if field in types and types[field] not in (Any, _SCALAR)}
+    follow = _follow(dimensions, attributes, strict)
+    texts: dict[str, type | None] = {field: str for field in fields if types[field] == _TEXT}
+    return Shape(struct, {"event": "event", **attributes}, texts, dimensions, follow)
 
 
-def _of_logs(usage: Usage) -> set[str]:
-    """The fields that rules take of log lines: texts, numbers and truth values, never lists."""
-    patterns = fields_of_logs(usage.logs)
-    asked = (field for rule in usage.rules if rule.event in patterns for field in deciding(rule) | measuring(rule))
-    watched = {field for one in usage.sequences for field in (one.key, *one.labels) if _mentions(one, patterns)}
-    return {*asked, *watched, *(field for groups in patterns.values() for field in groups or ())}
+def _of_logs(usage: Usage) -> dict[str, frozenset[FieldType]]:
+    """The fields that log lines give and rules ask for, with the types that they may have."""
+    patterns, found = fields_of_logs(usage.logs), dict[str, frozenset[FieldType]]()
+    for one in usage.logs:
+        for pattern in one.patterns:
+            for group in patterns[pattern.event] or () if one.format == "text" else ():
+                found[group] = found.get(group, frozenset()) | {pattern.types.get(group, "string")}
+    json = {pattern.event for one in usage.logs if one.format == "json" for pattern in one.patterns}
+    asked = {field for rule in usage.rules if rule.event in json for field in deciding(rule) | measuring(rule)}
+    asked |= {field for one in usage.sequences if _mentions(one, json) for field in (one.key, *one.labels)}
+    return found | dict.fromkeys(asked, _ANY_TYPE)
 
 
 def _mentions(one: SequenceSettings, events: Container[str]) -> bool:
@@ -127,7 +140,7 @@ def deciding(rule: UsageRule) -> set[str]:
 
 def measuring(rule: UsageRule) -> set[str]:
     """The fields whose values a rule takes."""
-    return {field for field in (rule.value.field if rule.value else "", rule.identity) if field}
+    return {field for field in (rule.value.field if rule.value else "", rule.identity, rule.exemplar) if field}
 
 
 def _declared(contracts: Iterable[EventContract]) -> dict[str, frozenset[FieldType]]:

@@ -227,6 +227,7 @@ class Counting:
             else:
                 self._metrics.unusable(unusable)
                 self._metrics.counted([one.tally for one in first])
+                self.engine.exemplars([one.tally for one in first])
                 for one in first:
                     self._told(one)
                 group = later

@@ -18,7 +18,7 @@ from exporter.usage.book import Book, Labels, Series
 from exporter.usage.contract import Breach, CompiledContract, Event, Key, Shape, compiled, deciding, measuring, shape
 from exporter.usage.delivery import Format, Taken
 from exporter.usage.logs.reader import LogReader, log_reader
-from exporter.usage.measures import Measure
+from exporter.usage.measures import Exemplary, Measure
 from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
 from exporter.usage.sequences.settings import SequenceSettings
@@ -34,14 +34,19 @@ Watched = tuple[str, Callable[[Event], Any], Labels]
 """A rule about keys that an event is for: its name, what reads the key, the event's label values for it."""
 
 
+MAX_REMEMBERED_CHARACTERS = 200
+"""What has a longer text in it is asked about each time: many such would hold much."""
+
+
 class Plan:
     """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
 
-    __slots__ = ("breach", "contract", "counts", "matched", "measures", "simple", "unknown", "watched")
+    __slots__ = ("breach", "contract", "counts", "exemplary", "matched", "measures", "simple", "unknown", "watched")
 
     def __init__(self) -> None:
         self.counts: tuple[Series, ...] = ()
         self.measures: tuple[tuple[Series, Measure, str], ...] = ()
+        self.exemplary: tuple[tuple[Series, Exemplary], ...] = ()
         self.watched: tuple[Watched, ...] = ()
         self.matched = False
         self.unknown = False
@@ -176,18 +181,15 @@ class Engine:
         for reject in read.rejects:
             tally.reject(reject.position, Breach("not_json", reject.reason), "", b"")
         events = [self._of_line(tally, name, fields) for name, fields in read.events]
-        return [event for event in events if event is not None], Raws(piece)
+        return [event for event in events if event is not None], Raws(())
 
     def _of_line(self, tally: Tally, name: str, fields: Mapping[str, Any]) -> Event | None:
         """A line's event, unless it is against its contract."""
-        contract = self._contracts.get(name)
-        settled = contract.settled(fields) if contract else {}
-        if isinstance(settled, Breach):
-            tally.reject(0, settled, name, msgspec.json.encode(fields))
+        event = self._built(name, fields, tally.source)
+        if isinstance(event, Breach):
+            tally.reject(0, event, name, msgspec.json.encode(fields))
             return None
-        attributes = self._shape.attributes
-        named = {attributes[field]: value for field, value in {**fields, **settled}.items() if field in attributes}
-        return self._shape.struct(**named | {"event": name})
+        return event
 
     def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], "Raws"]:
         try:
@@ -210,7 +212,7 @@ class Engine:
         for place, raw in enumerate(records, start=1):
             if not alone and not raw.strip():
                 continue
-            event = self._decoded(raw)
+            event = self._decoded(raw, tally.source)
             if isinstance(event, Breach):
                 tally.reject(place, event, "", bytes(raw))
             else:
@@ -218,16 +220,16 @@ class Engine:
                 places.append(place)
         return events, Raws(records, places)
 
-    def _decoded(self, raw: bytes) -> Event | Breach:
+    def _decoded(self, raw: bytes, source: str) -> Event | Breach:
         """One event, or what is wrong with it."""
         try:
             return self._one.decode(raw)
         except msgspec.ValidationError:
-            return self._second_look(raw)
+            return self._second_look(raw, source)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _not_json(error)
 
-    def _second_look(self, raw: bytes) -> Event | Breach:
+    def _second_look(self, raw: bytes, source: str) -> Event | Breach:
         """What one contract asks of a field does not bind the events of another: only an event's own fields count."""
         try:
             event = msgspec.json.decode(raw)
@@ -238,13 +240,22 @@ class Engine:
         name = event.get("event")
         if not isinstance(name, str):
             return Breach("no_event", "the field 'event' is missing or no text")
+        return self._built(name, event, source)
+
+    def _built(self, name: str, fields: Mapping[str, Any], source: str) -> Event | Breach:
+        """An event of fields that no decoder has checked, or what is wrong with it. What its contract does not name is
+        text, as far as rules ask for it."""
         contract = self._contracts.get(name)
-        fields = contract.settled(event) if contract else {}
-        if isinstance(fields, Breach):
-            return fields
-        return self._shape.struct(
-            event=name, **{self._shape.attributes[field]: value for field, value in fields.items()}
-        )
+        settled = contract.settled({**fields, **self._trusted.get(source, {})}) if contract else {}
+        if isinstance(settled, Breach):
+            return settled
+        loose = {
+            field: _plain(fields[field], self._shape.types.get(field))
+            for field in self._shape.attributes
+            if field in fields
+        }
+        named = {self._shape.attributes[field]: value for field, value in {**loose, **settled}.items()}
+        return self._shape.struct(**named | {"event": name})
 
     # --- groups to plans
 
@@ -289,7 +300,7 @@ class Engine:
                 tally.unknown += len(kept)
                 place = followed.index(plan)
                 tally.sample("unknown_event", group[0].event, "no event of this name is declared", raws[place][1])
-            if (plan.measures or plan.watched) and kept:
+            if (plan.measures or plan.watched or plan.exemplary) and kept:
                 tally.groups.append((plan, kept))
 
     def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: "Raws") -> list[Event]:
@@ -308,10 +319,13 @@ class Engine:
         return [event for event in group if id(event) not in wrong]
 
     def _remember(self, plans: dict[Key, Plan], key: Key, tally: Tally) -> Plan:
-        if len(plans) >= MAX_PLANS:
-            plans.clear()
-        plan = plans[key] = self._plan(key, tally)
-        plan.simple = not (plan.breach or plan.contract or plan.unknown or plan.measures or plan.watched)
+        plan = self._plan(key, tally)
+        if all(len(value) <= MAX_REMEMBERED_CHARACTERS for value in key if isinstance(value, str)):
+            if len(plans) >= MAX_PLANS:
+                plans.clear()
+            plans[key] = plan
+        looked_at = plan.measures or plan.watched or plan.exemplary
+        plan.simple = not (plan.breach or plan.contract or plan.unknown or looked_at)
         return plan
 
     def _plan(self, key: Key, tally: Tally) -> Plan:
@@ -324,41 +338,18 @@ class Engine:
                 return plan
             plan.contract = contract if contract.columns or contract.time else None
         plan.unknown = bool(self._known) and name not in self._known
-        counts, measures = list[Series](), list[tuple[Series, Measure, str]]()
         for rule in self._rules.get(name, ()):
-            self._follow(rule, fields, tally.now, counts, measures)
-        plan.counts, plan.measures = tuple(counts), tuple(measures)
+            _follow(rule, fields, tally.now, plan)
         plan.watched = tuple(
             (one.name, self._shape.column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
         )
-        plan.matched = bool(counts or measures or plan.watched)
+        plan.matched = bool(plan.counts or plan.measures or plan.watched)
         return plan
 
     def _trusting(self, fields: dict[str, Any], source: str) -> Fields:
         """The fields, with the source's own labels in the place of what the body says."""
         trusted = self._trusted.get(source)
         return {**fields, **trusted} if trusted else fields
-
-    def _follow(
-        self,
-        rule: CompiledRule,
-        fields: Fields,
-        now: float,
-        counts: list[Series],
-        measures: list[tuple[Series, Measure, str]],
-    ) -> None:
-        labels = rule.labels_of(fields)
-        if labels is None:
-            return
-        room = rule.settings.max_series
-        series = rule.shelf.find(labels, now, room)
-        if rule.measure is not None:
-            measures.append((series, rule.measure, rule.settings.name))
-        else:
-            counts.append(series)
-        if rule.good_shelf is not None:
-            above = rule.good_shelf.find(labels, now, room)
-            counts += [above] if rule.is_good(fields) else []
 
     # --- plans to deltas
 
@@ -391,6 +382,13 @@ class Engine:
                     found[series] = series.shelf.kind.add(found[series], delta) if series in found else delta
         return +unusable
 
+    def exemplars(self, tallies: Sequence[Tally]) -> None:
+        """Shows some of what the tallies hold, once it is counted."""
+        for tally in tallies:
+            for plan, events in tally.groups:
+                for series, pick in plan.exemplary:
+                    series.exemplar = pick(events, tally.now) or series.exemplar
+
     def sightings(self, tallies: Sequence[Tally]) -> Iterator[tuple[str, str, str, Labels, float]]:
         """What the tallies hold for rules about keys."""
         for tally in tallies:
@@ -401,6 +399,24 @@ class Engine:
                         at = time(event) if time else None
                         when = at.timestamp() if isinstance(at, datetime) else tally.now
                         yield rule, event.event, text_of(read(event)), labels, when
+
+
+def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
+    """Adds to `plan` what a rule wants of events with these fields."""
+    labels = rule.labels_of(fields)
+    if labels is None:
+        return
+    room = rule.settings.max_series
+    series = rule.shelf.find(labels, now, room)
+    if rule.measure is not None:
+        plan.measures += ((series, rule.measure, rule.settings.name),)
+    else:
+        plan.counts += (series,)
+    if rule.exemplary is not None:
+        plan.exemplary += ((series, rule.exemplary),)
+    if rule.good_shelf is not None:
+        above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
+        plan.counts += (above,) if rule.is_good(fields) else ()
 
 
 def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:
@@ -430,8 +446,10 @@ class Raws:
             split = _items(self._pieces) if self._array else self._pieces.split(b"\n")
             self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
             self._pieces = split
+        if self._places is not None and event >= len(self._places):
+            return len(self._places), b""  # two events on a line, or lines of a log: nobody knows which
         place = self._places[event] if self._places is not None else event + 1
-        return place, bytes(self._pieces[place - 1])
+        return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
 
 
 def _wanted(usage: Usage) -> dict[str, set[str]]:
@@ -455,6 +473,13 @@ def _items(body: bytes) -> list[bytes]:
         return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [body]
+
+
+def _plain(value: Any, decoded: Any) -> Any:
+    """A value that no contract speaks of, as the decoder would have it: text where it decodes text, and no list."""
+    if decoded is str:
+        return value if isinstance(value, str) or value is None else text_of(value)
+    return value if value is None or isinstance(value, (str, int, float)) else None
 
 
 def _not_json(error: Exception) -> Breach:

@@ -8,8 +8,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from exporter.usage import contract, sequences
 from exporter.usage.logs import settings as logs
 from exporter.usage.logs.examples import failing
-from exporter.usage.sequences.settings import SequenceSettings
-from exporter.usage.settings import RESERVED_LABELS, RESERVED_PREFIXES, TOTALS, Usage, UsageRule, fields_of_logs, twice
+from exporter.usage.sequences.settings import SequenceSettings, Timed
+from exporter.usage.settings import (
+    RESERVED_LABELS,
+    RESERVED_PREFIXES,
+    TOTALS,
+    Usage,
+    UsageRule,
+    fields_of_logs,
+    good_name,
+    twice,
+)
 from exporter.usage.sources import settings as sources
 from toolkit.configfile import Location, nearest
 
@@ -23,6 +32,7 @@ def lint(usage: Usage) -> Problems:
     yield from twice(("producers",), [one.name for one in usage.producers])
     yield from twice(("events",), [one.name for one in usage.events])
     yield from twice(("rules",), [one.name for one in usage.rules])
+    yield from _timestamps(usage)
     yield from contract.lint(usage)
     yield from _below("logs", logs.lint(usage.logs))
     yield from _below("logs", failing(usage.logs))
@@ -31,6 +41,7 @@ def lint(usage: Usage) -> Problems:
     known = _known(usage)
     yield from _below("rules", _rules(usage, known))
     yield from _below("sequences", _sequences(usage, known))
+    yield from _exposed(usage)
 
 
 def _below(word: str, found: Iterable[tuple[Location, str]]) -> Problems:
@@ -45,6 +56,18 @@ def _known(usage: Usage) -> Known:
         found[event] = None if groups is None or before is None else {*before, *groups}
     trusted = usage.trusted_fields
     return {event: None if fields is None else {"event", *fields, *trusted} for event, fields in found.items()}
+
+
+def _timestamps(usage: Usage) -> Problems:
+    """A field can't be a timestamp in one event and no timestamp in another: decoding has to know."""
+    types: dict[str, set[str]] = {}
+    for one in usage.events:
+        for name, field in one.fields.items():
+            types.setdefault(name, set()).add(field.type)
+    for index, one in enumerate(usage.events):
+        for name, field in one.fields.items():
+            if field.type == "timestamp" and len(types[name]) > 1:
+                yield ("events", index, "fields", name), f"'{name}' is a timestamp here and none in another event"
 
 
 def _no_event(name: str, known: Known) -> str:
@@ -63,12 +86,14 @@ def _not_ours(metric: str, labels: Iterable[str], at: Location) -> Problems:
 
 def _rules(usage: Usage, known: Known) -> Problems:
     shapes: dict[str, tuple[object, ...]] = {}
+    seen = set[str]()
     contracts = {one.name: one.fields for one in usage.events}
     for index, rule in enumerate(usage.rules):
         at: Location = (index,)
         yield from _not_ours(rule.metric, rule.labels, at)
         yield from _named(rule, at)
         yield from _fields(rule, known, at)
+        yield from _of_sources(rule, usage, at)
         measured = contracts.get(rule.event, {}).get(rule.value.field) if rule.value else None
         if measured and measured.type not in ("integer", "number"):
             yield (*at, "value"), f"it is a {measured.type}; a {rule.kind} needs a number"
@@ -76,12 +101,19 @@ def _rules(usage: Usage, known: Known) -> Problems:
         if shapes.setdefault(rule.metric, shape) != shape:
             others = "with another kind, help text, labels or buckets"
             yield (*at, "metric"), f"another rule counts into {rule.metric} {others}"
+        elif rule.kind in ("last", "distinct") and rule.metric in seen:
+            yield (*at, "metric"), f"another rule has the metric {rule.metric}, and a {rule.kind} can't be added up"
+        seen.add(rule.metric)
 
 
 def _named(rule: UsageRule, at: Location) -> Problems:
+    if rule.exemplar and rule.kind in ("last", "distinct"):
+        yield (*at, "exemplar"), f"OpenMetrics knows exemplars of counters and histograms, not of a {rule.kind}"
     if (rule.kind in TOTALS) != rule.metric.endswith("_total"):
         must = "must" if rule.kind in TOTALS else "must not"
         yield (*at, "metric"), f"the name of a {rule.kind} {must} end in _total"
+    if rule.minimum and rule.kind not in ("count", "ratio", "histogram"):
+        yield (*at, "minimum"), f"a {rule.kind} counts no events that could be too few"
     if rule.kind == "distinct" and "period" in rule.labels:
         yield (*at, "labels", "period"), "the label 'period' tells a day's from a week's, and is taken"
 
@@ -99,6 +131,15 @@ def _fields(rule: UsageRule, known: Known, at: Location) -> Problems:
             yield location, f"the event {rule.event} has no field '{field}'{nearest(field, fields)}"
 
 
+def _of_sources(rule: UsageRule, usage: Usage, at: Location) -> Problems:
+    """A label that sources have of their own is no field of events, unless a contract declares it."""
+    declared = {field for one in usage.events for field in one.fields}
+    for location, field in _used(rule, at):
+        measured = location[len(at)] in ("identity", "value", "exemplar")
+        if measured and field in usage.trusted_fields - declared:
+            yield location, f"'{field}' is a label of sources, and no field that events have"
+
+
 def _used(rule: UsageRule, at: Location) -> Problems:
     """The fields that a rule speaks of, each with its place."""
     for field in rule.where:
@@ -107,10 +148,42 @@ def _used(rule: UsageRule, at: Location) -> Problems:
         yield (*at, "good", field), field
     for label in rule.labels:
         yield (*at, "labels", label), rule.source_of(label)
+    if rule.exemplar:
+        yield (*at, "exemplar"), rule.exemplar
     if rule.identity:
         yield (*at, "identity"), rule.identity
     if rule.value:
         yield (*at, "value"), rule.value.field
+
+
+def _exposed(usage: Usage) -> Problems:
+    """Two metrics that would write series of one name, such as a histogram `x` and a gauge `x_count`."""
+    owners: dict[str, str] = {}
+    metrics: list[tuple[Location, str, str]] = []
+    for index, rule in enumerate(usage.rules):
+        metrics.append((("rules", index, "metric"), rule.metric, rule.kind))
+        if rule.kind == "ratio":
+            metrics.append((("rules", index, "metric"), good_name(rule.metric), "count"))
+    for index, one in enumerate(usage.sequences):
+        metrics.append((("sequences", index, "metric"), one.metric, "count"))
+        if isinstance(one, Timed):
+            metrics.append((("sequences", index, "metric"), one.histogram, "histogram"))
+    for index, source in enumerate(usage.sources.sql):
+        for number, query in enumerate(source.metrics):
+            metrics.append((("sources", "sql", index, "metrics", number, "metric"), query.metric, query.type))
+    for location, metric, kind in metrics:
+        for name in _series_of(metric, kind):
+            other = owners.setdefault(name, metric)
+            if other != metric:
+                yield location, f"{metric} and {other} would both write {name}"
+                break
+
+
+def _series_of(metric: str, kind: str) -> list[str]:
+    if kind == "histogram":
+        return [metric, *(f"{metric}_{part}" for part in ("bucket", "sum", "count", "created"))]
+    base = metric.removesuffix("_total")
+    return [metric, base, f"{base}_created"] if base != metric else [metric]
 
 
 # --- rules about keys

@@ -12,7 +12,7 @@ from exporter.usage.book import Book, Labels, Shelf
 from exporter.usage.condition import Match, Scalar
 from exporter.usage.contract import Event, Shape
 from exporter.usage.kinds import Buckets, Kind, Newest, Number, Sketched
-from exporter.usage.measures import Measure, measure_of
+from exporter.usage.measures import Exemplary, Measure, exemplary_of, measure_of
 from exporter.usage.settings import OTHER, Label, UsageRule
 
 Fields = Mapping[str, Any]
@@ -35,6 +35,8 @@ class CompiledRule:
     good_shelf: Shelf | None
     measure: Measure | None
     """What it takes of a group's events; None where only their number counts."""
+    exemplary: Exemplary | None
+    """What picks one of them to show; None where nobody asks."""
 
     def labels_of(self, fields: Fields) -> Labels | None:
         """The label values of an event with these fields, or None when a condition doesn't hold."""
@@ -96,6 +98,7 @@ def _compile(rule: UsageRule, shape: Shape, book: Book, time: Callable[[Event], 
         labels=tuple((rule.source_of(name), _value(label)) for name, label in rule.labels.items()),
         shelf=book.shelf(rule.name, _kind(rule), names),
         good_shelf=book.shelf(rule.name, Number("good"), names) if rule.kind == "ratio" else None,
+        exemplary=exemplary_of(rule, shape.column) if rule.exemplar else None,
         measure=measure_of(rule, shape.column(measured), time) if measured else None,
     )
 

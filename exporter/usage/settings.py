@@ -53,6 +53,8 @@ class FieldContract(Model):
             kind = wanted.get(self.type)
             if kind is None or not isinstance(value, kind) or isinstance(value, bool) != (self.type == "boolean"):
                 raise ValueError(f"the value {value!r} is no {self.type}")
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError(f"the value {value} has more than 64 bits")
         return self
 
 
@@ -165,6 +167,7 @@ class UsageRule(Model):
     value: Annotated[Measured, pydantic.BeforeValidator(_measured)] | None = None
     buckets: tuple[float, ...] = ()
     identity: str = ""
+    exemplar: str = ""
     good: dict[str, Condition] = {}
     max_series: int = Field(default=1000, ge=1, le=1_000_000)
     expire: Duration = Field(default=0.0, ge=0)
@@ -219,6 +222,7 @@ class Usage(Model):
     sources: SourceSettings = SourceSettings()
     rules: tuple[UsageRule, ...] = ()
     sequences: tuple[AnySequence, ...] = ()
+    created_timestamps: bool = False
 
     @property
     def trusted(self) -> dict[str, Mapping[str, str]]:
@@ -249,3 +253,8 @@ def twice(at: Location, names: list[str]) -> Iterator[tuple[Location, str]]:
         if name in seen:
             yield (*at, index, "name"), f"the name '{name}' is used twice"
         seen.add(name)
+
+
+def good_name(metric: str) -> str:
+    """The name of a ratio's counter of the good ones."""
+    return f"{metric.removesuffix('_total')}_good_total"

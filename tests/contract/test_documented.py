@@ -230,7 +230,7 @@ def usage() -> dict[str, Shape]:
     watching.look([("q", "e", "t1", (), 1.0)], 2.0)
     watching.look([], 1000.0)
     collector = UsageCollector(tuple(engine.rules), lambda: watching)
-    found = shapes_of_text(render(collector.families(0.0), openmetrics=False))
+    found = shapes_of_text(render((*collector.families(0.0), *collector.own()), openmetrics=False))
     return {name: shape for name, shape in found.items() if not name.startswith(("own_", "quiet_"))}
 
 

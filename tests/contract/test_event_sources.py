@@ -1,5 +1,6 @@
 """Events over HTTP: each way to send them, who may, and what happens when one is sent twice."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -111,7 +112,8 @@ async def test_a_request_with_an_idempotency_key_is_counted_once(client: Client)
     for _ in range(3):
         assert (await post(client, "/v1/events", ORDER, {"Idempotency-Key": "k"}))[1]["matched"] == 1
     assert await counted(client) == {ORDERS: 1}
-    assert (await post(client, "/v1/events", ORDER, {"Idempotency-Key": "k" * 256}))[0] == 400
+    for key in ("k" * 256, "é"):
+        assert (await post(client, "/v1/events", ORDER, {"Idempotency-Key": key}))[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -192,3 +194,18 @@ async def test_several_prometheus_share_a_scrape(client: Client) -> None:
         answer = await client.get(f"/metrics?{query}", headers=AUTH)
         assert answer.status == 400
         assert word in await answer.text()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"Idempotency-Key: \xff", b"ce-type: a\r\nce-specversion: 1.0\r\nce-subject: \xff", b"Idempotency-Key: a\x7fb"],
+    ids=["a key that is no text", "an attribute that is no text", "a key with a control character"],
+)
+async def test_a_header_that_is_no_text_is_refused_and_the_service_goes_on(client: Client, header: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    head = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n"
+    token = f"Authorization: {AUTH['Authorization']}\r\n".encode()
+    writer.write(head + token + header + b"\r\n\r\n{}")
+    assert b" 400 " in (await reader.read()).partition(b"\r\n")[0]
+    writer.close()
+    assert (await post(client, "/v1/events", ORDER, {}))[0] == 200

@@ -96,6 +96,15 @@ async def test_a_request_with_a_key_is_counted_once(world: World) -> None:
     }
 
 
+async def test_thousands_of_keys_fit_into_one_commit(world: World) -> None:
+    one = await world.exporter()
+    taken = await asyncio.gather(*(buy(one, {}, key=f"k{number}") for number in range(9000)))
+    assert len(taken) == 9000
+    assert (await shown(one))["paid_total"] == 9000
+    await asyncio.gather(*(buy(one, {}, key=f"k{number}") for number in range(9000)))
+    assert (await shown(one))["paid_total"] == 9000
+
+
 async def test_a_key_is_its_sources_own(world: World) -> None:
     one = await world.exporter()
     for source in ("web", "app"):

@@ -1,15 +1,18 @@
 """Events and rules: every row is a rule, an event and where it counts."""
 
 import json
+from itertools import chain
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from exporter.exposition import render
 from exporter.usage.book import Book
-from exporter.usage.collector import UsageCollector
+from exporter.usage.collector import More, UsageCollector
 from exporter.usage.delivery import Format
 from exporter.usage.engine import MAX_PLANS, Engine, Tally
 from exporter.usage.rules import declared_labels
@@ -47,7 +50,8 @@ def text(engine: Engine, *tallies: Tally) -> dict[str, list[str]]:
     book_of = engine.deltas(tallies)[0]
     for series, delta in book_of.items():
         series.value = series.shelf.kind.add(series.value, delta)
-    families = UsageCollector(tuple(engine.rules)).families(NOW)
+    collector = UsageCollector(tuple(engine.rules))
+    families = chain(collector.families(NOW), collector.own())
     return {family.name: b"".join(lines).decode().split("\n")[:-1] for family, lines in families}
 
 
@@ -321,3 +325,102 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
     assert shown["calm_total"] == ['calm_total{plan="pro"} 1']
     assert all(len(plans) <= MAX_PLANS for plans in one._plans.values())
     assert len(next(iter(parse("\n".join(["# TYPE m_total counter", *shown["m_total"], ""])))).samples) == 101
+
+
+def openmetrics(engine: Engine, tally: Tally, more: More) -> str:
+    for series, delta in engine.deltas([tally])[0].items():
+        series.value = series.shelf.kind.add(series.value, delta)
+    engine.exemplars([tally])
+    found = UsageCollector(tuple(engine.rules)).families(NOW, more=more)
+    return render(found, openmetrics=True).decode() + "# EOF\n"
+
+
+def test_an_event_stands_for_others_with_its_trace_and_openmetrics_can_read_it() -> None:
+    one = engine(
+        rule(exemplar="trace_id", labels={"plan": {}}),
+        rule(
+            name="h",
+            kind="histogram",
+            metric="took",
+            value={"field": "ms", "unit": "ms"},
+            buckets=[0.1, 1],
+            exemplar="trace_id",
+        ),
+    )
+    events = [
+        {"plan": "pro", "ms": 20},
+        {"plan": "pro", "ms": 250, "trace_id": "abc"},
+        {"plan": "pro", "ms": 9, "trace_id": "x" * 200},
+    ]
+    tally = tallied(one, "\n".join(json.dumps({"event": "buy", **event}) for event in events).encode(), ndjson=True)
+    text = openmetrics(one, tally, More(created=True, exemplars=True))
+    assert 'm_total{plan="pro"} 3 # {trace_id="abc"} 1.0 1700000000\n' in text
+    assert 'took_bucket{le="1.0"} 3 # {trace_id="abc"} 0.25 1700000000\n' in text
+    assert 'm_created{plan="pro"} 1700000000\n' in text
+    assert "took_created 1700000000\n" in text
+    families = {family.name: family for family in parse_openmetrics(text)}
+    assert [sample.exemplar.labels for sample in families["m"].samples if sample.exemplar] == [{"trace_id": "abc"}]
+    plain = openmetrics(one, tally, More())
+    assert "#" not in plain.replace("# HELP", "").replace("# TYPE", "").replace("# EOF", "")
+    assert "_created" not in plain
+
+
+FAR = 10**400
+BEYOND: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("a sum", {"kind": "sum", "value": "n"}, ["m_total 2"]),
+    ("a sum of hours", {"kind": "sum", "value": {"field": "n", "unit": "h"}}, ["m_total 7200"]),
+    ("a histogram", {"kind": "histogram", "metric": "m", "value": "n", "buckets": [1]}, ['m_bucket{le="1.0"} 0', 'm_bucket{le="+Inf"} 1', "m_sum 2", "m_count 1"]),
+    ("the last value", {"kind": "last", "metric": "m", "value": "n"}, ["m 2"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "lines"), [row[1:] for row in BEYOND], ids=[row[0] for row in BEYOND])
+def test_numbers_beyond_all_reason_are_not_taken_and_break_nothing(fields: dict[str, Any], lines: list[str]) -> None:
+    one = engine(rule(**fields))
+    body = f'[{{"event": "buy", "n": 2}}, {{"event": "buy", "n": 1e308}}, {{"event": "buy", "n": -1e308}}, {{"event": "buy", "n": {FAR}}}]'
+    tally = tallied(one, body.encode())
+    if tally.rejected:  # the decoder may refuse so large a number, and then nothing of it is counted
+        tally = tallied(one, b'[{"event": "buy", "n": 2}, {"event": "buy", "n": 1e308}, {"event": "buy", "n": -1e308}]')
+    assert text(one, tally)[fields.get("metric", "m_total")] == lines
+
+
+def test_one_bad_event_spoils_no_good_one_that_python_thinks_equal() -> None:
+    contracts = [
+        {"name": "a", "fields": {"ok": {"type": "boolean", "values": [True, False]}}},
+        {"name": "b", "fields": {"ok": {"type": "integer"}}},
+    ]
+    one = engine(rule(event="a", where={"ok": True}), events=contracts)
+    assert tallied(one, b'{"event": "a", "ok": 1}').rejected == {"wrong_type": 1}
+    tally = tallied(one, b'{"event": "a", "ok": true}')
+    assert (tally.matched, tally.rejected) == (1, {})
+
+
+def test_two_events_on_a_line_are_counted_and_one_can_be_shown() -> None:
+    one = engine(rule(), events=[{"name": "buy"}])
+    tally = tallied(one, b'{"event": "zz"}{"event": "yy"}\n{"event": "buy"}', ndjson=True)
+    assert (tally.events, tally.unknown, tally.matched) == (3, 2, 1)
+
+
+def test_keys_of_endless_texts_are_not_remembered() -> None:
+    one = engine(rule(labels={"id": {}}))
+    tallied(one, b"\n".join(b'{"event": "buy", "id": "%s"}' % (b"x" * 300 + b"%d" % n) for n in range(50)), ndjson=True)
+    assert one._plans["http"] == {}
+
+
+LOG = {"name": "shop", "patterns": [{"event": "failed", "pattern": r"failed (?P<reason>\w+)"}]}
+
+
+def test_a_patterns_event_that_comes_over_http_keeps_its_fields() -> None:
+    contracts = [{"name": "buy", "fields": {"amount": {"type": "number"}}}]
+    one = engine(rule(event="failed", labels={"reason": {}}), events=contracts, logs=[LOG])
+    tally = tallied(one, b'{"event": "failed", "reason": "card", "amount": "much"}')
+    assert counted(one, tally) == {("card",): 1}
+
+
+def test_a_field_that_the_source_stands_for_is_not_missing() -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    contracts = [{"name": "failed", "fields": {"reason": {}, "app": {"required": True}}}]
+    one = engine(rule(event="failed", labels={"app": {}}), events=contracts, logs=[LOG], producers=producers)
+    tally = one.begin("web", NOW)
+    one.count(tally, b"failed card\nnothing\n", "lines")
+    assert (tally.events, tally.rejected, counted(one, tally)) == (1, {}, {("shop",): 1})

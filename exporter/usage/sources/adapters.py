@@ -107,4 +107,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _encoded(event: Mapping[str, Any]) -> bytes:
-    return msgspec.json.encode(event)
+    try:
+        return msgspec.json.encode(event)
+    except UnicodeEncodeError:
+        raise Unreadable("a header is no text") from None

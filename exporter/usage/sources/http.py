@@ -118,10 +118,10 @@ class EventEndpoints:
         source = await self._doorman().source(request.headers.get(hdrs.AUTHORIZATION))
         if source is None:
             return unauthorized()
-        log = request.query.get("log", "")
+        body, log = await read_body(request), request.query.get("log", "")
         if not self._counting.reads(log):
             return web.Response(status=400, text="say in ?log=NAME how the lines are read: an entry of usage.logs\n")
-        return await self._counted(request, source, await read_body(request), "lines", log=log)
+        return await self._counted(request, source, body, "lines", log=log)
 
     @proves_itself
     async def segment(self, request: web.Request) -> web.Response:
@@ -155,8 +155,9 @@ class EventEndpoints:
         log: str = "",
     ) -> web.Response:
         key = request.headers.get("Idempotency-Key", key)
-        if len(key) > MAX_KEY_CHARACTERS:
-            return web.Response(status=400, text=f"an Idempotency-Key has at most {MAX_KEY_CHARACTERS} characters\n")
+        if len(key) > MAX_KEY_CHARACTERS or not (key.isascii() and key.isprintable()):
+            wanted = f"an Idempotency-Key has at most {MAX_KEY_CHARACTERS} printable ASCII characters\n"
+            return web.Response(status=400, text=wanted)
         taken = await self._counting.take(source, body, form, key=key, log=log)
         nothing_usable = taken.rejected and not taken.events
         status = 400 if nothing_usable else 200

@@ -89,12 +89,15 @@ class RunningSources:
         self._running: list[_Running] = []
         self._turns: defaultdict[tuple[object, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def follow(self, wanted: SourceSettings) -> None:
-        """Ends what is gone or has changed, and starts what is new."""
-        every: list[Settings] = [*wanted.files, *wanted.kafka, *wanted.sql]
+    async def end(self, wanted: SourceSettings) -> None:
+        """Ends those that are gone or have changed."""
+        every = _every(wanted)
         await self._end([one for one in self._running if one.settings not in every])
+
+    def begin(self, wanted: SourceSettings) -> None:
+        """Starts those that are new."""
         going = [one.settings for one in self._running]
-        for settings in every:
+        for settings in _every(wanted):
             if settings not in going:
                 source = self._made(settings)
                 task = self._spawn(source.run(), f"source {settings.name}")
@@ -133,3 +136,7 @@ class RunningSources:
         from exporter.usage.sources.kafka.source import KafkaSource  # noqa: PLC0415 - its library is an extra
 
         return KafkaSource(settings, intake, self._kafka, self._log)
+
+
+def _every(wanted: SourceSettings) -> list[Settings]:
+    return [*wanted.files, *wanted.kafka, *wanted.sql]
