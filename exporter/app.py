@@ -158,7 +158,9 @@ def run(options: Options) -> int:
     """Runs until told to stop; returns the exit status. Raises ConfigError or ValueError for a person to mend."""
     load(options)
     if options.storage.get_backend_name() != "sqlite":
-        raise ValueError("--storage.url: the exporter keeps its ledger in SQLite only; PostgreSQL is for the receiver")
+        raise ValueError(
+            "--storage.url: the exporter keeps this in SQLite; `usage.ledger` counts usage in a PostgreSQL"
+        )
     lock = lock_database(options.storage)
     migrate(options.storage, MIGRATIONS)
     disable_created_metrics()  # they double the scrape, and few read them

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from exporter.usage.contract import REASONS
-from exporter.usage.engine import Tally
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
+from exporter.usage.tally import Tally
 from toolkit.selfmetrics import ServiceMetrics
 
 LINE_OUTCOMES = ("matched", "unmatched", "cut")

@@ -32,6 +32,18 @@ class Options:
     log_format: str
 
 
+def add_config_file(parser: argparse.ArgumentParser, service: str) -> None:
+    """The flag that names the configuration, `config_file` of what is parsed; `service` is "exporter" or "receiver"."""
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path(f"config/{service}.yml"),
+        metavar="FILE",
+        help="the configuration (default: %(default)s)",
+    )
+
+
 @dataclass(frozen=True)
 class Extra:
     """A command that only one of the services has: `add` declares its arguments, `run` returns the exit status."""
@@ -94,14 +106,7 @@ class Command:
             "check", help="read the configuration, print every problem, exit 1 if there is one", allow_abbrev=False
         )
         for sub in (run, check):
-            sub.add_argument(
-                "--config.file",
-                dest="config_file",
-                type=Path,
-                default=Path(f"config/{short}.yml"),
-                metavar="FILE",
-                help="the configuration (default: %(default)s)",
-            )
+            add_config_file(sub, short)
             sub.add_argument(
                 "--web.config.file",
                 dest="web.config.file",

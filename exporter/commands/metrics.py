@@ -12,7 +12,7 @@ from rich.table import Table
 from exporter import config
 from exporter.usage.collector import SERIES
 from exporter.usage.settings import UsageRule, good_name
-from toolkit.cli import Extra
+from toolkit.cli import Extra, add_config_file
 from toolkit.httpclient import bearer
 from toolkit.redaction import printable
 from toolkit.secretfile import SecretFile, SecretUnreadable
@@ -21,14 +21,7 @@ _SAMPLE = re.compile(rf'{SERIES.name}\{{rule="([^"]+)"\}} (\d+)')
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        type=Path,
-        default=Path("config/exporter.yml"),
-        metavar="FILE",
-        help="the configuration (default: %(default)s)",
-    )
+    add_config_file(parser, "exporter")
     parser.add_argument(
         "--url",
         metavar="URL",

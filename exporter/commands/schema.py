@@ -1,25 +1,18 @@
 """`tocsin-exporter schema`: the contract of an event as JSON Schema, for the tests of whoever sends it."""
 
 import argparse
-from pathlib import Path
+import sys
 
 import msgspec
 
 from exporter import config
 from exporter.usage.contract import json_schema
-from toolkit.cli import Extra
+from toolkit.cli import Extra, add_config_file
 from toolkit.configfile import nearest
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        type=Path,
-        default=Path("config/exporter.yml"),
-        metavar="FILE",
-        help="the configuration (default: %(default)s)",
-    )
+    add_config_file(parser, "exporter")
     parser.add_argument("event", nargs="?", metavar="EVENT", help="whose (default: all, by name)")
 
 
@@ -32,7 +25,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.event
         else {name: json_schema(one) for name, one in contracts.items()}
     )
-    print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())  # noqa: T201 - what the command is for
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
     return 0
 
 

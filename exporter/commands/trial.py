@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from rich.console import Console
@@ -18,10 +17,11 @@ from exporter import config
 from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
 from exporter.usage.delivery import Format
-from exporter.usage.engine import Engine, Tally
+from exporter.usage.engine import Engine
 from exporter.usage.rejects import Rejects
 from exporter.usage.settings import Usage, fields_of_logs
-from toolkit.cli import Extra
+from exporter.usage.tally import Tally
+from toolkit.cli import Extra, add_config_file
 from toolkit.configfile import nearest
 from toolkit.redaction import printable
 
@@ -32,14 +32,7 @@ MOST_SHOWN = 40
 
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Reads standard input: tocsin-exporter try < access.log"
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        type=Path,
-        default=Path("config/exporter.yml"),
-        metavar="FILE",
-        help="the configuration (default: %(default)s)",
-    )
+    add_config_file(parser, "exporter")
     parser.add_argument("--log", default="", metavar="NAME", help="read the lines as this entry of usage.logs")
     parser.add_argument(
         "--source", default="http", metavar="NAME", help="as if this producer sent them (default: %(default)s)"

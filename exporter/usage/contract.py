@@ -102,7 +102,7 @@ def shape(usage: Usage) -> Shape:
     fields = sorted((decide | measured | declared.keys()) - trusted - {"event"})
     attributes = {field: f"f{number}" for number, field in enumerate(fields)}
     types = {field: _type(field, declared.get(field, frozenset()), usage.events) for field in fields}
-    types |= dict.fromkeys(of_logs & types.keys(), _SCALAR)
+    types |= {field: _type(field, kinds, ()) for field, kinds in of_logs.items() if field in types}
     struct = msgspec.defstruct(
         "Event",
         [("event", str), *((attributes[field], types[field], UNSET) for field in fields)],
@@ -163,7 +163,7 @@ def _type(name: str, declared: frozenset[FieldType], contracts: Iterable[EventCo
         return _SCALAR
     (one,) = declared
     listed = [contract.fields[name].values for contract in contracts if name in contract.fields]
-    if one in ("string", "integer") and all(listed):
+    if one in ("string", "integer") and listed and all(listed):
         # one object for each value, whose hash is known: it makes grouping a third cheaper
         return Literal[tuple(value for values in listed for value in values)] | None | UnsetType
     return _DECODED[one] | None | UnsetType

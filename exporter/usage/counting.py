@@ -16,10 +16,11 @@ import msgspec
 from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
 from exporter.usage.book import Book
 from exporter.usage.delivery import Fenced, Format, Position, Taken
-from exporter.usage.engine import PIECE_BYTES, Engine, Tally
+from exporter.usage.engine import PIECE_BYTES, Engine
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.sequences import Row
 from exporter.usage.settings import Usage
+from exporter.usage.tally import Tally
 from exporter.usage.watching import Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger

@@ -6,23 +6,20 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from exporter.bodies import MAX_REJECTS_NAMED, Reject
 from exporter.usage.book import Book, Labels, Series
-from exporter.usage.contract import Breach, CompiledContract, Event, Key, Shape, compiled, deciding, measuring, shape
-from exporter.usage.delivery import Format, Taken
+from exporter.usage.contract import Breach, Event, Key, Shape, compiled, deciding, measuring, shape
+from exporter.usage.delivery import Format
 from exporter.usage.logs.reader import LogReader, log_reader
-from exporter.usage.measures import Exemplary, Measure
-from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import OTHER, Usage, fields_of_logs
+from exporter.usage.tally import Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
@@ -30,77 +27,8 @@ MAX_PLANS = 20_000
 """Of more combinations than this the memory is emptied: hostile values are asked about again, and hold none."""
 
 
-Watched = tuple[str, Callable[[Event], Any], Labels]
-"""A rule about keys that an event is for: its name, what reads the key, the event's label values for it."""
-
-
 MAX_REMEMBERED_CHARACTERS = 200
 """What has a longer text in it is asked about each time: many such would hold much."""
-
-
-class Plan:
-    """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
-
-    __slots__ = ("breach", "contract", "counts", "exemplary", "matched", "measures", "simple", "unknown", "watched")
-
-    def __init__(self) -> None:
-        self.counts: tuple[Series, ...] = ()
-        self.measures: tuple[tuple[Series, Measure, str], ...] = ()
-        self.exemplary: tuple[tuple[Series, Exemplary], ...] = ()
-        self.watched: tuple[Watched, ...] = ()
-        self.matched = False
-        self.unknown = False
-        """Nobody declared an event of this name."""
-        self.breach: Breach | None = None
-        self.contract: CompiledContract | None = None
-        """Set where the events themselves have to be looked at too."""
-        self.simple = False
-        """Whether nothing of the events is needed but their number."""
-
-
-@dataclass
-class Tally:
-    """What one delivery held, so far."""
-
-    source: str
-    now: float
-    events: int = 0
-    matched: int = 0
-    unknown: int = 0
-    numbers: list[Counter[Plan | None]] = field(default_factory=list)
-    """How many events each plan is for, by piece."""
-    groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
-    """The events of the plans that measure them."""
-    rejected: Counter[str] = field(default_factory=Counter)
-    rejects: list[Reject] = field(default_factory=list)
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    lines: int = 0
-    """Entries of a log that were read."""
-    cut: int = 0
-    """Those of which only the beginning was looked at."""
-    idle: int = 0
-    """Those that are no event."""
-    before: list[bytes | Sequence[bytes]] = field(default_factory=list)
-    """The pieces of the body before the one at hand."""
-
-    def reject(self, place: int, breach: Breach, event: str, raw: bytes) -> None:
-        """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
-        self.rejected[breach.why] += 1
-        if len(self.rejects) < MAX_REJECTS_NAMED:
-            begun = sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
-            self.rejects.append(Reject(begun + place, breach.detail))
-        self.sample(breach.why, event, breach.detail, raw)
-
-    def sample(self, why: str, event: str, detail: str, raw: bytes) -> None:
-        """Keeps some of those that people will want to look at."""
-        kept = self.samples.setdefault(why, [])
-        if len(kept) < MAX_SAMPLES:
-            kept.append(Sample(self.now, self.source, event, detail, raw[:MAX_SAMPLE_BYTES]))
-
-    @property
-    def taken(self) -> Taken:
-        """What the sender is told."""
-        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
 
 
 class Engine:
@@ -173,7 +101,7 @@ class Engine:
     def _reader(self, log: str) -> LogReader:
         return self._readers[log or next(iter(self._readers))]
 
-    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], "Raws"]:
+    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Raws]:
         read = reader.read(piece)
         tally.lines += read.entries
         tally.cut += read.cut
@@ -191,21 +119,21 @@ class Engine:
             return None
         return event
 
-    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], "Raws"]:
+    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Raws]:
         try:
             return self._one.decode_lines(piece), Raws(piece)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._records(tally, piece.split(b"\n"))
 
-    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], "Raws"]:
+    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Raws]:
         try:
             if body.lstrip()[:1] != b"[":
                 return [self._one.decode(body)], Raws([body])
             return self._many.decode(body), Raws(body, array=True)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._records(tally, _items(body))
+            return self._records(tally, items_of(body))
 
-    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], "Raws"]:
+    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], Raws]:
         """One by one: the good are kept, the bad named. Blank ones are nothing, unless there is no other."""
         events, places = list[Event](), list[int]()
         alone = len(records) == 1
@@ -259,7 +187,7 @@ class Engine:
 
     # --- groups to plans
 
-    def _group(self, tally: Tally, events: list[Event], raws: "Raws") -> None:
+    def _group(self, tally: Tally, events: list[Event], raws: Raws) -> None:
         plans = self._plans.setdefault(tally.source, {})
         followed = self._shape.follow(events, plans.get)
         numbers = Counter(followed)
@@ -286,7 +214,7 @@ class Engine:
         numbers: Counter[Plan | None],
         events: list[Event],
         followed: list[Plan | None],
-        raws: "Raws",
+        raws: Raws,
     ) -> None:
         """Rejects events that are against their contract, and keeps those that are measured."""
         groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
@@ -303,7 +231,7 @@ class Engine:
             if (plan.measures or plan.watched or plan.exemplary) and kept:
                 tally.groups.append((plan, kept))
 
-    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: "Raws") -> list[Event]:
+    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Raws) -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""
         if plan.breach is not None:
             breaches: Mapping[int, Breach] = dict.fromkeys(range(len(group)), plan.breach)
@@ -432,26 +360,6 @@ def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
     return tuple(text if text in values else OTHER for text, values in texts)
 
 
-class Raws:
-    """The bytes of each event of a piece, looked for only when one has to be shown."""
-
-    def __init__(
-        self, pieces: bytes | Sequence[bytes], places: Sequence[int] | None = None, array: bool = False
-    ) -> None:
-        self._pieces, self._places, self._array = pieces, places, array
-
-    def __getitem__(self, event: int) -> tuple[int, bytes]:
-        """The place, from 1, and the bytes of an event by its number among the decoded ones."""
-        if isinstance(self._pieces, bytes):
-            split = _items(self._pieces) if self._array else self._pieces.split(b"\n")
-            self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
-            self._pieces = split
-        if self._places is not None and event >= len(self._places):
-            return len(self._places), b""  # two events on a line, or lines of a log: nobody knows which
-        place = self._places[event] if self._places is not None else event + 1
-        return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
-
-
 def _wanted(usage: Usage) -> dict[str, set[str]]:
     """The fields of each event that somebody asks for."""
     found: dict[str, set[str]] = {one.name: set(one.fields) for one in usage.events}
@@ -465,14 +373,6 @@ def _wanted(usage: Usage) -> dict[str, set[str]]:
 
 def _bytes(piece: bytes | Sequence[bytes]) -> bytes:
     return piece if isinstance(piece, bytes) else b"\n".join(piece)
-
-
-def _items(body: bytes) -> list[bytes]:
-    """The items of a JSON array as bytes; the whole where it is none."""
-    try:
-        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [body]
 
 
 def _plain(value: Any, decoded: Any) -> Any:

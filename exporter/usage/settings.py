@@ -1,12 +1,12 @@
 """What `usage:` in `config/exporter.yml` says: who may send events, what each holds, and what is counted of them."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
 
+from exporter.usage.bounds import Bounds
 from exporter.usage.condition import Condition, Scalar
 from exporter.usage.logs import grok
 from exporter.usage.logs.settings import LogSet
@@ -165,7 +165,7 @@ class UsageRule(Model):
     where: dict[str, Condition] = {}
     labels: dict[LabelName, Annotated[Label, pydantic.BeforeValidator(_label)]] = {}
     value: Annotated[Measured, pydantic.BeforeValidator(_measured)] | None = None
-    buckets: tuple[float, ...] = ()
+    buckets: Bounds = ()
     identity: str = ""
     exemplar: str = ""
     good: dict[str, Condition] = {}
@@ -187,13 +187,6 @@ class UsageRule(Model):
         if self.buckets and self.kind != "histogram":
             raise ValueError(f"buckets are for kind: histogram; this rule is a {self.kind}")
         return self
-
-    @pydantic.field_validator("buckets")
-    @classmethod
-    def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not math.isfinite(bound) for bound in buckets) or list(buckets) != sorted(set(buckets)):
-            raise ValueError("the bounds have to be finite and ascend; +Inf is added")
-        return buckets
 
     @property
     def bounds(self) -> tuple[float, ...]:

@@ -4,7 +4,6 @@ import argparse
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -16,7 +15,7 @@ from receiver.oncall.report import local
 from receiver.oncall.rota import GAPS, Shift, on_call, shifts
 from receiver.oncall.settings import Rota, moment
 from receiver.settings import ReceiverConfig
-from toolkit.cli import Extra
+from toolkit.cli import Extra, add_config_file
 from toolkit.configfile import nearest
 from toolkit.redaction import printable
 
@@ -94,17 +93,6 @@ def _days(text: str) -> int:
     return int(text)
 
 
-def _config_flag(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config.file",
-        dest="config_file",
-        type=Path,
-        default=Path("config/receiver.yml"),
-        metavar="FILE",
-        help="the configuration (default: %(default)s)",
-    )
-
-
 def _flags(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="question", required=True, metavar="QUESTION")
     about = "tell who is on call now, or at another time"
@@ -116,7 +104,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     show.add_argument("rota", metavar="ROTA", help="the rota's name")
     show.add_argument("--days", type=_days, default=14, metavar="N", help="how far ahead (default: %(default)s)")
     for parser_, run in ((who, _who), (show, _show)):
-        _config_flag(parser_)
+        add_config_file(parser_, "receiver")
         parser_.set_defaults(answer=run)
 
 

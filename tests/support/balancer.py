@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 import aiohttp
 from aiohttp import web
 
+from tests.support.gateway import forwarding
 from tests.support.ports import free_ports
 
 
@@ -26,18 +27,10 @@ class Balancer:
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Serves while the block runs."""
-        # a connection of its own for each request: one that was kept open may lead to a receiver that died
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
-            self._session = session
-            app = web.Application()
-            app.add_routes([web.post("/{path:.*}", self._forward)])
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", int(self.url.rpartition(":")[2]), backlog=1024).start()
-            try:
-                yield
-            finally:
-                await runner.cleanup()
+        async with forwarding(
+            int(self.url.rpartition(":")[2]), self._forward, aiohttp.ClientTimeout()
+        ) as self._session:
+            yield
 
     async def _forward(self, request: web.Request) -> web.Response:
         body, first = await request.read(), next(self._first)

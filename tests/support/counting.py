@@ -11,8 +11,8 @@ import structlog
 from exporter.ledger import MIGRATIONS, UsageLedger
 from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
-from exporter.usage.engine import Tally
 from exporter.usage.settings import Usage
+from exporter.usage.tally import Tally
 from toolkit.storage import Database, migrate, storage_url
 
 RULES: list[tuple[str, str, dict[str, Any]]] = [

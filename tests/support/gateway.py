@@ -6,8 +6,27 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.support.ports import free_ports
+
+
+@contextlib.asynccontextmanager
+async def forwarding(port: int, forward: Handler, patience: float | None) -> AsyncIterator[aiohttp.ClientSession]:
+    """`forward` answers every request at `port` within the block; the session is for asking those behind it, who have
+    `patience` seconds to answer."""
+    # a connection of its own for each request: one that was kept open may lead to a process that died
+    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=patience)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.add_routes([web.route("*", "/{path:.*}", forward)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+        try:
+            yield session
+        finally:
+            await runner.cleanup()
 
 
 class Gateway:
@@ -21,20 +40,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Serves while the block runs."""
-        # a connection of its own for each request, and no patience with an exporter that hangs
-        connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=5)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            self._session = session
-            app = web.Application(client_max_size=64 * 1024 * 1024)
-            app.add_routes([web.route("*", "/{path:.*}", self._forward)])
-            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-            await runner.setup()
-            await web.TCPSite(runner, "127.0.0.1", self.port, backlog=1024).start()
-            try:
-                yield
-            finally:
-                await runner.cleanup()
+        """Serves while the block runs; it has no patience with an exporter that hangs."""
+        async with forwarding(self.port, self._forward, 5.0) as self._session:
+            yield
 
     async def _forward(self, request: web.Request) -> web.Response:
         body, first = await request.read(), next(self._first)

@@ -14,9 +14,10 @@ from exporter.exposition import render
 from exporter.usage.book import Book
 from exporter.usage.collector import More, UsageCollector
 from exporter.usage.delivery import Format
-from exporter.usage.engine import MAX_PLANS, Engine, Tally
+from exporter.usage.engine import MAX_PLANS, Engine
 from exporter.usage.rules import declared_labels
 from exporter.usage.settings import Usage, UsageRule
+from exporter.usage.tally import Tally
 
 NOW = 1_700_000_000.0
 
@@ -424,3 +425,19 @@ def test_a_field_that_the_source_stands_for_is_not_missing() -> None:
     tally = one.begin("web", NOW)
     one.count(tally, b"failed card\nnothing\n", "lines")
     assert (tally.events, tally.rejected, counted(one, tally)) == (1, {}, {("shop",): 1})
+
+
+def test_rules_of_log_lines_bind_no_event_that_has_a_field_of_that_name() -> None:
+    one = engine(
+        rule(event="failed", labels={"reason": {}}),
+        rule(name="b", metric="b_total"),
+        logs=[LOG],
+        events=[{"name": "buy"}],
+    )
+    tally = tallied(
+        one, b'[{"event": "buy", "reason": ["x"]}, {"event": "buy", "reason": 7}, {"event": "buy", "reason": "x"}]'
+    )
+    assert (tally.matched, tally.rejected) == (3, {})
+    lines = one.begin("http", NOW)
+    one.count(lines, b"failed card\nfailed bank\nfailed card\n", "lines")
+    assert text(one, tally, lines)["m_total"] == ['m_total{reason="card"} 2', 'm_total{reason="bank"} 1']

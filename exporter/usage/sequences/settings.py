@@ -1,13 +1,13 @@
 """What `usage.sequences` in `config/exporter.yml` says: rules about the events of one key, each a sentence."""
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar
 
 import pydantic
 from pydantic import Discriminator, Field, Tag
 
+from exporter.usage.bounds import Bounds
 from toolkit.configfile import Duration, Location, Model, Name
 
 EventName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -83,14 +83,7 @@ class SequenceSettings(Model):
 class Timed(SequenceSettings):
     """A rule that measures seconds too, into a histogram with these buckets."""
 
-    buckets: tuple[float, ...] = DEFAULT_BUCKETS
-
-    @pydantic.field_validator("buckets")
-    @classmethod
-    def _ascend(cls, buckets: tuple[float, ...]) -> tuple[float, ...]:
-        if any(not math.isfinite(bound) for bound in buckets) or list(buckets) != sorted(set(buckets)):
-            raise ValueError("the bounds have to be finite and ascend; +Inf is added")
-        return buckets
+    buckets: Bounds = DEFAULT_BUCKETS
 
     @property
     def histogram(self) -> str:

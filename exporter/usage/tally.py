@@ -1,0 +1,111 @@
+"""What one delivery held: the plan of each event, what was rejected, and what of it can be shown. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from exporter.bodies import MAX_REJECTS_NAMED, Reject
+from exporter.usage.book import Labels, Series
+from exporter.usage.contract import Breach, CompiledContract, Event
+from exporter.usage.delivery import Taken
+from exporter.usage.measures import Exemplary, Measure
+from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
+
+Watched = tuple[str, Callable[[Event], Any], Labels]
+"""A rule about keys that an event is for: its name, what reads the key, the event's label values for it."""
+
+
+class Plan:
+    """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
+
+    __slots__ = ("breach", "contract", "counts", "exemplary", "matched", "measures", "simple", "unknown", "watched")
+
+    def __init__(self) -> None:
+        self.counts: tuple[Series, ...] = ()
+        self.measures: tuple[tuple[Series, Measure, str], ...] = ()
+        self.exemplary: tuple[tuple[Series, Exemplary], ...] = ()
+        self.watched: tuple[Watched, ...] = ()
+        self.matched = False
+        self.unknown = False
+        """Nobody declared an event of this name."""
+        self.breach: Breach | None = None
+        self.contract: CompiledContract | None = None
+        """Set where the events themselves have to be looked at too."""
+        self.simple = False
+        """Whether nothing of the events is needed but their number."""
+
+
+@dataclass
+class Tally:
+    """What one delivery held, so far."""
+
+    source: str
+    now: float
+    events: int = 0
+    matched: int = 0
+    unknown: int = 0
+    numbers: list[Counter[Plan | None]] = field(default_factory=list)
+    """How many events each plan is for, by piece."""
+    groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
+    """The events of the plans that measure them."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    lines: int = 0
+    """Entries of a log that were read."""
+    cut: int = 0
+    """Those of which only the beginning was looked at."""
+    idle: int = 0
+    """Those that are no event."""
+    before: list[bytes | Sequence[bytes]] = field(default_factory=list)
+    """The pieces of the body before the one at hand."""
+
+    def reject(self, place: int, breach: Breach, event: str, raw: bytes) -> None:
+        """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
+        self.rejected[breach.why] += 1
+        if len(self.rejects) < MAX_REJECTS_NAMED:
+            begun = sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
+            self.rejects.append(Reject(begun + place, breach.detail))
+        self.sample(breach.why, event, breach.detail, raw)
+
+    def sample(self, why: str, event: str, detail: str, raw: bytes) -> None:
+        """Keeps some of those that people will want to look at."""
+        kept = self.samples.setdefault(why, [])
+        if len(kept) < MAX_SAMPLES:
+            kept.append(Sample(self.now, self.source, event, detail, raw[:MAX_SAMPLE_BYTES]))
+
+    @property
+    def taken(self) -> Taken:
+        """What the sender is told."""
+        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
+
+
+class Raws:
+    """The bytes of each event of a piece, looked for only when one has to be shown."""
+
+    def __init__(
+        self, pieces: bytes | Sequence[bytes], places: Sequence[int] | None = None, array: bool = False
+    ) -> None:
+        self._pieces, self._places, self._array = pieces, places, array
+
+    def __getitem__(self, event: int) -> tuple[int, bytes]:
+        """The place, from 1, and the bytes of an event by its number among the decoded ones."""
+        if isinstance(self._pieces, bytes):
+            split = items_of(self._pieces) if self._array else self._pieces.split(b"\n")
+            self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
+            self._pieces = split
+        if self._places is not None and event >= len(self._places):
+            return len(self._places), b""  # two events on a line, or lines of a log: nobody knows which
+        place = self._places[event] if self._places is not None else event + 1
+        return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
+
+
+def items_of(body: bytes) -> list[bytes]:
+    """The items of a JSON array as bytes; the whole where it is none."""
+    try:
+        return [bytes(raw) for raw in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [body]
