@@ -173,7 +173,7 @@ def test_the_exporter_keeps_to_sqlite(tmp_path: Path) -> None:
     arguments = ["--config.file=exporter.yml", "--storage.url=postgresql://u:hidden@127.0.0.1:1/d"]
     done = run("exporter", "run", *arguments, cwd=tmp_path)
     assert done.returncode == 1
-    assert "the exporter keeps its ledger in SQLite only" in done.stderr
+    assert "the exporter keeps this in SQLite" in done.stderr
     assert "hidden" not in done.stderr
 
 

@@ -27,9 +27,7 @@ class Balancer:
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """Serves while the block runs."""
-        async with forwarding(
-            int(self.url.rpartition(":")[2]), self._forward, aiohttp.ClientTimeout()
-        ) as self._session:
+        async with forwarding(int(self.url.rpartition(":")[2]), self._forward, None) as self._session:
             yield
 
     async def _forward(self, request: web.Request) -> web.Response:
