@@ -76,6 +76,10 @@ class Repeated(Exception):
         super().__init__(f"{len(answers)} requests were counted before")
 
 
+class Astray(Exception):
+    """An entry is stored, and a defect kept the book from taking it over: only a new start brings them together."""
+
+
 class UsageLedger:
     """The usage tables of one database; other processes may write them at the same time if it is PostgreSQL."""
 
@@ -88,8 +92,15 @@ class UsageLedger:
         return self._database.shared
 
     async def commit(self, entry: Entry, book: Book, at: float) -> None:
-        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored."""
+        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored; or Astray,
+        and it was."""
         sequence, numbers = await self._database.transact(lambda connection: self._store(connection, entry, at))
+        try:
+            await self._take_over(sequence, numbers, entry, book, at)
+        except Exception as error:
+            raise Astray from error
+
+    async def _take_over(self, sequence: int, numbers: dict[Series, int], entry: Entry, book: Book, at: float) -> None:
         book.number(numbers)
         if sequence == book.applied + 1:
             book.apply(sequence, entry.deltas.items(), at)

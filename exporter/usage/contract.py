@@ -50,7 +50,7 @@ _JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
 }
 
 
-REASONS = ("not_json", "no_event", "wrong_type", "missing", "not_allowed", "late", "ahead")
+REASONS = ("not_json", "no_event", "wrong_type", "missing", "not_allowed", "late", "ahead", "defect")
 """Why an event is rejected, all there is."""
 
 

@@ -1,27 +1,29 @@
 """The group commit: what many deliver at once is counted into one entry of the ledger, and then they are answered.
 
 While one commit is on its way to the disk, the next one's deliveries gather. A delivery that was counted before (its
-idempotency key says so), or whose position somebody else has moved on, leaves the group, and the rest goes on.
+idempotency key says so), or whose position somebody else has moved on, leaves the group, and the rest goes on. So it
+is with one that brings a defect to light: what of it can't be counted is rejected.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
-from exporter.usage.book import Book
-from exporter.usage.delivery import Fenced, Format, Position, Taken
+from exporter.ledger.usage import Astray, Entry, Keyed, Repeated, UsageLedger
+from exporter.usage.book import Book, Exemplar, Labels, Series
+from exporter.usage.delivery import Delivery, Fenced, Format, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine
 from exporter.usage.rejects import Rejects, Shown
-from exporter.usage.sequences import Row
+from exporter.usage.sequences import Row, Sighting
 from exporter.usage.settings import Usage
+from exporter.usage.sifting import Attempt, Sieve, reference
 from exporter.usage.tally import Tally
-from exporter.usage.watching import Watching
+from exporter.usage.watching import Deltas, Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
@@ -50,17 +52,26 @@ class CountingMetrics(Protocol):
         """A commit took so long."""
 
 
+Sightings = Iterable[Sighting | tuple[str, str, str, Labels, float]]
+
+
 @dataclass(eq=False)
 class _Waiting:
+    delivery: Delivery
     tally: Tally
     positions: Sequence[Position]
     key: str
-    size: int
+    failures: int = 0
+    """How often a defect kept it alone from being stored."""
     done: asyncio.Future[Taken] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def named(self) -> tuple[str, str]:
         return self.tally.source, self.key
+
+    @property
+    def keyed(self) -> Keyed:
+        return Keyed(*self.named, msgspec.json.encode(self.tally.taken))
 
 
 class Counting:
@@ -78,6 +89,8 @@ class Counting:
         self._some = asyncio.Event()
         self._book_lock = asyncio.Lock()
         self._entries = 0
+        self._defects: set[str] = set()
+        """Those whose traceback is in the log."""
 
     def reads(self, log: str) -> bool:
         """Whether lines can be read as the entry `log` of `usage.logs` ("": as the only one)."""
@@ -113,30 +126,59 @@ class Counting:
     ) -> Taken:
         """Counts `body`; it is in the ledger when this returns. One with a `key` that its source has used before is
         not counted again, and answered as it was then. Raises Fenced or StorageUnavailable."""
-        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        delivery = Delivery(source, body, form, log)
+        size = delivery.size
         if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            tally = self.engine.begin(source, self._now())
-            if size <= PIECE_BYTES:
-                self.engine.count(tally, body, form, log)
-            else:
-                await self._in_pieces(tally, body, form, log)
-            waiting = _Waiting(tally, positions, key, size)
+            waiting = _Waiting(delivery, await self._tallied(delivery, size), positions, key)
             self._waiting.append(waiting)
             self._some.set()
             return await waiting.done  # who goes away cancels this future, not the commit
         finally:
             self._bytes -= size
 
-    async def _in_pieces(self, tally: Tally, body: bytes | Sequence[bytes], form: Format, log: str) -> None:
+    async def _tallied(self, delivery: Delivery, size: int) -> Tally:
+        tally = self.engine.begin(delivery.source, self._now())
+        try:
+            if size <= PIECE_BYTES:
+                self.engine.count(tally, delivery.body, delivery.form, delivery.log)
+            else:
+                await self._in_pieces(tally, delivery)
+        except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
+            defect = error
+        else:
+            return tally
+        return await self._sifted(delivery, tally.now, defect, lambda _: None)
+
+    async def _in_pieces(self, tally: Tally, delivery: Delivery) -> None:
         """Counts a large body, and lets others have their turn meanwhile."""
-        engine = self.engine
-        for piece in engine.pieces(body, form, log):
+        engine, form, log = self.engine, delivery.form, delivery.log
+        for piece in engine.pieces(delivery.body, form, log):
             engine.count(tally, piece, form, log)
             tally.before.append(piece)
             await asyncio.sleep(0)
+
+    async def _sifted(self, delivery: Delivery, now: float, error: Exception, attempt: Attempt) -> Tally:
+        """The tally of what of `delivery` can be counted, though `error` keeps the whole from it."""
+        sieve = Sieve(self.engine, delivery, attempt)
+        tally = await sieve.sifted(now)
+        self._tell(sieve.failed or error, delivery, tally)
+        return tally
+
+    def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
+        """Logs a defect; its traceback once."""
+        name = reference(error)
+        self._log.error(
+            "a defect keeps events from being counted",
+            reference=name,
+            source=delivery.source,
+            rejected=tally.rejected["defect"],
+            error=repr(error),
+            exc_info=None if name in self._defects else error,
+        )
+        self._defects.add(name)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read."""
@@ -168,7 +210,11 @@ class Counting:
             self._some.clear()
             group, self._waiting = self._waiting, []
             self._watch()
-            await self._commit(group)
+            try:
+                await self._commit(group)
+            except BaseException as error:
+                _fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
+                raise
             if group:
                 self._metrics.committed(len(group), loop.time() - began)
             await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
@@ -214,7 +260,7 @@ class Counting:
         while group:
             first, later = _once_each(group)
             try:
-                unusable = await self._store(first)
+                unusable, shown = await self._store(first)
             except Repeated as error:
                 group = _answered(first, error) + later
             except Fenced as error:
@@ -222,27 +268,79 @@ class Counting:
             except StorageUnavailable as error:
                 _fail(group, error)
                 return
-            except BaseException as error:
-                _fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
+            except Astray:
                 raise
+            except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
+                await self._isolate(first, error)
+                group = later
             else:
-                self._metrics.unusable(unusable)
-                self._metrics.counted([one.tally for one in first])
-                self.engine.exemplars([one.tally for one in first])
-                for one in first:
-                    self._told(one)
+                self._done(first, unusable, shown)
                 group = later
 
-    async def _store(self, group: Sequence[_Waiting]) -> Counter[str]:
+    def _done(self, group: Sequence[_Waiting], unusable: Mapping[str, int], shown: Mapping[Series, Exemplar]) -> None:
+        """Answers those that are stored."""
+        self._metrics.unusable(unusable)
+        self._metrics.counted([one.tally for one in group])
+        for series, exemplar in shown.items():
+            series.exemplar = exemplar
+        for one in group:
+            self._told(one)
+
+    async def _store(self, group: Sequence[_Waiting]) -> tuple[Counter[str], dict[Series, Exemplar]]:
+        """How many events of each rule had no usable value, and what is to be shown beside series from now on."""
         tallies = [one.tally for one in group]
         deltas, unusable = self.engine.deltas(tallies)
-        deltas |= self.watching.look(self.engine.sightings(tallies), self._now())
-        memory = self.watching.changes()
+        shown = self.engine.exemplars(tallies)
         positions = [position for one in group for position in one.positions]
-        keys = [Keyed(*one.named, msgspec.json.encode(one.tally.taken)) for one in group if one.key]
+        keys = [one.keyed for one in group if one.key and not one.tally.taken.is_refused]
+        decided, memory = self._looked(self.engine.sightings(tallies))
+        deltas |= decided
         if deltas or positions or keys or memory:
             await self._stored(Entry(deltas, positions, keys, memory))
-        return unusable
+        return unusable, shown
+
+    def _looked(self, sightings: Sightings) -> tuple[Deltas, Mapping[Row, bytes | None]]:
+        """What these and the time decide about keys, and what is remembered then; undone where that fails."""
+        try:
+            return self.watching.look(sightings, self._now()), self.watching.changes()
+        except BaseException:
+            self.watching.undo()
+            raise
+
+    async def _isolate(self, group: list[_Waiting], error: Exception) -> None:
+        """Counts what of these deliveries can be counted, though `error` keeps them from it together."""
+        if len(group) > 1:
+            middle = len(group) // 2
+            await self._commit(group[:middle])
+            await self._commit(group[middle:])
+            return
+        try:
+            deltas, memory = self._looked(())
+            await self._stored(Entry(deltas, memory=memory))  # where this fails too, the defect is no delivery's
+        except StorageUnavailable as unavailable:
+            _fail(group, unavailable)
+            return
+        await self._repair(group[0], error)
+        await self._commit(group)
+
+    async def _repair(self, one: _Waiting, error: Exception) -> None:
+        """Takes out of a delivery what can't be counted; where that doesn't help, all of it; then the defect is not
+        its own."""
+        one.failures += 1
+        if one.failures == 1:
+            one.tally = await self._sifted(one.delivery, one.tally.now, error, self._try)
+        elif one.failures == 2:
+            one.tally = Sieve(self.engine, one.delivery, self._try).refused(one.tally.now, error)
+            self._tell(error, one.delivery, one.tally)
+        else:
+            raise error
+
+    def _try(self, tally: Tally) -> None:
+        """What a commit does with a tally, undone."""
+        self.engine.deltas([tally])
+        self.engine.exemplars([tally])
+        self._looked(self.engine.sightings([tally]))
+        self.watching.undo()
 
     async def _stored(self, entry: Entry) -> None:
         try:
@@ -256,8 +354,7 @@ class Counting:
 
     async def _tick(self) -> None:
         """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
-        deltas = self.watching.look((), self._now())
-        memory = self.watching.changes()
+        deltas, memory = self._looked(())
         if deltas or memory:
             try:
                 await self._stored(Entry(deltas, memory=memory))

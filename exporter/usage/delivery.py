@@ -40,15 +40,37 @@ class Taken:
     rejects: tuple[Reject, ...]
     lines: int = 0
     """Entries of a log that were read; most are no event."""
+    defects: int = 0
+    """Of the rejected, those that a defect of the exporter kept from being counted."""
 
     @property
     def unmatched(self) -> int:
         """Events that no rule counted."""
         return self.events - self.matched
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing was counted, and that was the exporter's fault: it may be sent again to one without it."""
+        return self.defects > 0 and not self.events
+
 
 Format = Literal["json", "ndjson", "records", "lines"]
 """One JSON object or an array of them; one object a line; one object a record; lines of a log."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a source handed over: its name, the bytes, what they are, and which entry of `usage.logs` reads lines."""
+
+    source: str
+    body: bytes | Sequence[bytes]
+    form: Format
+    log: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.body) if isinstance(self.body, bytes) else sum(map(len, self.body))
 
 
 class Intake(Protocol):

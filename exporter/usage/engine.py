@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from exporter.usage.book import Book, Labels, Series
+from exporter.usage.book import Book, Exemplar, Labels, Series
 from exporter.usage.contract import Breach, Event, Key, Shape, compiled, deciding, measuring, shape
 from exporter.usage.delivery import Format
 from exporter.usage.logs.reader import LogReader, log_reader
@@ -81,6 +81,14 @@ class Engine:
             yield body[start:end]
             start = end
         yield body[start:] if start else body
+
+    def records(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Sequence[bytes]:
+        """The body in the smallest parts that can be counted alone: lines with their breaks, entries, items."""
+        if not isinstance(body, bytes):
+            return body
+        if form == "json":
+            return items_of(body)
+        return self._reader(log).split(body) if form == "lines" else [line + b"\n" for line in body.split(b"\n")]
 
     def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
@@ -310,12 +318,16 @@ class Engine:
                     found[series] = series.shelf.kind.add(found[series], delta) if series in found else delta
         return +unusable
 
-    def exemplars(self, tallies: Sequence[Tally]) -> None:
-        """Shows some of what the tallies hold, once it is counted."""
+    def exemplars(self, tallies: Sequence[Tally]) -> dict[Series, Exemplar]:
+        """What of the tallies is to be shown beside its series, once it is counted."""
+        found: dict[Series, Exemplar] = {}
         for tally in tallies:
             for plan, events in tally.groups:
                 for series, pick in plan.exemplary:
-                    series.exemplar = pick(events, tally.now) or series.exemplar
+                    exemplar = pick(events, tally.now)
+                    if exemplar is not None:
+                        found[series] = exemplar
+        return found
 
     def sightings(self, tallies: Sequence[Tally]) -> Iterator[tuple[str, str, str, Labels, float]]:
         """What the tallies hold for rules about keys."""

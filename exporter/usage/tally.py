@@ -80,7 +80,8 @@ class Tally:
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
+        rejected, defects = self.rejected.total(), self.rejected["defect"]
+        return Taken(self.events, self.matched, rejected, tuple(self.rejects), self.lines, defects)
 
 
 class Raws:

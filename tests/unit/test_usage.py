@@ -331,7 +331,8 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
 def openmetrics(engine: Engine, tally: Tally, more: More) -> str:
     for series, delta in engine.deltas([tally])[0].items():
         series.value = series.shelf.kind.add(series.value, delta)
-    engine.exemplars([tally])
+    for series, exemplar in engine.exemplars([tally]).items():
+        series.exemplar = exemplar
     found = UsageCollector(tuple(engine.rules)).families(NOW, more=more)
     return render(found, openmetrics=True).decode() + "# EOF\n"
 

@@ -42,6 +42,9 @@ class LogReader(Protocol):
         """How many bytes at the beginning of `chunk` are whole entries, to which no later line can belong. A source
         holds the rest back until more has come, or for as long as it likes to wait."""
 
+    def split(self, chunk: bytes) -> list[bytes]:
+        """The entries of `chunk`, each with its line breaks."""
+
 
 class TextReader:
     """Lines of text: literals tell which are worth a look, and RE2 has the word."""
@@ -79,6 +82,10 @@ class TextReader:
             return end
         start = max((start for start, _, _ in self._entries(chunk[:end])), default=0)
         return start if end - start <= self._settings.max_bytes else end
+
+    def split(self, chunk: bytes) -> list[bytes]:
+        """As LogReader says."""
+        return _split(chunk, self._entries(chunk))
 
     def _entries(self, chunk: bytes) -> Entries:
         if self._settings.multiline is None:
@@ -119,9 +126,18 @@ class JsonReader:
         """All whole lines."""
         return chunk.rfind(b"\n") + 1
 
+    def split(self, chunk: bytes) -> list[bytes]:
+        """As LogReader says."""
+        return _split(chunk, Lines(chunk, self._max_bytes))
+
     def _events(self, line: Mapping[str, Value]) -> list[Event]:
         asked = ((one.event, one.fields_of(line)) for one in self._patterns)
         return [(event, fields) for event, fields in asked if fields is not None]
+
+
+def _split(chunk: bytes, entries: Entries) -> list[bytes]:
+    starts = [start for start, _, _ in entries]
+    return [chunk[start:end] for start, end in zip(starts, [*starts[1:], len(chunk)], strict=True)]
 
 
 def log_reader(settings: LogSet, wanted: Wanted | None = None) -> LogReader:
