@@ -18,6 +18,7 @@ from exporter.ledger.usage import Astray, Entry, Keyed, Repeated, UsageLedger
 from exporter.usage.book import Book, Exemplar, Labels, Series
 from exporter.usage.delivery import Delivery, Fenced, Format, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine
+from exporter.usage.logs.reader import LogReader
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.sequences import Row, Sighting
 from exporter.usage.settings import Usage
@@ -95,6 +96,10 @@ class Counting:
     def reads(self, log: str) -> bool:
         """Whether lines can be read as the entry `log` of `usage.logs` ("": as the only one)."""
         return self.engine.reads(log)
+
+    def reader(self, log: str) -> LogReader:
+        """What reads lines as the entry `log` of `usage.logs`, which there has to be."""
+        return self.engine.reader(log)
 
     @property
     def shared(self) -> bool:

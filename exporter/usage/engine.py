@@ -73,13 +73,13 @@ class Engine:
         if form == "json" or not isinstance(body, bytes):
             yield body
             return
-        start = 0
-        while len(body) - start > PIECE_BYTES:
-            end = body.find(b"\n", start + PIECE_BYTES) + 1 or len(body)
-            if form == "lines":
-                end = start + (self._reader(log).finished(body[start:end]) or end - start)
-            yield body[start:end]
-            start = end
+        start = end = 0
+        while len(body) - end > PIECE_BYTES:
+            end = body.find(b"\n", end + PIECE_BYTES) + 1 or len(body)
+            whole = self.reader(log).finished(body[start:end]) if form == "lines" else end - start
+            if whole:  # else one entry goes on for longer than that
+                yield body[start : start + whole]
+                start = end = start + whole
         yield body[start:] if start else body
 
     def records(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Sequence[bytes]:
@@ -88,12 +88,12 @@ class Engine:
             return body
         if form == "json":
             return items_of(body)
-        return self._reader(log).split(body) if form == "lines" else [line + b"\n" for line in body.split(b"\n")]
+        return self.reader(log).split(body) if form == "lines" else [line + b"\n" for line in body.split(b"\n")]
 
     def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
         if form == "lines":
-            events, raws = self._log(tally, _bytes(piece), self._reader(log))
+            events, raws = self._log(tally, _bytes(piece), self.reader(log))
         elif form == "json":
             events, raws = self._values(tally, _bytes(piece))
         elif form == "records":
@@ -106,7 +106,8 @@ class Engine:
         """Whether lines of this name can be read; "" is the only kind of log that there is."""
         return log in self._readers or (not log and len(self._readers) == 1)
 
-    def _reader(self, log: str) -> LogReader:
+    def reader(self, log: str) -> LogReader:
+        """What reads lines of this name."""
         return self._readers[log or next(iter(self._readers))]
 
     def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Raws]:

@@ -142,6 +142,21 @@ def test_a_large_body_is_counted_in_pieces_and_its_lines_keep_their_numbers() ->
     assert (tally.events, [reject.position for reject in tally.rejects]) == (199_999, [150_001])
 
 
+def test_in_a_large_body_of_log_lines_entries_stay_whole_however_long_they_are() -> None:
+    joined = {
+        "name": "java",
+        "multiline": {"begins": r"^\d"},
+        "patterns": [{"event": "failed", "pattern": "at a"}, {"event": "began", "pattern": r"^\d"}],
+    }
+    one = engine(rule(event="failed"), rule(name="s", metric="s_total", event="began"), logs=[joined])
+    body = (b"1 x\n" + b"  at a\n" * 500_000) + b"2 y\n  at a\n3 z\n" * 200_000
+    assert len(list(one.pieces(body, "lines"))) > 2
+    tally = one.begin("http", NOW)
+    for piece in one.pieces(body, "lines"):
+        one.count(tally, piece, "lines")
+    assert (tally.lines, sum(counted(one, tally).values())) == (400_001, 400_001)
+
+
 CONTRACT = {
     "name": "buy",
     "fields": {

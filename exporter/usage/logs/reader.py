@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from exporter.bodies import Reject
-from exporter.usage.logs.entries import Entries, Joined, Lines, readable
+from exporter.usage.logs.entries import Beginnings, Entries, Joined, Lines, readable
 from exporter.usage.logs.fields import Value
 from exporter.usage.logs.finder import MakeFinder, finder
 from exporter.usage.logs.jsonlines import JsonPattern, decoded
@@ -38,9 +39,12 @@ class LogReader(Protocol):
     def read(self, chunk: bytes) -> Read:
         """`chunk` is whole lines; the last may lack its line break. Never refuses a line: see `entries.readable`."""
 
-    def finished(self, chunk: bytes) -> int:
-        """How many bytes at the beginning of `chunk` are whole entries, to which no later line can belong. A source
-        holds the rest back until more has come, or for as long as it likes to wait."""
+    def finished(self, chunk: bytes, quiet: float = 0.0) -> int:
+        """How many bytes at the beginning of `chunk` are whole entries, to which no later line can belong, when nothing
+        came behind it for `quiet` seconds. A source holds the rest back until more has come, or longer nothing has."""
+
+    def resumes(self, chunk: bytes) -> int | None:
+        """Where in `chunk`, whole lines behind an entry that was cut, the next entry begins; None where none does."""
 
     def split(self, chunk: bytes) -> list[bytes]:
         """The entries of `chunk`, each with its line breaks."""
@@ -52,6 +56,8 @@ class TextReader:
     def __init__(self, settings: LogSet, wanted: Wanted | None = None, find: MakeFinder = finder) -> None:
         """Patterns of events that are not in `wanted` count all the same, without their fields."""
         self._settings = settings
+        multiline = settings.multiline
+        self._beginnings = None if multiline is None else Beginnings(multiline, settings.max_bytes)
         self._patterns = [
             CompiledPattern(one, None if wanted is None else wanted.get(one.event, ())) for one in settings.patterns
         ]
@@ -75,22 +81,25 @@ class TextReader:
         count = entries.count
         return Read(count, count - matched, entries.cut, events)
 
-    def finished(self, chunk: bytes) -> int:
-        """All whole lines; where lines are joined, up to where the last entry begins, unless it is too long already."""
-        end = chunk.rfind(b"\n") + 1
-        if self._settings.multiline is None:
+    def finished(self, chunk: bytes, quiet: float = 0.0) -> int:
+        """All whole lines; where lines are joined, up to where the last entry begins, unless it is quiet."""
+        end, multiline = chunk.rfind(b"\n") + 1, self._settings.multiline
+        if self._beginnings is None or multiline is None or quiet >= multiline.quiet:
             return end
-        start = max((start for start, _, _ in self._entries(chunk[:end])), default=0)
-        return start if end - start <= self._settings.max_bytes else end
+        return self._beginnings.last(chunk[:end])
+
+    def resumes(self, chunk: bytes) -> int | None:
+        """At once; where lines are joined, at the first that begins an entry."""
+        return 0 if self._beginnings is None else self._beginnings.first(chunk)
 
     def split(self, chunk: bytes) -> list[bytes]:
         """As LogReader says."""
         return _split(chunk, self._entries(chunk))
 
     def _entries(self, chunk: bytes) -> Entries:
-        if self._settings.multiline is None:
+        if self._beginnings is None:
             return Lines(chunk, self._settings.max_bytes)
-        return Joined(chunk, self._settings.max_bytes, self._settings.multiline)
+        return Joined(chunk, self._beginnings)
 
 
 class JsonReader:
@@ -122,9 +131,13 @@ class JsonReader:
         count = entries.count
         return Read(count, count - matched - len(rejects), entries.cut, events, tuple(rejects))
 
-    def finished(self, chunk: bytes) -> int:
+    def finished(self, chunk: bytes, quiet: float = 0.0) -> int:  # noqa: ARG002 - a line of JSON is whole
         """All whole lines."""
         return chunk.rfind(b"\n") + 1
+
+    def resumes(self, _: bytes) -> int | None:
+        """At once."""
+        return 0
 
     def split(self, chunk: bytes) -> list[bytes]:
         """As LogReader says."""
@@ -137,7 +150,7 @@ class JsonReader:
 
 def _split(chunk: bytes, entries: Entries) -> list[bytes]:
     starts = [start for start, _, _ in entries]
-    return [chunk[start:end] for start, end in zip(starts, [*starts[1:], len(chunk)], strict=True)]
+    return [chunk[start:end] for start, end in pairwise([*starts, len(chunk)])]
 
 
 def log_reader(settings: LogSet, wanted: Wanted | None = None) -> LogReader:

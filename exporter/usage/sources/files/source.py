@@ -15,6 +15,7 @@ from exporter.usage.sources.files.deliveries import Deliveries, Forgetful
 from exporter.usage.sources.files.finding import Entry, Found, Key, find
 from exporter.usage.sources.files.known import Known, beginning_of, part_of
 from exporter.usage.sources.files.mark import offset_of
+from exporter.usage.sources.files.piece import Framing
 from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.starting import ends_of, still_holds
 from exporter.usage.sources.files.tail import Stranger, Tail
@@ -37,12 +38,20 @@ class FileSource:
     """One source of files, running. Where machines share a ledger, `host` names this one: each has its own files."""
 
     def __init__(
-        self, settings: FileSettings, intake: Intake, ledger: Forgetful, clock: Clock, log: Logger, host: str = ""
+        self,
+        settings: FileSettings,
+        intake: Intake,
+        framing: Framing,
+        ledger: Forgetful,
+        clock: Clock,
+        log: Logger,
+        host: str = "",
     ) -> None:
         self.counts = FileCounts(settings.name)
         self._settings, self._clock, self._log = settings, clock, log.bind(source=settings.name)
         self._stream = f"file:{settings.name}@{host}" if host else f"file:{settings.name}"
         self._deliveries = Deliveries(settings.name, self._stream, settings.format, intake, ledger, self._log)
+        self._framing = framing
         self._tails: dict[Key, Tail] = {}
         self._strangers: set[Key] = set()
         self._open: set[Key] = set()
@@ -202,12 +211,12 @@ class FileSource:
 
     async def _deliver_piece(self, tail: Tail) -> bool:
         """Whether there was one. Raises what `Tail.read` does, and Fenced."""
-        final = self._clock() - tail.grew_at >= self._settings.idle
-        piece, mark = await asyncio.to_thread(tail.read, final)
+        quiet = self._clock() - tail.grew_at
+        piece, mark = await asyncio.to_thread(tail.read, self._framing, quiet, quiet >= self._settings.idle)
         # also where there is no line yet: the next process may find the file under another name only
-        if mark.text != tail.committed and not piece.skipping:
+        if mark.text != tail.committed:
             await self._deliveries.take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
-        tail.moved(piece, mark)
+        tail.moved(mark)
         self.counts.long_lines += piece.long_lines
         self.counts.nul_bytes += piece.nul_bytes
         return piece.length > 0
