@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from exporter.usage.book import Book, Exemplar, Labels, Series
-from exporter.usage.contract import Breach, Event, Key, Shape, compiled, deciding, measuring, shape
+from exporter.usage.contract import Breach, Event, Key, Shape, contracts_of, deciding, measuring, shape
 from exporter.usage.delivery import Format
 from exporter.usage.logs.reader import LogReader, log_reader
+from exporter.usage.nesting import value_of
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import OTHER, Usage, fields_of_logs
@@ -37,7 +38,7 @@ class Engine:
     def __init__(self, usage: Usage, book: Book, now: float) -> None:
         self.usage = usage
         self._shape: Shape = shape(usage)
-        self._contracts = compiled(usage, self._shape)
+        self._contracts = contracts_of(usage, self._shape)
         self._times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
         self._rules = compile_rules(usage.rules, self._shape, book, self._times)
         self._watched = _by_event(usage.sequences)
@@ -186,10 +187,9 @@ class Engine:
         settled = contract.settled({**fields, **self._trusted.get(source, {})}) if contract else {}
         if isinstance(settled, Breach):
             return settled
+        found = {field: value_of(fields, field) for field in self._shape.attributes}
         loose = {
-            field: _plain(fields[field], self._shape.types.get(field))
-            for field in self._shape.attributes
-            if field in fields
+            field: _plain(value, self._shape.types.get(field)) for field, value in found.items() if value is not None
         }
         named = {self._shape.attributes[field]: value for field, value in {**loose, **settled}.items()}
         return self._shape.struct(**named | {"event": name})
