@@ -7,7 +7,7 @@ group of events (fields with too many values to be combined).
 
 import datetime
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -39,6 +39,8 @@ _TYPES: Mapping[FieldType, frozenset[type]] = {
 }
 _TEXT: Any = str | None | UnsetType
 _ANY_TYPE: frozenset[FieldType] = frozenset({"string", "number", "boolean"})
+MAX_INTEGER = 2**63
+"""An integer is smaller than this."""
 _ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
 _JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
     "string": {"type": "string"},
@@ -209,12 +211,16 @@ class CompiledContract:
             value = value_of(event, name)
             if value is not None:
                 try:
-                    found[name] = msgspec.convert(value, _DECODED[field.type])
+                    found[name] = msgspec.convert(_as_integer(value, field.type), _DECODED[field.type])
                 except msgspec.ValidationError:
                     return _wrong_type(name, field.type)
             elif other := blocked(event, name):
                 return Breach("wrong_type", f"the field '{other}' is no object")
         return _breach(self.fields, found) or found
+
+    def trusting(self, fields: Container[str]) -> "CompiledContract":
+        """The contract for events whose source has these fields of its own, whatever their bodies say of them."""
+        return replace(self, columns=tuple(column for column in self.columns if column[0] not in fields))
 
     def breach_of_key(self, fields: Mapping[str, Any]) -> Breach | None:
         """What is wrong with every event that has these fields."""
@@ -228,7 +234,7 @@ class CompiledContract:
                 found |= {
                     place: _wrong(name, read(event))
                     for place, event in enumerate(events)
-                    if type(read(event)) not in allowed
+                    if not _fits(read(event), allowed)
                 }
         return found | self._untimely(events, now)
 
@@ -280,11 +286,21 @@ def _breach(wanted: Mapping[str, FieldContract], fields: Mapping[str, Any]) -> B
             if field.required:
                 return Breach("missing", f"the field '{name}' is missing")
             continue
-        if type(fields[name]) not in _TYPES[field.type]:
+        if not _fits(fields[name], _TYPES[field.type]):
             return _wrong_type(name, field.type)
         if field.values and fields[name] not in field.values:
             return Breach("not_allowed", f"the field '{name}' has a value that is not allowed")
     return None
+
+
+def _fits(value: Any, allowed: frozenset[type]) -> bool:
+    return type(value) in allowed or (int in allowed and type(value) is float and value.is_integer())
+
+
+def _as_integer(value: Any, wanted: FieldType) -> Any:
+    """JSON has one kind of number: 3.0 is 3."""
+    is_whole = wanted == "integer" and type(value) is float and value.is_integer()
+    return int(value) if is_whole and abs(value) < MAX_INTEGER else value
 
 
 def _wrong(name: str, value: object) -> Breach:

@@ -273,7 +273,8 @@ class Engine:
             plan.breach = contract.breach_of_key(fields)
             if plan.breach is not None:
                 return plan
-            plan.contract = contract if contract.columns or contract.time else None
+            asked = contract.trusting(self._trusted.get(tally.source, ()))
+            plan.contract = asked if asked.columns or asked.time else None
         plan.unknown = bool(self._known) and name not in self._known
         for rule in self._rules.get(name, ()):
             _follow(rule, fields, tally.now, plan)
@@ -390,9 +391,9 @@ def _bytes(piece: bytes | Sequence[bytes]) -> bytes:
 
 def _plain(value: Any, decoded: Any) -> Any:
     """A value that no contract speaks of, as the decoder would have it: text where it decodes text, and no list."""
-    if decoded is str:
-        return value if isinstance(value, str) or value is None else text_of(value)
-    return value if value is None or isinstance(value, (str, int, float)) else None
+    if not isinstance(value, (str, int, float)):
+        return None
+    return text_of(value) if decoded is str else value
 
 
 def _not_json(error: Exception) -> Breach:

@@ -75,6 +75,8 @@ ROWS: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("a list in the place of its object", {"event": "buy", "order": [{"id": 7}]}, "wrong_type", {}),
     ("a value that is not allowed", order(plan="gold"), "not_allowed", {}),
     ("text in the place of a number", order(total="3"), "wrong_type", {}),
+    ("a whole number with a point", order(id=7.0), "", ALL),
+    ("a whole number of no integer's size", order(id=1e300), "wrong_type", {}),
     ("a fraction in the place of an integer", order(id=7.5), "wrong_type", {}),
     ("a time inside an object that is long past", {**GOOD, "meta": {"at": "2020-01-01T00:00:00Z"}}, "late", {}),
     ("an event that nobody declared", {"event": "x", "order": 7, "meta": []}, "", {}),
@@ -167,6 +169,7 @@ def test_the_json_schema_nests_as_the_event_does() -> None:
     }
 
 
+AT = {"meta.at": {"type": "timestamp"}}
 MISTAKES: list[tuple[str, dict[str, Any], list[Any], tuple[Any, ...], str]] = [
     ("a path through text", {"order": {}, "order.id": {}}, [], ("events", 0, "fields", "order.id"), "'order' is a string, and no object that 'order.id' could be in"),
     ("a path through an inner number", {"a.b": {"type": "number"}, "a.b.c.d": {}}, [], ("events", 0, "fields", "a.b.c.d"), "'a.b' is a number, and no object that 'a.b.c.d' could be in"),
@@ -174,6 +177,9 @@ MISTAKES: list[tuple[str, dict[str, Any], list[Any], tuple[Any, ...], str]] = [
     ("a dot at the end", {"order.": {}}, [], ("events", 0, "fields", "order."), "'order.' is no path: between dots there has to be a name"),
     ("too deep", {"a.b.c.d.e.f.g.h.i": {}}, [], ("events", 0, "fields", "a.b.c.d.e.f.g.h.i"), "'a.b.c.d.e.f.g.h.i' lies deeper than 8 objects"),
     ("a rule with a field that is almost there", {"order.total": {"type": "number"}}, [{"name": "r", "metric": "r_total", "kind": "sum", "value": "order.totl"}], ("rules", 0, "value"), "the event buy has no field 'order.totl'; did you mean 'order.total'?"),
+    ("a label of a time", AT, [{"name": "r", "metric": "r_total", "labels": {"at": {"field": "meta.at"}}}], ("rules", 0, "labels", "at"), "'meta.at' is a timestamp, and a label of it would be a series for every moment"),
+    ("a condition on a time", AT, [{"name": "r", "metric": "r_total", "where": {"meta.at": "x"}}], ("rules", 0, "where", "meta.at"), "'meta.at' is a timestamp, and conditions are about text, numbers and truths"),
+    ("the distinct times", AT, [{"name": "r", "metric": "r", "kind": "distinct", "identity": "meta.at"}], ("rules", 0, "identity"), "'meta.at' is a timestamp, and no identity"),
     ("a rule that adds up text", {"order.total": {}}, [{"name": "r", "metric": "r_total", "kind": "sum", "value": "order.total"}], ("rules", 0, "value"), "it is a string; a sum needs a number"),
 ]  # fmt: skip
 
@@ -183,6 +189,15 @@ MISTAKES: list[tuple[str, dict[str, Any], list[Any], tuple[Any, ...], str]] = [
 )
 def test_check_names_mistakes(fields: Any, rules: Any, at: Any, words: str) -> None:
     assert list(lint(usage({"name": "buy", "fields": fields}, rules=rules))) == [(at, words)]
+
+
+def test_a_time_is_no_key_and_no_label_of_one() -> None:
+    bursts = {"name": "b", "key": "at", "more_than": 2, "of": "buy", "within": "1m", "metric": "b_total", "help": "B.", "owner": "me", "labels": {"then": ["x"]}}  # fmt: skip
+    fields = {"at": {"type": "timestamp"}, "then": {"type": "timestamp"}}
+    assert list(lint(usage({"name": "buy", "fields": fields}, rules=[], sequences=[bursts]))) == [
+        (("sequences", 0, "key"), "'at' is a timestamp, and no key"),
+        (("sequences", 0, "labels", "then"), "'then' is a timestamp, and no label"),
+    ]
 
 
 def test_a_sample_is_held_against_its_contract_inside_objects() -> None:

@@ -185,6 +185,9 @@ KEPT = [
     ("a text in the place of a number", {**GOOD, "amount": "3"}, "wrong_type"),
     ("true is no number", {**GOOD, "amount": True}, "wrong_type"),
     ("a fraction of an item", {**GOOD, "items": 1.5}, "wrong_type"),
+    ("3.0 items are 3", {**GOOD, "items": 3.0}, ""),
+    ("3.0 where it is an integer here and text elsewhere", {"event": "sell", "plan": 3.0}, ""),
+    ("3.5 there", {"event": "sell", "plan": 3.5}, "wrong_type"),
     ("1 is not true", {**GOOD, "gift": 1}, "wrong_type"),
     ("a list", {**GOOD, "user": ["u"]}, "wrong_type"),
     ("a time without its zone", {**GOOD, "at": "2023-11-14T22:13:20"}, "wrong_type"),
@@ -221,6 +224,26 @@ def test_labels_of_the_source_are_believed_and_not_those_of_the_body() -> None:
     for source, labels in (("web", ("shop",)), ("http", ("",))):
         tally = tallied(one, b'{"event": "buy", "app": "forged"}', source=source)
         assert counted(one, tally) == {labels: 1}
+
+
+@pytest.mark.parametrize("ndjson", [False, True])
+@pytest.mark.parametrize(
+    ("source", "event", "why"),
+    [
+        ("web", {"event": "buy"}, ""),
+        ("web", {"event": "buy", "app": 7}, ""),
+        ("web", {"event": "buy", "user": 7}, "wrong_type"),
+        ("http", {"event": "buy"}, "missing"),
+        ("http", {"event": "buy", "app": "shop"}, ""),
+    ],
+)
+def test_a_required_field_that_the_source_has_is_not_missing(
+    source: str, event: dict[str, Any], why: str, ndjson: bool
+) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    contract = {"name": "buy", "fields": {"app": {"required": True}, "user": {}}}
+    one = engine(rule(), events=[contract], producers=producers)
+    assert dict(tallied(one, json.dumps(event).encode(), ndjson, source).rejected) == ({why: 1} if why else {})
 
 
 MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
