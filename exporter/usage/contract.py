@@ -61,10 +61,11 @@ Follow = Callable[[Sequence[Event], Callable[[Key], Any]], list[Any]]
 
 @dataclass(frozen=True)
 class Breach:
-    """What of an event breaks its contract. `why` is one of REASONS, `detail` a sentence."""
+    """What of an event breaks its contract. `why` is one of REASONS, `detail` a sentence, `event` its name if known."""
 
     why: str
     detail: str
+    event: str = ""
 
 
 @dataclass(frozen=True)

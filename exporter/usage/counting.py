@@ -35,6 +35,8 @@ LOOK_SECONDS = 1.0
 """How long nobody looks at keys where nothing comes."""
 PACE_SECONDS = 0.008
 """Commits begin no faster than this: each costs the same, however much it holds."""
+MOST_PLACES = 3
+"""So many beginnings of a delivery's parts are told of its rejects."""
 FOLD_SECONDS = 60.0
 FOLD_ENTRIES = 5_000
 """After so many entries the journal is folded early, which bounds what a start has to read."""
@@ -368,7 +370,8 @@ class Counting:
 
     def _told(self, one: _Waiting) -> None:
         if one.tally.samples:
-            self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples)
+            begin = ", ".join(position.begin for position in one.positions[:MOST_PLACES])
+            self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples, begin)
         _answer(one, one.tally.taken)
 
 

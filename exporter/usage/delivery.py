@@ -12,13 +12,20 @@ class Position:
     """How far one part of a stream was read: stored in the transaction that stores what was counted up to there.
 
     `stream` is the source's name, `part` a partition or a file of it. `before` is what the ledger must hold for this to
-    count, the empty text for a part that it does not know; `after` is what it holds from then on.
+    count, the empty text for a part that it does not know; `after` is what it holds from then on. `told` says for
+    people where that begins.
     """
 
     stream: str
     part: str
     before: str
     after: str
+    told: str = ""
+
+    @property
+    def begin(self) -> str:
+        """Where what is counted begins, for people."""
+        return self.told or f"{self.part} at {self.before or 'its beginning'}"
 
 
 class Fenced(Exception):

@@ -7,6 +7,7 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from exporter.usage.nesting import value_of
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import OTHER, Usage, fields_of_logs
-from exporter.usage.tally import Plan, Raws, Tally, items_of
+from exporter.usage.tally import LogRaws, Places, Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
@@ -111,31 +112,30 @@ class Engine:
         """What reads lines of this name."""
         return self._readers[log or next(iter(self._readers))]
 
-    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Raws]:
+    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Places]:
         read = reader.read(piece)
         tally.lines += read.entries
         tally.cut += read.cut
         tally.idle += read.unmatched
         for reject in read.rejects:
-            tally.reject(reject.position, Breach("not_json", reject.reason), "", b"")
-        events = [self._of_line(tally, name, fields) for name, fields in read.events]
-        return [event for event in events if event is not None], Raws(())
+            tally.reject(reject.position, Breach("not_json", reject.reason), read.lines.text(reject.position))
+        raws, events = LogRaws(read), list[Event]()
+        for number, (name, fields) in enumerate(read.events):
+            event = self._built(name, fields, tally.source)
+            if isinstance(event, Breach):
+                tally.reject(raws.position(number), event, read.lines.text(raws.position(number)))
+            else:
+                raws.numbers.append(number)
+                events.append(event)
+        return events, raws
 
-    def _of_line(self, tally: Tally, name: str, fields: Mapping[str, Any]) -> Event | None:
-        """A line's event, unless it is against its contract."""
-        event = self._built(name, fields, tally.source)
-        if isinstance(event, Breach):
-            tally.reject(0, event, name, msgspec.json.encode(fields))
-            return None
-        return event
-
-    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Raws]:
+    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Places]:
         try:
             return self._one.decode_lines(piece), Raws(piece)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._records(tally, piece.split(b"\n"))
 
-    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Raws]:
+    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Places]:
         try:
             if body.lstrip()[:1] != b"[":
                 return [self._one.decode(body)], Raws([body])
@@ -143,7 +143,7 @@ class Engine:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._records(tally, items_of(body))
 
-    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], Raws]:
+    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], Places]:
         """One by one: the good are kept, the bad named. Blank ones are nothing, unless there is no other."""
         events, places = list[Event](), list[int]()
         alone = len(records) == 1
@@ -152,7 +152,7 @@ class Engine:
                 continue
             event = self._decoded(raw, tally.source)
             if isinstance(event, Breach):
-                tally.reject(place, event, "", bytes(raw))
+                tally.reject(place, event, bytes(raw))
             else:
                 events.append(event)
                 places.append(place)
@@ -186,7 +186,7 @@ class Engine:
         contract = self._contracts.get(name)
         settled = contract.settled({**fields, **self._trusted.get(source, {})}) if contract else {}
         if isinstance(settled, Breach):
-            return settled
+            return replace(settled, event=name)
         found = {field: value_of(fields, field) for field in self._shape.attributes}
         loose = {
             field: _plain(value, self._shape.types.get(field)) for field, value in found.items() if value is not None
@@ -196,7 +196,7 @@ class Engine:
 
     # --- groups to plans
 
-    def _group(self, tally: Tally, events: list[Event], raws: Raws) -> None:
+    def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
         plans = self._plans.setdefault(tally.source, {})
         followed = self._shape.follow(events, plans.get)
         numbers = Counter(followed)
@@ -223,7 +223,7 @@ class Engine:
         numbers: Counter[Plan | None],
         events: list[Event],
         followed: list[Plan | None],
-        raws: Raws,
+        raws: Places,
     ) -> None:
         """Rejects events that are against their contract, and keeps those that are measured."""
         groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
@@ -236,11 +236,12 @@ class Engine:
             if plan.unknown:
                 tally.unknown += len(kept)
                 place = followed.index(plan)
-                tally.sample("unknown_event", group[0].event, "no event of this name is declared", raws[place][1])
+                breach = Breach("unknown_event", "no event of this name is declared", group[0].event)
+                tally.sample(breach, *raws[place])
             if (plan.measures or plan.watched or plan.exemplary) and kept:
                 tally.groups.append((plan, kept))
 
-    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Raws) -> list[Event]:
+    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Places) -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""
         if plan.breach is not None:
             breaches: Mapping[int, Breach] = dict.fromkeys(range(len(group)), plan.breach)
@@ -252,7 +253,7 @@ class Engine:
         for place, event in enumerate(events):
             if id(event) in wrong:
                 position, raw = raws[place]
-                tally.reject(position, wrong[id(event)], event.event, raw)
+                tally.reject(position, replace(wrong[id(event)], event=event.event), raw)
         return [event for event in group if id(event) not in wrong]
 
     def _remember(self, plans: dict[Key, Plan], key: Key, tally: Tally) -> Plan:

@@ -88,4 +88,4 @@ def reference(error: Exception) -> str:
 
 def _reject(tally: Tally, raw: bytes, error: Exception) -> None:
     detail = f"a defect of the exporter, {reference(error)} in its log"
-    tally.reject(1, Breach("defect", detail), "", raw)
+    tally.reject(1, Breach("defect", detail), raw)

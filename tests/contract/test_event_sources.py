@@ -187,6 +187,30 @@ async def test_a_file_of_entries_of_several_lines_is_read_by_its_log(
     assert (await counted(client))["entries_total"] == 2  # the third may go on
 
 
+async def test_what_a_file_holds_that_is_rejected_is_told_with_its_place(
+    start_exporter: StartExporter, folder: Path
+) -> None:
+    log = folder / "app.json"
+    events = "  events: [{name: buy, fields: {plan: {values: [pro]}}}]\n"
+    files = "  sources: {files: [{name: app, format: ndjson, paths: [FILE], start: beginning, interval: 50ms}]}\n"
+    config = f"auth: {{bearer_token_files: [token]}}\nusage:\n{events}{files}".replace("FILE", str(log))
+    client, _ = await start_exporter(config)
+    found: list[dict[str, str]] = []
+
+    async def all_rejected() -> bool:
+        shown = await (await client.get("/v1/rejects", headers=AUTH)).json()
+        found[:] = shown.get("not_allowed", {}).get("samples", [])
+        return len(found) == log.read_bytes().count(b"gold")
+
+    good, bad = b'{"event": "buy", "plan": "pro"}\n', b'{"event": "buy", "plan": "gold"}\n'
+    for more in (good + bad, good + good + bad):
+        with log.open("ab") as file:
+            file.write(more)
+        await until(all_rejected, "what is wrong is shown")
+    assert [one["position"] for one in found] == [f"3 from {log} at byte {len(good + bad)}", f"2 from {log} at byte 0"]
+    assert {one["event"] for one in found} == {"buy"}
+
+
 async def test_what_was_rejected_can_be_looked_at_without_its_secrets(client: Client) -> None:
     bad = {**ORDER, "plan": "gold", "mail": "jane@example.com", "note": "api_key=abcdef123456"}
     status, told = await post(client, "/v1/events", bad, {})

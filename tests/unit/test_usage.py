@@ -212,6 +212,59 @@ def test_an_event_keeps_to_its_contract_or_is_rejected(event: dict[str, Any], wh
         assert json.loads(tally.samples[why][0].raw) == event
 
 
+LOGGED = {
+    "events": [
+        {
+            "name": "buy",
+            "fields": {"plan": {"values": ["pro"]}, "at": {"type": "timestamp"}, "n": {"type": "integer"}},
+            "time": {"field": "at"},
+        }
+    ],
+    "logs": [
+        {
+            "name": "text",
+            "multiline": {"begins": "^buy"},
+            "patterns": [{"event": "buy", "pattern": r"^buy(?: (?P<plan>[a-z]+))?(?: (?P<n>\d+))?(?: (?P<at>2\S+))?$"}],
+        },
+        {"name": "json", "format": "json", "patterns": [{"event": "buy", "where": {"is": "buy"}}]},
+    ],
+}
+LOST: list[tuple[str, str, bytes, str, int, bytes]] = [
+    ("a value that is not allowed", "text", b"buy pro\r\n more\r\nbuy gold\r\n", "not_allowed", 3, b"buy gold"),
+    ("text that is no number", "json", b'\n{"is": "buy"}\n{"is": "buy", "n": "x"}\n', "wrong_type", 3, b'{"is": "buy", "n": "x"}'),
+    ("a time long past", "text", b"buy pro\nother\nbuy pro 2020-01-01T00:00:00Z\n", "late", 3, b"buy pro 2020-01-01T00:00:00Z"),
+    ("no JSON", "json", b'{"is": "buy"}\n{oops\n', "not_json", 2, b"{oops"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("log", "body", "why", "position", "raw"), [row[1:] for row in LOST], ids=[row[0] for row in LOST]
+)
+def test_a_rejected_line_of_a_log_is_named_by_its_number(
+    log: str, body: bytes, why: str, position: int, raw: bytes
+) -> None:
+    one = engine(rule(), **LOGGED)
+    tally = one.begin("http", NOW)
+    for piece in (b"buy pro\nbuy pro\n" if log == "text" else b'{"is": "buy"}\n' * 2, body):
+        one.count(tally, piece, "lines", log)
+        tally.before.append(piece)
+    assert dict(tally.rejected) == {why: 1}
+    assert [reject.position for reject in tally.rejects] == [2 + position]
+    (sample,) = tally.samples[why]
+    assert (sample.position, sample.raw, sample.event) == (2 + position, raw, "" if why == "not_json" else "buy")
+
+
+def test_a_rejected_event_is_shown_with_its_name_as_far_as_it_has_one() -> None:
+    one = engine(rule(), events=[CONTRACT])
+    bad = {"event": "buy", "plan": "pro", "user": 7}, {"event": "buy", "plan": "pro"}, {"event": 3}
+    tally = tallied(one, b"\n".join(json.dumps(event).encode() for event in bad), ndjson=True)
+    assert {why: [(one.event, one.position) for one in found] for why, found in tally.samples.items()} == {
+        "wrong_type": [("buy", 1)],
+        "missing": [("buy", 2)],
+        "no_event": [("", 3)],
+    }
+
+
 def test_an_event_of_an_undeclared_name_is_counted_as_unknown_and_shown() -> None:
     tally = tallied(engine(rule(), events=[CONTRACT]), b'{"event": "bye"}')
     assert (tally.events, tally.unknown, tally.matched) == (1, 1, 0)

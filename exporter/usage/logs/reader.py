@@ -1,7 +1,10 @@
 """Bytes of a log -> events. Pure: a chunk of whole lines goes in, what it holds comes out."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Protocol
 
@@ -31,6 +34,30 @@ class Read:
     events: list[Event]
     rejects: tuple[Reject, ...] = ()
     """Every line that is no JSON object where it should be one; it counts as an entry, not as unmatched."""
+    starts: Sequence[int] = field(default=(), compare=False)
+    """Where the entry of each event begins in the chunk, as its lines know it."""
+    lines: "NumberedLines" = field(default_factory=lambda: NumberedLines(b""), compare=False)
+
+
+class NumberedLines:
+    """The lines of a readable chunk by their numbers, from 1; told apart only when one has to be shown."""
+
+    def __init__(self, chunk: bytes) -> None:
+        self._chunk = chunk
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(found.end() for found in re.finditer(b"\n", self._chunk))]
+
+    def number(self, at: int) -> int:
+        """The number of the line that holds the byte at `at`."""
+        return bisect_right(self._starts, at)
+
+    def text(self, number: int) -> bytes:
+        """A line, without its line break."""
+        start = self._starts[number - 1]
+        end = self._chunk.find(b"\n", start)
+        return self._chunk[start : end if end >= 0 else len(self._chunk)]
 
 
 class LogReader(Protocol):
@@ -69,6 +96,7 @@ class TextReader:
         page = chunk.decode() if chunk.isascii() else ""  # cheaper to cut texts from, where bytes are characters
         entries = self._entries(chunk)
         events: list[Event] = []
+        starts: list[int] = []
         matched = 0
         for start, stop, numbers in self._prefilter.candidates(chunk, entries):
             text = page[start:stop] or chunk[start:stop].decode(errors="replace")
@@ -77,9 +105,10 @@ class TextReader:
                 pattern = self._patterns[number]
                 if pattern.must in text and (fields := pattern.fields_of(text)) is not None:
                     events.append((pattern.event, fields))
+                    starts.append(start)
             matched += len(events) > before
         count = entries.count
-        return Read(count, count - matched, entries.cut, events)
+        return Read(count, count - matched, entries.cut, events, (), starts, NumberedLines(chunk))
 
     def finished(self, chunk: bytes, quiet: float = 0.0) -> int:
         """All whole lines; where lines are joined, up to where the last entry begins, unless it is quiet."""
@@ -119,6 +148,7 @@ class JsonReader:
         entries = Lines(chunk, self._max_bytes)
         events: list[Event] = []
         rejects: list[Reject] = []
+        starts: list[int] = []
         matched = 0
         for position, (start, stop, end) in enumerate(entries, start=1):
             line = decoded(chunk[start:stop]) if stop == end else f"longer than {self._max_bytes} bytes"
@@ -127,9 +157,11 @@ class JsonReader:
                 continue
             found = self._events(line)
             events += found
+            starts += [start] * len(found)
             matched += bool(found)
         count = entries.count
-        return Read(count, count - matched - len(rejects), entries.cut, events, tuple(rejects))
+        unmatched = count - matched - len(rejects)
+        return Read(count, unmatched, entries.cut, events, tuple(rejects), starts, NumberedLines(chunk))
 
     def finished(self, chunk: bytes, quiet: float = 0.0) -> int:  # noqa: ARG002 - a line of JSON is whole
         """All whole lines."""

@@ -215,7 +215,9 @@ class FileSource:
         piece, mark = await asyncio.to_thread(tail.read, self._framing, quiet, quiet >= self._settings.idle)
         # also where there is no line yet: the next process may find the file under another name only
         if mark.text != tail.committed:
-            await self._deliveries.take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
+            told = f"{tail.path} at byte {offset_of(tail.committed)}"
+            position = Position(self._stream, tail.part, tail.committed, mark.text, told)
+            await self._deliveries.take(piece.body, [position])
         tail.moved(mark)
         self.counts.long_lines += piece.long_lines
         self.counts.nul_bytes += piece.nul_bytes
