@@ -394,6 +394,76 @@ async def test_a_deleted_file_is_not_let_go_while_there_is_much_to_read_though_n
     assert len(t.text) == 4 + len(line) * 40_000
 
 
+Meanwhile = Callable[[Timeline], None]
+
+
+def _rotate(t: Timeline) -> None:
+    (t.folder / "a.log").rename(t.folder / "a.log.1")
+
+
+def _rotate_and_go_on(t: Timeline) -> None:
+    _rotate(t)
+    t.write("a.log.1", b"written after the renaming\n")
+    t.write("a.log", b"new\n")
+
+
+MEANWHILE: list[tuple[str, Meanwhile, list[bytes]]] = [
+    ("it is renamed", _rotate, []),
+    ("it is renamed, written to, and a new one begun", _rotate_and_go_on, [b"written after the renaming", b"new"]),
+]
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["a new file", "a known file"])
+@pytest.mark.parametrize("fails", ["", "before", "after"])
+@pytest.mark.parametrize(("meanwhile", "more"), [row[1:] for row in MEANWHILE], ids=[row[0] for row in MEANWHILE])
+async def test_what_becomes_of_a_file_while_its_lines_wait_neither_loses_nor_doubles_them(
+    made: Made, meanwhile: Meanwhile, more: list[bytes], fails: str, is_known: bool
+) -> None:
+    t = made()
+    await t.poll()  # the pattern has begun
+    if is_known:
+        t.write("a.log", b"zero\n")
+        await t.poll()
+    t.write("a.log", b"one\n" * 3 + b"x" * 2 * PIECE_BYTES + b"\nlast\n")
+
+    def waiting() -> None:
+        t.intake.before = t.intake.after = lambda: None
+        if fails:
+            setattr(t.intake, fails, _raise_once())
+        meanwhile(t)
+
+    t.intake.before = waiting
+    await t.poll()
+    await t.idle()
+    truth = Counter([b"one"] * 3 + [b"last"] + more + ([b"zero"] if is_known else []))
+    assert t.intake.lines == truth
+
+
+async def test_a_file_that_has_its_name_only_while_the_ledger_can_not_be_written_is_read(made: Made) -> None:
+    t = made(interval="50ms")
+    await t.poll()
+    t.write("a.log", b"one\n")
+    names = iter(["b.txt", "c.txt"])
+
+    def rotate() -> None:
+        (t.folder / "a.log").rename(t.folder / next(names))
+
+    def unable() -> None:
+        log = t.folder / "a.log"
+        if not (t.folder / "b.txt").exists():
+            rotate()
+            t.write("a.log", b"two\n")
+        elif log.exists() and any(inode == log.stat().st_ino for _, inode in t.source._glimpsed):
+            rotate()
+            t.intake.before = lambda: None
+        raise StorageUnavailable("io")
+
+    t.intake.before = unable
+    await t.poll()
+    await t.idle()
+    assert t.intake.lines == Counter([b"one", b"two"])
+
+
 @pytest.mark.parametrize(
     ("what", "old", "new"),
     [
