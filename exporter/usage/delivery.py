@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from exporter.bodies import Reject
 
@@ -65,8 +65,7 @@ Format = Literal["json", "ndjson", "records", "lines"]
 """One JSON object or an array of them; one object a line; one object a record; lines of a log."""
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What a source handed over: its name, the bytes, what they are, and which entry of `usage.logs` reads lines."""
 
     source: str
