@@ -87,7 +87,7 @@ class Tally:
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        rejected, defects = self.rejected.total(), self.rejected["defect"]
+        rejected, defects = self.rejected.total(), self.rejected.get("defect", 0)
         return Taken(self.events, self.matched, rejected, tuple(self.rejects), self.lines, defects)
 
 
