@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UnsetType
 
-from exporter.usage.nesting import SCALAR, Decoded, ancestors, blocked, compiled, decoded, problem, value_of
+from exporter.usage.nesting import SCALAR, Decoded, ancestors, blocked, compiled, decoded, problem, steps_of, value_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule, fields_of_logs
 from toolkit.configfile import Location
@@ -348,7 +348,7 @@ def json_schema(contract: EventContract) -> dict[str, Any]:
         "required": ["event"],
     }
     for name, field in contract.fields.items():
-        _put(found, name.split("."), field)
+        _put(found, steps_of(name), field)
     if contract.sample is not None:
         found["examples"] = [{"event": contract.name, **contract.sample}]
     return {name: value for name, value in found.items() if value}

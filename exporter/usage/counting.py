@@ -176,12 +176,12 @@ class Counting:
 
     def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
         """Logs a defect; its traceback once."""
-        name = reference(error)
+        name, rejected = reference(error), tally.rejected["defect"]
         self._log.error(
-            "a defect keeps events from being counted",
+            "a defect keeps events from being counted" if rejected else "counted again, after a defect",
             reference=name,
             source=delivery.source,
-            rejected=tally.rejected["defect"],
+            rejected=rejected,
             error=repr(error),
             exc_info=None if name in self._defects else error,
         )
@@ -327,6 +327,7 @@ class Counting:
         except StorageUnavailable as unavailable:
             _fail(group, unavailable)
             return
+        self._watch()  # what is counted anew goes by the rules in force
         await self._repair(group[0], error)
         await self._commit(group)
 

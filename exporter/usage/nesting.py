@@ -101,8 +101,13 @@ def _tree(paths: Iterable[str]) -> Tree:
 
 
 def is_path(field: str) -> bool:
-    """Whether it may lie in an object."""
-    return "." in field
+    """Whether it may lie in an object: `event.id` may not, for `event` is the event's name."""
+    return "." in field and not field.startswith("event.")
+
+
+def steps_of(field: str) -> list[str]:
+    """The names of the objects that a field may lie in, and its own."""
+    return field.split(".") if is_path(field) else [field]
 
 
 def problem(field: str) -> str:
@@ -115,7 +120,7 @@ def problem(field: str) -> str:
 
 def ancestors(field: str) -> Iterator[str]:
     """The objects that a field lies in, the outermost first: `a` and `a.b` of `a.b.c`."""
-    steps = field.split(".")
+    steps = steps_of(field)
     return (".".join(steps[:number]) for number in range(1, len(steps)))
 
 

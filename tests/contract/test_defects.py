@@ -171,6 +171,17 @@ def test_keys_that_were_due_when_a_defect_struck_are_due_when_it_is_mended(monke
     assert list(watching.look((), 102.0).values()) == [20]
 
 
+async def test_what_waits_while_a_rule_about_keys_goes_is_counted_by_the_rules_that_stay(world: World) -> None:
+    if world.url.startswith("postgresql"):
+        pytest.skip("rules about keys need a ledger of their own")
+    one = await world.exporter(Usage.model_validate({**USAGE, **KEYS}))
+    taken = asyncio.create_task(take(one, "free"))
+    await asyncio.sleep(0)  # it is tallied by the old rules
+    one.use(Usage.model_validate(USAGE))
+    assert (await taken).rejected == 0
+    assert (await shown_text(one))["all_total"] == 1
+
+
 async def test_a_defect_that_is_no_deliverys_ends_the_work(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = await world.exporter(Usage.model_validate(USAGE))
     _breaks(UsageLedger, "_store", lambda *_: True)(monkeypatch)

@@ -153,6 +153,17 @@ def test_dots_and_objects_mean_one_thing(events: list[dict[str, Any]], is_declar
     assert first.rejected == second.rejected
 
 
+def test_the_events_name_is_no_object() -> None:
+    rules = [{"name": "r", "metric": "r_total", "labels": {"kind": {"field": "event.kind"}}}]
+    given = usage({"name": "buy", "fields": {"event.kind": {"required": True}}}, rules=rules)
+    engine = Engine(given, Book(), NOW)
+    tally = tallied(engine, {"event": "buy", "event.kind": "x"}, {"event": "buy"}, {"event": {"kind": "x"}})
+    assert counted(engine, tally) == {"r x": 1}
+    assert dict(tally.rejected) == {"missing": 1, "no_event": 1}
+    assert list(lint(given)) == []
+    assert set(json_schema(given.events[0])["properties"]) == {"event", "event.kind"}
+
+
 def test_the_json_schema_nests_as_the_event_does() -> None:
     (contract,) = usage(CONTRACT).events
     found = json_schema(contract)
