@@ -459,7 +459,8 @@ async def test_a_file_that_has_its_name_only_while_the_ledger_can_not_be_written
         raise StorageUnavailable("io")
 
     t.intake.before = unable
-    await t.poll()
+    async with asyncio.timeout(60):
+        await t.poll()
     await t.idle()
     assert t.intake.lines == Counter([b"one", b"two"])
 
