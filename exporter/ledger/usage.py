@@ -28,8 +28,6 @@ from exporter.usage.delivery import Fenced, Position
 from exporter.usage.sequences import Row
 from toolkit.storage import Database, StorageUnavailable
 
-PAGE = 256
-"""Series a page of totals: it is written whole when one of them grew."""
 PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
@@ -232,7 +230,7 @@ class UsageLedger:
     async def fold(self, book: Book) -> None:
         """Folds the journal into the totals, some pages at a time, and forgets it up to there."""
         folded, grown = book.applied, book.take_grown()
-        pages = sorted({one.id // PAGE for one in grown})
+        pages = sorted(grown)
         try:
             for start in range(0, len(pages), PAGES_AT_ONCE):
                 await self._write_pages(book, pages[start : start + PAGES_AT_ONCE])
@@ -281,6 +279,4 @@ def _labels(one: Series) -> str:
 
 
 def _page(book: Book, page: int) -> bytes:
-    return msgspec.msgpack.encode(
-        [(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page, PAGE)]
-    )
+    return msgspec.msgpack.encode([(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page)])

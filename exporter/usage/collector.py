@@ -210,7 +210,7 @@ def _numbers_and_more(metric: str, every: Sequence[Series], more: More) -> Itera
     for one in every:
         by_key.setdefault(one.lines or _single(one, metric), []).append(one)
     for key, same in by_key.items():
-        yield _exemplified(line(key, sum(one.value for one in same)), same[-1].exemplar if more.exemplars else None)
+        yield _exemplified(line(key, sum(one.value for one in same)), _exemplar(same[-1], more))
         if more.created:
             prefix = _prefix(same[0], f"{metric.removesuffix('_total')}_created")
             yield line(prefix, min(one.created for one in same))
@@ -224,7 +224,7 @@ def _single(one: Series, metric: str) -> bytes:
 def _histograms(metric: str, every: Sequence[Series], more: More) -> Iterator[bytes]:
     for one, prefixes, value in _merged(metric, every):
         *buckets, total = value
-        exemplar = one.exemplar if more.exemplars else None
+        exemplar = _exemplar(one, more)
         shown = bisect_left(_bounds(one), exemplar.value) if exemplar else -1
         reached = 0.0
         for place, (prefix, number) in enumerate(zip(prefixes, buckets, strict=False)):
@@ -260,6 +260,10 @@ def _bucket_prefixes(one: Series, metric: str) -> Sequence[bytes]:
 def _bounds(one: Series) -> tuple[float, ...]:
     kind = one.shelf.kind
     return kind.bounds if isinstance(kind, Buckets) else ()
+
+
+def _exemplar(one: Series, more: More) -> Exemplar | None:
+    return one.shelf.exemplars.get(one) if more.exemplars else None
 
 
 def _exemplified(text: bytes, exemplar: Exemplar | None) -> bytes:

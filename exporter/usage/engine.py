@@ -315,7 +315,9 @@ class Engine:
         for tally in tallies:
             for plan, events in tally.groups:
                 for series, pick in plan.exemplary:
-                    series.exemplar = pick(events, tally.now) or series.exemplar
+                    found = pick(events, tally.now)
+                    if found is not None:
+                        series.shelf.exemplars[series] = found
 
     def sightings(self, tallies: Sequence[Tally]) -> Iterator[tuple[str, str, str, Labels, float]]:
         """What the tallies hold for rules about keys."""
