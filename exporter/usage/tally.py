@@ -47,7 +47,7 @@ class Tally:
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Counter[Plan | None]] = field(default_factory=list)
+    numbers: list[Counter[Plan]] = field(default_factory=list)
     """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
