@@ -57,8 +57,7 @@ class Entry:
 
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
-
-
+_APPEND = insert(usage_journal)
 _FORGET = delete(usage_memory).where(
     usage_memory.c.part == bindparam("gone_part"),
     usage_memory.c.rule == bindparam("gone_rule"),
@@ -107,7 +106,7 @@ class UsageLedger:
         numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
         deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
         row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
-        connection.execute(insert(usage_journal), row)
+        connection.execute(_APPEND, row)
         return sequence, numbers
 
     def _next(self, connection: Connection) -> int:

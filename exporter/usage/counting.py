@@ -275,6 +275,9 @@ def _once_each(group: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting
     seen = set[object]()
     first, later = list[_Waiting](), list[_Waiting]()
     for one in group:
+        if not one.key and not one.positions:
+            first.append(one)
+            continue
         marks: list[object] = [one.named] if one.key else []
         marks += [(position.stream, position.part) for position in one.positions]
         (later if seen.intersection(marks) else first).append(one)

@@ -51,7 +51,8 @@ class Tally:
     """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
+    """How many, by reason."""
     rejects: list[Reject] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     lines: int = 0
@@ -65,7 +66,7 @@ class Tally:
 
     def reject(self, place: int, breach: Breach, event: str, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
-        self.rejected[breach.why] += 1
+        self.rejected[breach.why] = self.rejected.get(breach.why, 0) + 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
             begun = sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
             self.rejects.append(Reject(begun + place, breach.detail))
@@ -80,7 +81,7 @@ class Tally:
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
+        return Taken(self.events, self.matched, sum(self.rejected.values()), tuple(self.rejects), self.lines)
 
 
 class Raws:
