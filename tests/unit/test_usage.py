@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.exposition import render
 from exporter.usage.book import Book
-from exporter.usage.collector import More, UsageCollector
+from exporter.usage.collector import AT_ONCE, More, UsageCollector
 from exporter.usage.delivery import Format
 from exporter.usage.engine import MAX_PLANS, Engine
 from exporter.usage.rules import declared_labels
@@ -278,6 +278,14 @@ def test_beyond_its_cap_a_rule_counts_all_that_is_new_as_other() -> None:
 def test_two_rules_may_count_into_one_metric_and_add_up() -> None:
     one = engine(rule(name="a"), rule(name="b", event="sell"))
     assert text(one, tallied(one, b'[{"event": "buy"}, {"event": "sell"}]'))["m_total"] == ["m_total 2"]
+
+
+@pytest.mark.parametrize("number", [AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_a_rule_shows_each_of_its_series_once_however_many_are_written_together(number: int) -> None:
+    one = engine(rule(labels={"id": {}}, max_series=number))
+    events = [{"event": "buy", "id": n} for n in range(number) for _ in range(1 + n % 3)]
+    shown = text(one, tallied(one, json.dumps(events).encode()))["m_total"]
+    assert shown == [f'm_total{{id="{n}"}} {1 + n % 3}' for n in range(number)]
 
 
 def test_a_rule_with_thousands_of_combinations_declares_none() -> None:
