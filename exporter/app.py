@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 import time
 from contextlib import AsyncExitStack
 from itertools import chain
@@ -33,9 +32,6 @@ from toolkit.httpserver import Authenticator, Probes, application, require_authe
 from toolkit.logs import Logger, configure
 from toolkit.service import Background, Spawn, serve
 from toolkit.storage import Database, lock_database, migrate, storage_url
-
-SWITCH_SECONDS = 0.001
-"""How long a thread that writes series or commits may let the requests wait; Python's own are 5 ms."""
 
 
 class Exporter:
@@ -207,7 +203,6 @@ async def _run(options: Options, log: Logger) -> None:
         await exporter.start()
         gc.freeze()  # what was loaded stays: looking at it again and again would take a fifth of the time
         gc.set_threshold(20_000, 20, 50)
-        sys.setswitchinterval(SWITCH_SECONDS)
         metrics.registry.register(KafkaCollector(exporter.sources.kafka, time.time))
         background.spawn(exporter.monitor.save_forever(), "save")
         app = application(exporter.probes, metrics)
