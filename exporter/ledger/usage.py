@@ -28,8 +28,6 @@ from exporter.usage.delivery import Fenced, Position
 from exporter.usage.sequences import Row
 from toolkit.storage import Database, StorageUnavailable
 
-PAGE = 256
-"""Series a page of totals: it is written whole when one of them grew."""
 PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
@@ -59,8 +57,7 @@ class Entry:
 
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
-
-
+_APPEND = insert(usage_journal)
 _FORGET = delete(usage_memory).where(
     usage_memory.c.part == bindparam("gone_part"),
     usage_memory.c.rule == bindparam("gone_rule"),
@@ -120,7 +117,7 @@ class UsageLedger:
         numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
         deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
         row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
-        connection.execute(insert(usage_journal), row)
+        connection.execute(_APPEND, row)
         return sequence, numbers
 
     def _next(self, connection: Connection) -> int:
@@ -243,7 +240,7 @@ class UsageLedger:
     async def fold(self, book: Book) -> None:
         """Folds the journal into the totals, some pages at a time, and forgets it up to there."""
         folded, grown = book.applied, book.take_grown()
-        pages = sorted({one.id // PAGE for one in grown})
+        pages = sorted(grown)
         try:
             for start in range(0, len(pages), PAGES_AT_ONCE):
                 await self._write_pages(book, pages[start : start + PAGES_AT_ONCE])
@@ -292,6 +289,4 @@ def _labels(one: Series) -> str:
 
 
 def _page(book: Book, page: int) -> bytes:
-    return msgspec.msgpack.encode(
-        [(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page, PAGE)]
-    )
+    return msgspec.msgpack.encode([(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page)])

@@ -176,7 +176,7 @@ class Counting:
 
     def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
         """Logs a defect; its traceback once."""
-        name, rejected = reference(error), tally.rejected["defect"]
+        name, rejected = reference(error), tally.rejected.get("defect", 0)
         self._log.error(
             "a defect keeps events from being counted" if rejected else "counted again, after a defect",
             reference=name,
@@ -289,7 +289,7 @@ class Counting:
         self._metrics.unusable(unusable)
         self._metrics.counted([one.tally for one in group])
         for series, exemplar in shown.items():
-            series.exemplar = exemplar
+            series.shelf.exemplars[series] = exemplar
         for one in group:
             self._told(one)
 
@@ -381,6 +381,9 @@ def _once_each(group: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting
     seen = set[object]()
     first, later = list[_Waiting](), list[_Waiting]()
     for one in group:
+        if not one.key and not one.positions:
+            first.append(one)
+            continue
         marks: list[object] = [one.named] if one.key else []
         marks += [(position.stream, position.part) for position in one.positions]
         (later if seen.intersection(marks) else first).append(one)

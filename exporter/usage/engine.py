@@ -199,20 +199,19 @@ class Engine:
     def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
         plans = self._plans.setdefault(tally.source, {})
         followed = self._shape.follow(events, plans.get)
-        numbers = Counter(followed)
+        numbers: Counter[Plan] = Counter(followed)
         if None in numbers:
             followed = self._completed(tally, plans, events)
             numbers = Counter(followed)
-        apart = [plan for plan in numbers if plan is not None and not plan.simple]
+        apart = [plan for plan in numbers if not plan.simple]
         if apart:
             self._look_at(tally, apart, numbers, events, followed, raws)
-        for plan, number in numbers.items():
-            tally.events += number
-            if plan is not None and plan.matched:
-                tally.matched += number
+        kept = numbers.total()
+        tally.events += kept
+        tally.matched += kept - sum([number for plan, number in numbers.items() if not plan.matched])
         tally.numbers.append(numbers)
 
-    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan | None]:
+    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan]:
         """The plans of these events, after those were made that had been missing."""
         return self._shape.follow(events, lambda key: plans.get(key) or self._remember(plans, key, tally))
 
@@ -220,15 +219,15 @@ class Engine:
         self,
         tally: Tally,
         apart: list[Plan],
-        numbers: Counter[Plan | None],
+        numbers: Counter[Plan],
         events: list[Event],
-        followed: list[Plan | None],
+        followed: list[Plan],
         raws: Places,
     ) -> None:
         """Rejects events that are against their contract, and keeps those that are measured."""
         groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
         for event, plan in zip(events, followed, strict=True):
-            if plan is not None and not plan.simple:
+            if not plan.simple:
                 groups[plan].append(event)
         for plan, group in groups.items():
             kept = self._kept(tally, plan, group, events, raws)
@@ -298,7 +297,7 @@ class Engine:
         for tally in tallies:
             for piece in tally.numbers:
                 for plan, number in piece.items():
-                    if plan is not None and plan.counts:
+                    if plan.counts:
                         numbers[plan] = numbers.get(plan, 0) + number
         found: dict[Series, Any] = {}
         for plan, number in numbers.items():

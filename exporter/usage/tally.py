@@ -48,11 +48,12 @@ class Tally:
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Counter[Plan | None]] = field(default_factory=list)
+    numbers: list[Counter[Plan]] = field(default_factory=list)
     """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
+    """How many, by reason."""
     rejects: list[Reject] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     lines: int = 0
@@ -66,7 +67,7 @@ class Tally:
 
     def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
-        self.rejected[breach.why] += 1
+        self.rejected[breach.why] = self.rejected.get(breach.why, 0) + 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
             self.rejects.append(Reject(self._begun + place, breach.detail))
         self.sample(breach, place, raw)
@@ -87,7 +88,7 @@ class Tally:
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        rejected, defects = self.rejected.total(), self.rejected.get("defect", 0)
+        rejected, defects = sum(self.rejected.values()), self.rejected.get("defect", 0)
         return Taken(self.events, self.matched, rejected, tuple(self.rejects), self.lines, defects)
 
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.exposition import render
 from exporter.usage.book import Book
-from exporter.usage.collector import More, UsageCollector
+from exporter.usage.collector import AT_ONCE, More, UsageCollector
 from exporter.usage.delivery import Format
 from exporter.usage.engine import MAX_PLANS, Engine
 from exporter.usage.rules import declared_labels
@@ -371,6 +371,14 @@ def test_two_rules_may_count_into_one_metric_and_add_up() -> None:
     assert text(one, tallied(one, b'[{"event": "buy"}, {"event": "sell"}]'))["m_total"] == ["m_total 2"]
 
 
+@pytest.mark.parametrize("number", [AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_a_rule_shows_each_of_its_series_once_however_many_are_written_together(number: int) -> None:
+    one = engine(rule(labels={"id": {}}, max_series=number))
+    events = [{"event": "buy", "id": n} for n in range(number) for _ in range(1 + n % 3)]
+    shown = text(one, tallied(one, json.dumps(events).encode()))["m_total"]
+    assert shown == [f'm_total{{id="{n}"}} {1 + n % 3}' for n in range(number)]
+
+
 def test_a_rule_with_thousands_of_combinations_declares_none() -> None:
     assert list(declared_labels(rule(labels={name: [str(n) for n in range(20)] for name in ("a", "b")}))) == []
 
@@ -423,7 +431,7 @@ def openmetrics(engine: Engine, tally: Tally, more: More) -> str:
     for series, delta in engine.deltas([tally])[0].items():
         series.value = series.shelf.kind.add(series.value, delta)
     for series, exemplar in engine.exemplars([tally]).items():
-        series.exemplar = exemplar
+        series.shelf.exemplars[series] = exemplar
     found = UsageCollector(tuple(engine.rules)).families(NOW, more=more)
     return render(found, openmetrics=True).decode() + "# EOF\n"
 
