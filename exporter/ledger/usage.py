@@ -57,6 +57,20 @@ class Entry:
     memory: Mapping[Row, bytes | None] = field(default_factory=dict)
     """What rules about keys remember from now on; None: nothing any more."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store."""
+        return not (self.deltas or self.positions or self.keys or self.memory)
+
+    def joined(self, other: "Entry") -> "Entry":
+        """Both as one. No series grows in both."""
+        return Entry(
+            {**self.deltas, **other.deltas},
+            [*self.positions, *other.positions],
+            [*self.keys, *other.keys],
+            {**self.memory, **other.memory},
+        )
+
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
 
@@ -263,10 +277,10 @@ class UsageLedger:
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
 
-    async def memory(self) -> list[tuple[Row, bytes]]:
-        """What rules about keys remember."""
+    async def memory(self, parts: Collection[str]) -> list[tuple[Row, bytes]]:
+        """What rules about keys remember in these parts."""
         async with self._database.read() as connection:
-            rows = await connection.execute(select(usage_memory))
+            rows = await connection.execute(select(usage_memory).where(usage_memory.c.part.in_(parts)))
             return [(Row(row.part, row.rule, row.key), row.state) for row in rows]
 
     async def positions(self, stream: str) -> dict[str, str]:

@@ -6,22 +6,24 @@ idempotency key says so), or whose position somebody else has moved on, leaves t
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 import msgspec
 
 from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
 from exporter.usage.book import Book
-from exporter.usage.delivery import Fenced, Format, Position, Taken
+from exporter.usage.delivery import Fenced, Format, Hold, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine
+from exporter.usage.keeping import OWN, STREAM, Keeping
 from exporter.usage.rejects import Rejects, Shown
-from exporter.usage.sequences import Row
+from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally
-from exporter.usage.watching import Watching
+from exporter.usage.watching import Seen, Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
@@ -46,6 +48,9 @@ class CountingMetrics(Protocol):
     def unusable(self, rules: Mapping[str, int]) -> None:
         """So many events of each rule had no value that it could take."""
 
+    def unplaced(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule about keys came to a shared ledger by another way than in parts."""
+
     def committed(self, deliveries: int, seconds: float) -> None:
         """A commit took so long."""
 
@@ -55,7 +60,8 @@ class _Waiting:
     tally: Tally
     positions: Sequence[Position]
     key: str
-    size: int
+    sequences: tuple[SequenceSettings, ...]
+    """The rules about keys by which it was counted."""
     done: asyncio.Future[Taken] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -70,18 +76,24 @@ class Counting:
         self.book, self._rejects = Book(), Rejects()
         self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
         self.engine = Engine(Usage(), self.book, 0.0)
-        self.watching = Watching((), self.book, 0.0)
-        self._kept: Sequence[tuple[Row, bytes]] = ()
-        """What was remembered of keys before there were rules about them."""
+        self._keeping = Keeping(ledger, self.book, now)
+        self._looked = 0.0
+        """When the parts' turn last came (the loop's clock)."""
         self._waiting: list[_Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
         self._book_lock = asyncio.Lock()
+        """Held from what is decided to its commit."""
         self._entries = 0
 
     def reads(self, log: str) -> bool:
         """Whether lines can be read as the entry `log` of `usage.logs` ("": as the only one)."""
         return self.engine.reads(log)
+
+    @property
+    def watching(self) -> Watching:
+        """The rules about keys in force."""
+        return self._keeping.watching
 
     @property
     def shared(self) -> bool:
@@ -91,7 +103,7 @@ class Counting:
     async def start(self) -> None:
         """Reads what was counted before."""
         await self._ledger.load(self.book)
-        self._kept = await self._ledger.memory()
+        await self._keeping.start()
         self._entries = await self._ledger.journal_entries()
 
     def use(self, usage: Usage) -> None:
@@ -110,29 +122,35 @@ class Counting:
         *,
         key: str = "",
         log: str = "",
+        part: str = OWN,
+        sent: Sequence[float] = (),
     ) -> Taken:
         """Counts `body`; it is in the ledger when this returns. One with a `key` that its source has used before is
-        not counted again, and answered as it was then. Raises Fenced or StorageUnavailable."""
+        not counted again, and answered as it was then. `part` and `sent` as in exporter.usage.delivery.Partitioned.
+        Raises Fenced or StorageUnavailable."""
         size = len(body) if isinstance(body, bytes) else sum(map(len, body))
         if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            tally = self.engine.begin(source, self._now())
+            engine = self.engine
+            tally = engine.begin(source, self._now())
+            tally.came_in(part, sent)
             if size <= PIECE_BYTES:
-                self.engine.count(tally, body, form, log)
+                engine.count(tally, body, form, log)
             else:
-                await self._in_pieces(tally, body, form, log)
-            waiting = _Waiting(tally, positions, key, size)
+                await self._in_pieces(engine, tally, body, form, log)
+            waiting = _Waiting(tally, positions, key, engine.usage.sequences)
             self._waiting.append(waiting)
             self._some.set()
             return await waiting.done  # who goes away cancels this future, not the commit
         finally:
             self._bytes -= size
 
-    async def _in_pieces(self, tally: Tally, body: bytes | Sequence[bytes], form: Format, log: str) -> None:
+    async def _in_pieces(
+        self, engine: Engine, tally: Tally, body: bytes | Sequence[bytes], form: Format, log: str
+    ) -> None:
         """Counts a large body, and lets others have their turn meanwhile."""
-        engine = self.engine
         for piece in engine.pieces(body, form, log):
             engine.count(tally, piece, form, log)
             tally.before.append(piece)
@@ -141,6 +159,16 @@ class Counting:
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read."""
         return await self._ledger.positions(stream)
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """See exporter.usage.delivery.Partitioned."""
+        async with self._book_lock:
+            self._keeping.follow(self.engine.usage.sequences)
+            return await self._keeping.hold(stream, parts)
+
+    def release(self, stream: str) -> None:
+        """See exporter.usage.delivery.Partitioned."""
+        self._keeping.release(stream)
 
     def rejects(self) -> Mapping[str, Shown]:
         """What was rejected and why, with samples, for people."""
@@ -167,26 +195,24 @@ class Counting:
             began = loop.time()
             self._some.clear()
             group, self._waiting = self._waiting, []
-            self._watch()
-            await self._commit(group)
+            if began - self._looked >= LOOK_SECONDS:
+                self._looked = began
+                self._keeping.turn()
+            # what was counted before a reload is looked at by the rules of then
+            for sequences, same in groupby(group, lambda one: one.sequences):
+                await self._commit(list(same), sequences)
+            if not group:
+                await self._tick()
             if group:
                 self._metrics.committed(len(group), loop.time() - began)
             await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
 
     async def _awaited(self) -> None:
         """Waits for a delivery; where keys are watched, not for long: time decides about them as well."""
-        patience = None if not self.engine.usage.sequences else 0.0 if self.watching.is_behind() else LOOK_SECONDS
+        patience = None if not self.engine.usage.sequences else 0.0 if self._keeping.is_behind else LOOK_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._some.wait()
-
-    def _watch(self) -> None:
-        """Goes by the rules in force, between two commits: what is remembered belongs to the last one."""
-        if self.watching.settings != self.engine.usage.sequences:
-            before = [*self._kept, *self.watching.rows()]
-            self.watching = Watching(self.engine.usage.sequences, self.book, self._now())
-            self.watching.restore(before)
-            self._kept = () if self.watching.settings else before
 
     async def fold_forever(self) -> None:
         """Folds the journal once a minute, or sooner where it grows fast."""
@@ -208,16 +234,15 @@ class Counting:
         else:
             self._entries = 0
 
-    async def _commit(self, group: list[_Waiting]) -> None:
-        if not group:
-            await self._tick()
+    async def _commit(self, group: list[_Waiting], sequences: tuple[SequenceSettings, ...]) -> None:
         while group:
             first, later = _once_each(group)
             try:
-                unusable = await self._store(first)
+                await self._store(first, sequences)
             except Repeated as error:
                 group = _answered(first, error) + later
             except Fenced as error:
+                self._keeping.lose(error)
                 group = _without(first, error) + later
             except StorageUnavailable as error:
                 _fail(group, error)
@@ -226,43 +251,56 @@ class Counting:
                 _fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
                 raise
             else:
-                self._metrics.unusable(unusable)
                 self._metrics.counted([one.tally for one in first])
                 self.engine.exemplars([one.tally for one in first])
                 for one in first:
                     self._told(one)
                 group = later
 
-    async def _store(self, group: Sequence[_Waiting]) -> Counter[str]:
+    async def _store(self, group: Sequence[_Waiting], sequences: tuple[SequenceSettings, ...]) -> None:
         tallies = [one.tally for one in group]
         deltas, unusable = self.engine.deltas(tallies)
-        deltas |= self.watching.look(self.engine.sightings(tallies), self._now())
-        memory = self.watching.changes()
         positions = [position for one in group for position in one.positions]
         keys = [Keyed(*one.named, msgspec.json.encode(one.tally.taken)) for one in group if one.key]
-        if deltas or positions or keys or memory:
-            await self._stored(Entry(deltas, positions, keys, memory))
-        return unusable
+        async with self._book_lock:
+            self._keeping.follow(sequences)
+            sightings = self._sightings(tallies) if sequences else {}
+            unplaced = Counter(rule for rule, *_ in sightings.pop(OWN, ())) if self.shared else Counter[str]()
+            await self._stored(Entry(deltas, positions, keys), sightings)
+        self._metrics.unusable(unusable)
+        self._metrics.unplaced(unplaced)
 
-    async def _stored(self, entry: Entry) -> None:
+    def _sightings(self, tallies: Sequence[Tally]) -> dict[str, Iterable[Seen]]:
+        """What the tallies hold for rules about keys, by part."""
+        parts: dict[str, list[Tally]] = {}
+        for tally in tallies:
+            parts.setdefault(tally.part, []).append(tally)
+        return {part: self.engine.sightings(same) for part, same in parts.items()}
+
+    async def _stored(self, entry: Entry, sightings: Mapping[str, Iterable[Seen]]) -> None:
+        """Stores `entry` with what is decided about keys."""
         try:
-            async with self._book_lock:
-                await self._ledger.commit(entry, self.book, self._now())
+            decided = self._keeping.look(sightings)
+            entry = entry if decided.is_empty else entry.joined(decided)
+            if entry.is_empty:
+                return
+            await self._ledger.commit(entry, self.book, self._now())
         except BaseException:
-            self.watching.undo()
+            self._keeping.undo()
             raise
-        self.watching.committed()
+        self._keeping.committed()
         self._entries += 1
 
     async def _tick(self) -> None:
         """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
-        deltas = self.watching.look((), self._now())
-        memory = self.watching.changes()
-        if deltas or memory:
-            try:
-                await self._stored(Entry(deltas, memory=memory))
-            except StorageUnavailable as error:
-                self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
+        try:
+            async with self._book_lock:
+                self._keeping.follow(self.engine.usage.sequences)
+                await self._stored(Entry({}), {})
+        except StorageUnavailable as error:
+            self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
+        except Fenced as error:
+            self._keeping.lose(error)
 
     def _told(self, one: _Waiting) -> None:
         if one.tally.samples:
@@ -294,6 +332,8 @@ def _without(group: Sequence[_Waiting], fenced: Fenced) -> list[_Waiting]:
     """Tells those whose position has moved on; returns the others."""
 
     def is_behind(one: _Waiting) -> bool:
+        if fenced.stream == STREAM:
+            return one.tally.part == fenced.part
         return any((at.stream, at.part) == (fenced.stream, fenced.part) for at in one.positions)
 
     _fail([one for one in group if is_behind(one)], fenced)

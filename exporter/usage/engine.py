@@ -146,6 +146,7 @@ class Engine:
             else:
                 events.append(event)
                 places.append(place)
+        tally.dated(events, places)
         return events, Raws(records, places)
 
     def _decoded(self, raw: bytes, source: str) -> Event | Breach:
@@ -322,10 +323,10 @@ class Engine:
         for tally in tallies:
             for plan, events in tally.groups:
                 for rule, read, labels in plan.watched:
-                    time = self._times.get(events[0].event)
+                    time, date, dates = self._times.get(events[0].event), tally.date, tally.dates
                     for event in events:
                         at = time(event) if time else None
-                        when = at.timestamp() if isinstance(at, datetime) else tally.now
+                        when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
                         yield rule, event.event, text_of(read(event)), labels, when
 
 

@@ -35,8 +35,8 @@ class Sequences:
     """All rules in all parts. Parts know nothing of one another: a part's events bear all keys that are remembered in
     it, and it may be restored and dropped alone.
 
-    `now` is how far a part has been read: the clock while nothing waits in it, else the latest time that was read.
-    It must not fall.
+    `now` is how far a part has been read (Unix time): what was sent before is here. It must not fall. `clock` is the
+    present where that is later: an event whose time is beyond it is from a time to come.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
@@ -47,16 +47,20 @@ class Sequences:
         self._useless_sent: set[Row] = set()
 
     def feed(
-        self, sightings: Iterable[Sighting | tuple[str, str, str, Labels, float]], now: float, part: str = ""
+        self,
+        sightings: Iterable[Sighting | tuple[str, str, str, Labels, float]],
+        now: float,
+        part: str = "",
+        clock: float = 0.0,
     ) -> list[Outcome]:
         """Takes events, in whatever order, and tells what was decided by now: mostly of earlier ones.
 
         Raises KeyError for a rule or event that is not known.
         """
         found = self.tick(now, part)
-        keys = self._of(part)
+        keys, latest = self._of(part), max(now, clock)
         for rule, event, key, labels, time in sightings:
-            outcome = keys[rule].take(event, key, labels, time, now)
+            outcome = keys[rule].take(event, key, labels, time, latest)
             if outcome is not None:
                 found.append(outcome)
             elif self._censuses[rule].size > self.rules[rule].max_keys:
