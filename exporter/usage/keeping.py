@@ -62,11 +62,16 @@ class Keeping:
             return
         before = [*self._kept, *self.watching.rows()]
         if not self.watching.settings or not settings:
-            for hold in self._holds.values():
-                hold.lost = True  # nothing was claimed without rules, and without rules nothing is kept
+            self._let_go()
         self.watching = Watching(settings, self._book, self._now())
         self.watching.restore(before if settings else ())
         self._kept = () if settings else [(row, state) for row, state in before if row.part == OWN]
+
+    def _let_go(self) -> None:
+        """Without rules nothing is remembered and no part is claimed, so with the first of them parts are new."""
+        for hold in self._holds.values():
+            hold.lost = True
+        self._held, self._turns = {}, {}
 
     # --- parts that come and go
 

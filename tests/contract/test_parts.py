@@ -213,6 +213,21 @@ async def test_rules_that_come_with_a_reload_begin_once_the_parts_are_taken_up(w
     await told(one._one, {"completed": 1, "missed": 1})
 
 
+async def test_rules_that_went_and_came_back_know_what_was_stored(world: World) -> None:
+    one = await reader(world)
+    world.now += 60
+    await one.read(("placed", "a", 0))
+    for usage in (Usage(), USAGE):
+        one._one.use(usage)
+        assert one.hold.lost
+    with pytest.raises(Fenced):
+        await one.read(("paid", "a", 1))
+    await one.take_over()
+    await one.read(("paid", "a", 1))
+    one.reached(60)
+    await told(one._one, {"completed": 1})
+
+
 async def test_what_comes_another_way_stands_apart(world: World) -> None:
     one = await reader(world)
     await one.read(("placed", "a", 0))

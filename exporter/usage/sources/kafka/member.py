@@ -220,7 +220,7 @@ class Member:
             self._do(consumer, self._take(batch, before, batch.next))
         except Fenced as fenced:
             self._metrics.fenced.labels(self._settings.name).inc()
-            self._log.warning("batch dropped: somebody else has read on", partition=fenced.part)
+            self._log.warning("batch dropped: it has to be read anew", partition=fenced.part)
             self._placed = False
             return
         self._metrics.messages.labels(self._settings.name).inc(sum(map(len, batch.records.values())))
