@@ -5,7 +5,7 @@ was counted before. Now and then the journal is folded into totals, which are ke
 StorageUnavailable when the database can't serve.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,8 @@ PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
 """Of one statement: PostgreSQL takes 32,767 parameters."""
+ROWS_AT_ONCE = 1000
+"""Of what is remembered of keys: a takeover reads all of a part's."""
 KEEP_KEYS_SECONDS = 3 * 86_400.0
 """How long a repeated request is known."""
 
@@ -277,11 +279,12 @@ class UsageLedger:
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
 
-    async def memory(self, parts: Collection[str]) -> list[tuple[Row, bytes]]:
-        """What rules about keys remember in these parts."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(usage_memory).where(usage_memory.c.part.in_(parts)))
-            return [(Row(row.part, row.rule, row.key), row.state) for row in rows]
+    async def memory(self, parts: Collection[str]) -> AsyncGenerator[list[tuple[Row, bytes]], None]:
+        """What rules about keys remember in these parts, so many rows at once that nobody waits for long."""
+        statement = select(usage_memory).where(usage_memory.c.part.in_(parts))
+        async with self._database.read() as connection, connection.stream(statement) as rows:
+            async for some in rows.partitions(ROWS_AT_ONCE):
+                yield [(Row(part, rule, key), state) for part, rule, key, state in some]
 
     async def positions(self, stream: str) -> dict[str, str]:
         """How far each part of `stream` was read."""

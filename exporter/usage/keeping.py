@@ -6,8 +6,8 @@ so that a process which was taken for dead, or does not know whether its last co
 take the part up anew.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -25,8 +25,6 @@ OWN = ""
 """The part of all that comes in no parts: over HTTP, from files. It needs a ledger that nobody shares."""
 PARTS_AT_ONCE = 4
 """So many parts without events are looked at between two commits, so that many of them stop nobody for long."""
-ROWS_AT_ONCE = 2000
-"""So many rows are taken up before others have their turn."""
 
 
 @dataclass
@@ -54,7 +52,8 @@ class Keeping:
     async def start(self) -> None:
         """Reads what is remembered in our own part."""
         if not self._ledger.shared:
-            self._kept = await self._ledger.memory([OWN])
+            async with aclosing(self._ledger.memory([OWN])) as rows:
+                self._kept = [row async for some in rows for row in some]
 
     def follow(self, settings: tuple[SequenceSettings, ...]) -> None:
         """Goes by these rules from now on. Those that have not changed go on with what they remember."""
@@ -82,7 +81,9 @@ class Keeping:
         if hold.watched and parts:
             for part, position in (await self._claim(sorted(parts))).items():
                 self._held[part] = _Held(hold, position)
-            await self._take_up(await self._ledger.memory(parts))
+            async with aclosing(self._ledger.memory(parts)) as rows:
+                async for some in rows:
+                    self.watching.restore((row, state) for row, state in some if row.part in self._held)
         return hold
 
     async def _claim(self, parts: Iterable[str]) -> dict[str, int]:
@@ -91,12 +92,6 @@ class Keeping:
         moves = [Position(STREAM, part, known.get(part, ""), str(int(known.get(part, 0)) + 1)) for part in parts]
         await self._ledger.commit(Entry({}, moves), self._book, self._now())
         return {move.part: int(move.after) for move in moves}
-
-    async def _take_up(self, rows: Iterable[tuple[Row, bytes]]) -> None:
-        left = iter(rows)
-        while some := list(islice(left, ROWS_AT_ONCE)):
-            self.watching.restore((row, state) for row, state in some if row.part in self._held)
-            await asyncio.sleep(0)
 
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned. Also while a commit is under way."""
