@@ -29,6 +29,7 @@ PARTS_AT_ONCE = 4
 
 @dataclass
 class _Held:
+    stream: str
     hold: Hold
     position: int
     """The part's position in the stream `keys`, as we believe."""
@@ -79,12 +80,21 @@ class Keeping:
         self.release(stream)
         hold = self._holds[stream] = Hold(frozenset(parts), bool(self.watching.settings))
         if hold.watched and parts:
-            for part, position in (await self._claim(sorted(parts))).items():
-                self._held[part] = _Held(hold, position)
-            async with aclosing(self._ledger.memory(parts)) as rows:
-                async for some in rows:
-                    self.watching.restore((row, state) for row, state in some if row.part in self._held)
+            try:
+                await self._take_up(stream, hold)
+            except BaseException:
+                self.release(stream)  # a part of the rows is of no use
+                raise
+            if self._holds.get(stream) is not hold:
+                self.release(stream)  # it was released meanwhile
         return hold
+
+    async def _take_up(self, stream: str, hold: Hold) -> None:
+        for part, position in (await self._claim(sorted(hold.parts))).items():
+            self._held[part] = _Held(stream, hold, position)
+        async with aclosing(self._ledger.memory(hold.parts)) as rows:
+            async for some in rows:
+                self.watching.restore((row, state) for row, state in some if row.part in self._held)
 
     async def _claim(self, parts: Iterable[str]) -> dict[str, int]:
         """The positions of the parts, now that they are ours."""
@@ -95,8 +105,8 @@ class Keeping:
 
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned. Also while a commit is under way."""
-        hold = self._holds.pop(stream, Hold())
-        for part in [part for part, held in self._held.items() if held.hold is hold]:
+        self._holds.pop(stream, None)
+        for part in [part for part, held in self._held.items() if held.stream == stream]:
             self._drop(part)
 
     def lose(self, fenced: Fenced) -> None:

@@ -3,7 +3,7 @@ once, by the time up to which a part was read."""
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -194,6 +194,36 @@ async def test_a_commit_whose_end_nobody_saw_decides_once(world: World, monkeypa
     await one.read(("paid", "a", 12 * MINUTE))
     one.reached(13 * MINUTE)
     await told(one._one, {"missed": 1, "late": 1})
+
+
+@pytest.mark.parametrize("how", ["it is cancelled", "it is released"])
+async def test_a_takeover_that_was_given_up_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    one, other = await reader(world), await reader(world)
+    await other.read(("placed", "a", 0))
+    memory, begun, may_go_on = one._one._ledger.memory, asyncio.Event(), asyncio.Event()
+
+    async def slow(parts: Any) -> AsyncIterator[Any]:
+        async for rows in memory(parts):
+            yield rows
+            begun.set()
+            await may_go_on.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one._one._ledger, "memory", slow)
+        taking = asyncio.create_task(one.take_over())
+        await begun.wait()
+        assert one._one.watching.sizes() == {"orders-paid": 1}
+        if how == "it is cancelled":
+            taking.cancel()
+        else:
+            one._one.release(STREAM)
+        may_go_on.set()
+        await asyncio.gather(taking, return_exceptions=True)
+    assert one._one.watching.sizes() == {"orders-paid": 0}
+    with pytest.raises(Fenced):
+        await one.read(("paid", "a", 1))
 
 
 async def test_rules_that_come_with_a_reload_begin_once_the_parts_are_taken_up(world: World) -> None:
