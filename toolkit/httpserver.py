@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 
 import bcrypt
 import pydantic
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
@@ -248,13 +248,28 @@ async def read_body(request: web.Request) -> bytes:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length)
     try:
         if request.content.is_eof():
-            return await request.read()  # all of it came with the headers: a timer would cost more than the rest
+            return await _joined(
+                request.content
+            )  # all of it came with the headers: a timer would cost more than the rest
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            return await request.read()
+            return await _joined(request.content)
     except (web.RequestPayloadError, HttpProcessingError) as error:
         raise web.HTTPBadRequest(text=f"the body can't be read: {error}\n") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body took longer than {BODY_TIMEOUT_SECONDS:g} s\n") from None
+
+
+async def _joined(content: StreamReader) -> bytes:
+    """All that comes, copied once: `request.read` copies each part, and then the whole."""
+    content.set_read_chunk_size(MAX_BODY_BYTES)  # what is unzipped comes in few parts
+    parts, size = list[bytes](), 0
+    while not content.at_eof():
+        part = await content.readany()
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, size)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def server_tls(config: WebConfig) -> ssl.SSLContext | None:

@@ -28,8 +28,6 @@ from exporter.usage.delivery import Fenced, Position
 from exporter.usage.sequences import Row
 from toolkit.storage import Database, StorageUnavailable
 
-PAGE = 256
-"""Series a page of totals: it is written whole when one of them grew."""
 PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
@@ -75,8 +73,7 @@ class Entry:
 
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
-
-
+_APPEND = insert(usage_journal)
 _FORGET = delete(usage_memory).where(
     usage_memory.c.part == bindparam("gone_part"),
     usage_memory.c.rule == bindparam("gone_rule"),
@@ -92,6 +89,10 @@ class Repeated(Exception):
         super().__init__(f"{len(answers)} requests were counted before")
 
 
+class Astray(Exception):
+    """An entry is stored, and a defect kept the book from taking it over: only a new start brings them together."""
+
+
 class UsageLedger:
     """The usage tables of one database; other processes may write them at the same time if it is PostgreSQL."""
 
@@ -104,8 +105,15 @@ class UsageLedger:
         return self._database.shared
 
     async def commit(self, entry: Entry, book: Book, at: float) -> None:
-        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored."""
+        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored; or Astray,
+        and it was."""
         sequence, numbers = await self._database.transact(lambda connection: self._store(connection, entry, at))
+        try:
+            await self._take_over(sequence, numbers, entry, book, at)
+        except Exception as error:
+            raise Astray from error
+
+    async def _take_over(self, sequence: int, numbers: dict[Series, int], entry: Entry, book: Book, at: float) -> None:
         book.number(numbers)
         if sequence == book.applied + 1:
             book.apply(sequence, entry.deltas.items(), at)
@@ -125,7 +133,7 @@ class UsageLedger:
         numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
         deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
         row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
-        connection.execute(insert(usage_journal), row)
+        connection.execute(_APPEND, row)
         return sequence, numbers
 
     def _next(self, connection: Connection) -> int:
@@ -248,7 +256,7 @@ class UsageLedger:
     async def fold(self, book: Book) -> None:
         """Folds the journal into the totals, some pages at a time, and forgets it up to there."""
         folded, grown = book.applied, book.take_grown()
-        pages = sorted({one.id // PAGE for one in grown})
+        pages = sorted(grown)
         try:
             for start in range(0, len(pages), PAGES_AT_ONCE):
                 await self._write_pages(book, pages[start : start + PAGES_AT_ONCE])
@@ -298,6 +306,4 @@ def _labels(one: Series) -> str:
 
 
 def _page(book: Book, page: int) -> bytes:
-    return msgspec.msgpack.encode(
-        [(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page, PAGE)]
-    )
+    return msgspec.msgpack.encode([(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page)])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from exporter.bodies import Reject
 
@@ -12,13 +12,20 @@ class Position:
     """How far one part of a stream was read: stored in the transaction that stores what was counted up to there.
 
     `stream` is the source's name, `part` a partition or a file of it. `before` is what the ledger must hold for this to
-    count, the empty text for a part that it does not know; `after` is what it holds from then on.
+    count, the empty text for a part that it does not know; `after` is what it holds from then on. `told` says for
+    people where that begins.
     """
 
     stream: str
     part: str
     before: str
     after: str
+    told: str = ""
+
+    @property
+    def begin(self) -> str:
+        """Where what is counted begins, for people."""
+        return self.told or f"{self.part} at {self.before or 'its beginning'}"
 
 
 @dataclass
@@ -56,15 +63,39 @@ class Taken:
     rejects: tuple[Reject, ...]
     lines: int = 0
     """Entries of a log that were read; most are no event."""
+    defects: int = 0
+    """Of the rejected, those that a defect of the exporter kept from being counted."""
 
     @property
     def unmatched(self) -> int:
         """Events that no rule counted."""
         return self.events - self.matched
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing was counted, and that was the exporter's fault: it may be sent again to one without it."""
+        return self.defects > 0 and not self.events
+
 
 Format = Literal["json", "ndjson", "records", "lines"]
 """One JSON object or an array of them; one object a line; one object a record; lines of a log."""
+
+
+class Delivery(NamedTuple):
+    """What a source handed over: its name, the bytes, what they are, which entry of `usage.logs` reads lines, and what
+    `Partitioned.take` tells of a part."""
+
+    source: str
+    body: bytes | Sequence[bytes]
+    form: Format
+    log: str = ""
+    part: str = ""
+    sent: Sequence[float] = ()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.body) if isinstance(self.body, bytes) else sum(map(len, self.body))
 
 
 class Intake(Protocol):

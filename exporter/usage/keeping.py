@@ -47,6 +47,8 @@ class Keeping:
         self._held: dict[str, _Held] = {}
         self._turns: dict[str, None] = {}
         """The parts that are still to be looked at, in their order."""
+        self._looked: Sequence[str] = ()
+        """Those of them that the last look took."""
         self._moving: Sequence[str] = ()
         """The parts whose positions the commit under way moves."""
 
@@ -126,6 +128,10 @@ class Keeping:
         """Every part is to be looked at, beginning with the next commit."""
         self._turns |= dict.fromkeys(self._held)
 
+    def again(self) -> None:
+        """The parts that the last look took are to be looked at once more, before the others."""
+        self._turns = {**{part: None for part in self._looked if part in self._held}, **self._turns}
+
     @property
     def is_behind(self) -> bool:
         """Whether there is something to look at without waiting."""
@@ -149,7 +155,7 @@ class Keeping:
 
     def _due(self, sightings: Iterable[str]) -> dict[str, float]:
         """The parts to look at now, with how far each was read: those with events, and some of the others."""
-        others = list(islice(self._turns, PARTS_AT_ONCE))
+        others = self._looked = list(islice(self._turns, PARTS_AT_ONCE))
         for part in others:
             del self._turns[part]
         found = {part: self._held[part].hold.until.get(part, 0.0) for part in {*sightings, *others} if part != OWN}
@@ -158,6 +164,15 @@ class Keeping:
     def _move(self, part: str) -> Position:
         at = self._held[part].position
         return Position(STREAM, part, str(at), str(at + 1))
+
+    def rehearse(self, sightings: Mapping[str, Iterable[Seen]]) -> None:
+        """Looks at these events, and no other part, without any effect. Raises what `look` raises."""
+        turns, self._turns = self._turns, {}
+        try:
+            self.look(sightings)
+        finally:
+            self.undo()
+            self._turns = turns
 
     def committed(self) -> None:
         """What `look` told is stored."""

@@ -63,6 +63,7 @@ class World:
     def __init__(self, url: str, exits: AsyncExitStack) -> None:
         self.url, self._exits, self.now = url, exits, 1_700_000_000.0
         self._holds: dict[Counting, Hold] = {}
+        self._work: dict[Counting, asyncio.Task[None]] = {}
         migrate(storage_url(url, Path(), ""), MIGRATIONS)
 
     async def exporter(self, usage: Usage = USAGE) -> Counting:
@@ -72,15 +73,19 @@ class World:
         one = Counting(UsageLedger(database), Told(), lambda: self.now, structlog.get_logger())
         await one.start()
         one.use(usage)
-        work = asyncio.create_task(one.run())
+        self._work[one] = asyncio.create_task(one.run())
+        self._exits.push_async_callback(self._stop, one)
+        return one
 
-        async def stop() -> None:
+    async def _stop(self, one: Counting) -> None:
+        if work := self._work.pop(one, None):
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work  # a defect of the counting fails the test here
 
-        self._exits.push_async_callback(stop)
-        return one
+    async def end_of(self, one: Counting) -> None:
+        """Waits for the counting to end by itself. Raises what it ended with."""
+        await self._work.pop(one)
 
     async def send(self, one: Counting, *events: str) -> None:
         """JSON events that happen now: over HTTP, or, to a shared ledger, in a part of a stream that is caught up.

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from exporter.exposition import Family
 from exporter.usage.delivery import Format, Hold, Position, Taken
+from exporter.usage.logs.reader import LogReader
 from exporter.usage.sources.files import counts as file_counts
+from exporter.usage.sources.files.piece import WholeLines
 from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.source import FileSource
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
@@ -56,6 +58,9 @@ class Counted(Protocol):
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned."""
 
+    def reader(self, log: str) -> LogReader:
+        """What reads lines as the entry `log` of `usage.logs`."""
+
     async def forget(self, stream: str, keep: Collection[str], age: float) -> None:
         """See exporter.usage.sources.files.deliveries.Forgetful."""
 
@@ -68,7 +73,7 @@ class Source(Protocol):
 
 
 class _ReadAs:
-    """The counting for a source whose lines are read as one entry of `usage.logs`."""
+    """The counting for a source whose lines are read as one entry of `usage.logs`, and where its entries end."""
 
     def __init__(self, counting: Counted, log: str) -> None:
         self._counting, self._log = counting, log
@@ -93,6 +98,12 @@ class _ReadAs:
 
     def release(self, stream: str) -> None:
         self._counting.release(stream)
+
+    def finished(self, chunk: bytes, quiet: float) -> int:
+        return self._counting.reader(self._log).finished(chunk, quiet)
+
+    def resumes(self, chunk: bytes) -> int | None:
+        return self._counting.reader(self._log).resumes(chunk)
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,8 @@ class RunningSources:
         if isinstance(settings, FileSettings):
             host = socket.gethostname() if self._counting.shared else ""
             clock = asyncio.get_running_loop().time
-            return FileSource(settings, intake, self._counting, clock, self._log, host)
+            framing = intake if settings.format == "lines" else WholeLines()
+            return FileSource(settings, intake, framing, self._counting, clock, self._log, host)
         from exporter.usage.sources.kafka.source import KafkaSource  # noqa: PLC0415 - its library is an extra
 
         return KafkaSource(settings, intake, self._kafka, self._log)
