@@ -48,6 +48,12 @@ class ExporterMetrics(ServiceMetrics):
             ["rule"],
             registry=registry,
         )
+        self.unplaced_events = Counter(
+            "tocsin_exporter_sequence_unplaced_events_total",
+            "Events that a rule about keys did not look at: they came to a shared ledger by another way than Kafka.",
+            ["rule"],
+            registry=registry,
+        )
         self.commits = Histogram(
             "tocsin_exporter_commit_seconds",
             "How long it took to make a group of deliveries durable.",
@@ -87,6 +93,11 @@ class ExporterMetrics(ServiceMetrics):
         """So many events of each rule had no value that it could take."""
         for rule, number in rules.items():
             self.unusable_values.labels(rule).inc(number)
+
+    def unplaced(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule about keys came to a shared ledger by another way than in parts."""
+        for rule, number in rules.items():
+            self.unplaced_events.labels(rule).inc(number)
 
     def committed(self, deliveries: int, seconds: float) -> None:
         """A commit took so long."""

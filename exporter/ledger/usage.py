@@ -5,7 +5,7 @@ was counted before. Now and then the journal is folded into totals, which are ke
 StorageUnavailable when the database can't serve.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,8 @@ PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
 """Of one statement: PostgreSQL takes 32,767 parameters."""
+ROWS_AT_ONCE = 1000
+"""Of what is remembered of keys: a takeover reads all of a part's."""
 KEEP_KEYS_SECONDS = 3 * 86_400.0
 """How long a repeated request is known."""
 
@@ -54,6 +56,20 @@ class Entry:
     keys: Sequence[Keyed] = ()
     memory: Mapping[Row, bytes | None] = field(default_factory=dict)
     """What rules about keys remember from now on; None: nothing any more."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store."""
+        return not (self.deltas or self.positions or self.keys or self.memory)
+
+    def joined(self, other: "Entry") -> "Entry":
+        """Both as one. No series grows in both."""
+        return Entry(
+            {**self.deltas, **other.deltas},
+            [*self.positions, *other.positions],
+            [*self.keys, *other.keys],
+            {**self.memory, **other.memory},
+        )
 
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
@@ -271,11 +287,12 @@ class UsageLedger:
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
 
-    async def memory(self) -> list[tuple[Row, bytes]]:
-        """What rules about keys remember."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(usage_memory))
-            return [(Row(row.part, row.rule, row.key), row.state) for row in rows]
+    async def memory(self, parts: Collection[str]) -> AsyncGenerator[list[tuple[Row, bytes]], None]:
+        """What rules about keys remember in these parts, so many rows at once that nobody waits for long."""
+        statement = select(usage_memory).where(usage_memory.c.part.in_(parts))
+        async with self._database.read() as connection, connection.stream(statement) as rows:
+            async for some in rows.partitions(ROWS_AT_ONCE):
+                yield [(Row(part, rule, key), state) for part, rule, key, state in some]
 
     async def positions(self, stream: str) -> dict[str, str]:
         """How far each part of `stream` was read."""

@@ -51,7 +51,6 @@ class UsageCollector:
         yield from self.metrics(now, shard, more)
         if shard.number == 1:
             yield from self.about()
-            yield from self._about_keys()
 
     def metrics(self, now: float, shard: Shard = WHOLE, more: More = NOTHING_MORE) -> Families:
         """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
@@ -112,6 +111,7 @@ class UsageCollector:
     def own(self) -> Families:
         """What this process alone knows, whoever shares the ledger."""
         yield OVERFLOWS, [line(self._key(OVERFLOWS, rule.settings.name), rule.shelf.overflowed) for rule in self._rules]
+        yield from self._about_keys()
 
     def _infos(self) -> list[bytes]:
         watching = self._watching()

@@ -1,7 +1,7 @@
 """What a source of events hands over, and what it is told: the seam between the sources and the counting."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from exporter.bodies import Reject
@@ -28,9 +28,25 @@ class Position:
         return self.told or f"{self.part} at {self.before or 'its beginning'}"
 
 
+@dataclass
+class Hold:
+    """What a source reads of its stream: parts whose keys nobody else remembers meanwhile.
+
+    The source's thread sets `until`, whole; the counting sets `lost`. Each only reads what the other sets.
+    """
+
+    parts: frozenset[str] = frozenset()
+    watched: bool = False
+    """Whether there are rules that remember keys, so that anybody asks for `until` and for times."""
+    until: Mapping[str, float] = field(default_factory=dict)
+    """By part: all that was sent before this time (Unix) was delivered. A part that is not there stands still."""
+    lost: bool = False
+    """Somebody else has taken a part up, or rules about keys are new: `Partitioned.hold` has to be asked again."""
+
+
 class Fenced(Exception):
-    """The ledger's position of a part is not what the source believed: somebody else has read on. Nothing was counted;
-    the source has to begin anew from `Intake.positions`."""
+    """The ledger's position of a part is not what the source believed: somebody else has read on, or holds its keys.
+    Nothing was counted; the source has to begin anew from `Intake.positions`."""
 
     def __init__(self, stream: str, part: str) -> None:
         self.stream, self.part = stream, part
@@ -66,12 +82,15 @@ Format = Literal["json", "ndjson", "records", "lines"]
 
 
 class Delivery(NamedTuple):
-    """What a source handed over: its name, the bytes, what they are, and which entry of `usage.logs` reads lines."""
+    """What a source handed over: its name, the bytes, what they are, which entry of `usage.logs` reads lines, and what
+    `Partitioned.take` tells of a part."""
 
     source: str
     body: bytes | Sequence[bytes]
     form: Format
     log: str = ""
+    part: str = ""
+    sent: Sequence[float] = ()
 
     @property
     def size(self) -> int:
@@ -90,3 +109,27 @@ class Intake(Protocol):
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read, by part."""
+
+
+class Partitioned(Intake, Protocol):
+    """Where sources deliver whose streams are divided, each part being read by one process at a time."""
+
+    async def take(
+        self,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        positions: Sequence[Position] = (),
+        *,
+        part: str = "",
+        sent: Sequence[float] = (),
+    ) -> Taken:
+        """As Intake.take, of one `part` that is held. `sent` says when each record was sent (Unix time); of lines the
+        last one counts for all."""
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """From now on these parts of `stream` are read here, and no others: what is remembered of their keys is taken
+        up. Raises Fenced when somebody else takes them at this moment, or StorageUnavailable."""
+
+    def release(self, stream: str) -> None:
+        """Nothing of `stream` is read here any more. Nothing is stored. From the event loop's thread only."""

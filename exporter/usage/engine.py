@@ -66,9 +66,9 @@ class Engine:
 
     # --- bytes to groups
 
-    def begin(self, source: str, now: float) -> Tally:
-        """An empty tally for what `source` delivers."""
-        return Tally(source, now)
+    def begin(self, source: str, now: float, part: str = "", sent: Sequence[float] = ()) -> Tally:
+        """An empty tally for what `source` delivers; `part` and `sent` as in exporter.usage.delivery.Partitioned."""
+        return Tally(source, now, part=part, sent=sent)
 
     def pieces(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Iterator[bytes | Sequence[bytes]]:
         """The body in parts that take some milliseconds each; lines and entries stay whole, and JSON is one part."""
@@ -156,6 +156,7 @@ class Engine:
             else:
                 events.append(event)
                 places.append(place)
+        tally.dated(events, places)
         return events, Raws(records, places)
 
     def _decoded(self, raw: bytes, source: str) -> Event | Breach:
@@ -336,10 +337,10 @@ class Engine:
         for tally in tallies:
             for plan, events in tally.groups:
                 for rule, read, labels in plan.watched:
-                    time = self._times.get(events[0].event)
+                    time, date, dates = self._times.get(events[0].event), tally.date, tally.dates
                     for event in events:
                         at = time(event) if time else None
-                        when = at.timestamp() if isinstance(at, datetime) else tally.now
+                        when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
                         yield rule, event.event, text_of(read(event)), labels, when
 
 

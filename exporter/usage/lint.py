@@ -220,9 +220,9 @@ def _sequences(usage: Usage, known: Known) -> Problems:
         yield from _not_ours(one.metric, one.labels, (index,))
         yield from _key(one, known, (index,))
         yield from _untimely(one, usage, (index,))
-    if usage.sequences and usage.ledger:
-        # keys are remembered by one exporter; over HTTP the events of one key may come to any of several
-        yield (), "rules about keys need an exporter's own ledger, not a shared one"
+    if usage.sequences and usage.ledger and not usage.sources.kafka:
+        # a key is remembered by one exporter, and over HTTP its events may come to any of several
+        yield (), "with a shared ledger rules about keys look at what comes by Kafka, and usage.sources has no kafka"
 
 
 def _untimely(one: SequenceSettings, usage: Usage, at: Location) -> Problems:

@@ -6,16 +6,17 @@ break their contract are, and whatever came with them counts.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from traceback import extract_tb
 
 from exporter.usage.contract import Breach
-from exporter.usage.delivery import Delivery, Format
+from exporter.usage.delivery import Delivery, Fenced, Format
 from exporter.usage.engine import Engine
 from exporter.usage.tally import Tally
 
-Attempt = Callable[[Tally], None]
-"""Does with a tally what has to be done with it, without any effect, and raises what is wrong with that."""
+Attempt = Callable[[Tally], Awaitable[None]]
+"""Does with a tally what has to be done with it, without any effect, and raises what is wrong with that; Fenced, where
+nothing of the delivery may be counted here any more."""
 
 
 class Sieve:
@@ -24,30 +25,34 @@ class Sieve:
     def __init__(self, engine: Engine, delivery: Delivery, attempt: Attempt) -> None:
         self._engine, self._delivery, self._attempt = engine, delivery, attempt
         self._form: Format = "records" if delivery.form == "json" else delivery.form
+        self._records: Sequence[bytes] = ()
         self.failed: Exception | None = None
 
     async def sifted(self, now: float) -> Tally:
         """The tally of what can be counted, in their order; found by halves. Others have their turn meanwhile."""
-        tally = self._engine.begin(self._delivery.source, now)
-        parts = [self._records()]
-        while parts:
-            part = parts.pop()
-            error = self._error_of(part, now)
-            if error is not None and len(part) > 1:
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
+        tally, self._records = self._begun(now), self._divided()
+        spans = [range(len(self._records))]
+        while spans:
+            span = spans.pop()
+            error = await self._error_of(span, now)
+            if error is not None and len(span) > 1:
+                middle = len(span) // 2
+                spans += [span[middle:], span[:middle]]
                 continue
-            self._enter(tally, part, error)
+            self._enter(tally, self._of(span), error)
             await asyncio.sleep(0)
         return tally
 
     def refused(self, now: float, error: Exception) -> Tally:
         """The tally of the whole as one record that can't be counted."""
-        tally, body = self._engine.begin(self._delivery.source, now), self._delivery.body
+        tally, body = self._begun(now), self._delivery.body
         _reject(tally, body if isinstance(body, bytes) else b"".join(body[:1]), error)
         return tally
 
-    def _records(self) -> Sequence[bytes]:
+    def _begun(self, now: float) -> Tally:
+        return self._engine.begin(self._delivery.source, now, self._delivery.part, self._delivery.sent)
+
+    def _divided(self) -> Sequence[bytes]:
         """The whole as one, where not even its parts can be told from one another."""
         body = self._delivery.body
         try:
@@ -55,12 +60,18 @@ class Sieve:
         except Exception:  # noqa: BLE001 - as in `_error_of`, which will say so
             return body if not isinstance(body, bytes) else [body]
 
-    def _error_of(self, part: Sequence[bytes], now: float) -> Exception | None:
+    def _of(self, span: range) -> Sequence[bytes]:
+        return self._records[span.start : span.stop]
+
+    async def _error_of(self, span: range, now: float) -> Exception | None:
         """What keeps these records from being counted together."""
-        tally = self._engine.begin(self._delivery.source, now)
+        tally = self._begun(now)
+        tally.before.append(self._records[: span.start])  # when a record was sent goes by its place among all
         try:
-            self._count(tally, part)
-            self._attempt(tally)
+            self._count(tally, self._of(span))
+            await self._attempt(tally)
+        except Fenced:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is to stay with what brings it about
             return error
         return None

@@ -64,6 +64,24 @@ class Tally:
     """Those that are no event."""
     before: list[bytes | Sequence[bytes]] = field(default_factory=list)
     """The pieces of the body before the one at hand."""
+    part: str = ""
+    """The part of a stream that it came in, if it came in any."""
+    sent: Sequence[float] = ()
+    """When each record was sent (Unix time), where that is known."""
+    dates: dict[int, float] = field(default_factory=dict)
+    """By the identity of an event, when its record was sent."""
+
+    @property
+    def date(self) -> float:
+        """When events happened that say nothing of it themselves: when the last record was sent, else when all came."""
+        return self.sent[-1] if self.sent else self.now
+
+    def dated(self, events: Sequence[Event], places: Sequence[int]) -> None:
+        """Notes when these events were sent, by the places of their records, from 1, within the piece. They stay until
+        it is counted."""
+        if self.sent:
+            sent = self.sent[self._begun :]
+            self.dates.update((id(event), sent[place - 1]) for event, place in zip(events, places, strict=True))
 
     def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""

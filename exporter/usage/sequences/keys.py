@@ -60,12 +60,12 @@ class Keys:
     def __len__(self) -> int:
         return len(self._memories)
 
-    def take(self, event: str, key: str, labels: Labels, time: float, now: float) -> Outcome | None:
+    def take(self, event: str, key: str, labels: Labels, time: float, clock: float) -> Outcome | None:
         """An event of a key. What comes of it is told by `advance`, but for an event that is not looked at."""
         rule = self._rule
         if not key:
             return Outcome(rule.name, "keyless", labels)
-        if not self._mark.watermark <= time <= now + rule.lateness:
+        if not self._mark.watermark <= time <= clock + rule.lateness:
             return Outcome(rule.name, "untimely", labels)
         old = self._memories.get(key)
         moment = Moment(time, rule.events[event], self._census.shared(labels))

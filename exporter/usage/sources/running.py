@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.exposition import Family
-from exporter.usage.delivery import Format, Position, Taken
+from exporter.usage.delivery import Format, Hold, Position, Taken
 from exporter.usage.logs.reader import LogReader
 from exporter.usage.sources.files import counts as file_counts
 from exporter.usage.sources.files.piece import WholeLines
@@ -44,11 +44,19 @@ class Counted(Protocol):
         positions: Sequence[Position] = (),
         *,
         log: str = "",
+        part: str = "",
+        sent: Sequence[float] = (),
     ) -> Taken:
-        """See exporter.usage.delivery.Intake."""
+        """See exporter.usage.delivery.Partitioned."""
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """See exporter.usage.delivery.Intake."""
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """See exporter.usage.delivery.Partitioned."""
+
+    def release(self, stream: str) -> None:
+        """See exporter.usage.delivery.Partitioned."""
 
     def reader(self, log: str) -> LogReader:
         """What reads lines as the entry `log` of `usage.logs`."""
@@ -71,12 +79,25 @@ class _ReadAs:
         self._counting, self._log = counting, log
 
     async def take(
-        self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
+        self,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        positions: Sequence[Position] = (),
+        *,
+        part: str = "",
+        sent: Sequence[float] = (),
     ) -> Taken:
-        return await self._counting.take(source, body, form, positions, log=self._log)
+        return await self._counting.take(source, body, form, positions, log=self._log, part=part, sent=sent)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         return await self._counting.positions(stream)
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        return await self._counting.hold(stream, parts)
+
+    def release(self, stream: str) -> None:
+        self._counting.release(stream)
 
     def finished(self, chunk: bytes, quiet: float) -> int:
         return self._counting.reader(self._log).finished(chunk, quiet)
