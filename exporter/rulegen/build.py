@@ -29,7 +29,7 @@ def build(file: Signals, source: str) -> Built:
     name = source.removesuffix(".yml").removesuffix(".yaml")
     groups = tuple(_groups(file, name))
     rules = sealed(rules_file(groups), source)
-    tests = sealed(trials.tests_file(file, name, f"{name}{RULES_SUFFIX}"), source)
+    tests = sealed(trials.tests_file(file, f"{name}{RULES_SUFFIX}"), source)
     return Built(name, rules, tests, groups)
 
 

@@ -124,3 +124,8 @@ def is_needed(file: Signals) -> bool:
     """Whether anything in the file asks for the local time."""
     hours = any(one.hours is not None for one in (*file.signals, *file.slos))
     return hours or bool(file.signals and (file.holidays or changes(file.timezone)))
+
+
+def first_offset(timezone: str) -> int:
+    """The offset from UTC that the rules know before FIRST_YEAR (seconds)."""
+    return _offset_at(ZoneInfo(timezone), _start(FIRST_YEAR))

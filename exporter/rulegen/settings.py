@@ -240,6 +240,20 @@ class Slo(Owned):
             raise ValueError(f"needs one of {', '.join(kinds)}")
         return self
 
+    @pydantic.field_validator("objective")
+    @classmethod
+    def _in_percent(cls, value: float) -> float:
+        if value < 1:
+            raise ValueError(f"is in percent; did you mean {100 * value:g}?")
+        return value
+
+
+UNWATCHED = (
+    "max(last_over_time(tocsin_exporter_kafka_catching_up[5m])) == 1",
+    'min(avg_over_time(up{job="tocsin-exporter"}[15m])) < 0.9',
+)
+"""While an exporter catches up with Kafka, or was away, what it counts is too little now and too much later."""
+
 
 class Defaults(Model):
     """What holds for every signal and objective that doesn't say otherwise."""
@@ -253,6 +267,7 @@ class Signals(Model):
 
     timezone: Zone = "UTC"
     defaults: Defaults = Defaults()
+    unless: tuple[str, ...] = UNWATCHED
     holidays: tuple[Holiday, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     signals: tuple[Signal, ...] = ()
@@ -279,6 +294,8 @@ def lint(file: Signals) -> Iterator[tuple[Location, str]]:
                 yield ("signals", place, "by", index), f"the rules give the label '{label}' a meaning of their own"
         if signal.query is not None:
             yield from _unbalanced(("signals", place, "query"), signal.query)
+    for place, text in enumerate(file.unless):
+        yield from _unbalanced(("unless", place), text)
     for place, slo in enumerate(file.slos):
         for location, text in _expressions(slo):
             yield from _unbalanced(("slos", place, *location), text)
