@@ -1,56 +1,47 @@
-"""What the generated rules record of a signal, computed here from its level: equal to Prometheus's own evaluation. Pure.
+"""What the generated rules record of a signal, computed here from its values, equal to Prometheus's own. Pure.
 
-`evaluate` has the order of the rules. Every series is an array on one grid, `STEP_SECONDS` apart and beginning at a
-multiple of it; NaN is no sample (the rules record no NaN and no Inf).
+`evaluate` has the order of the rules, and names things as they do. A series is an array on one grid, `STEP` seconds
+apart and beginning at a multiple of it; NaN is no sample (`signal:value` has no NaN and no Inf).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exporter.rulegen import sliding
 from exporter.rulegen.model import (
-    FAST,
-    LAG_SECONDS,
-    LEAST_DEVIATIONS,
-    LEAST_REACH,
-    LEAST_UNIT,
-    MEMORY_SECONDS,
-    OF_EXPECTED,
-    OF_WEEK,
+    AHEAD,
+    DRIFT_SPAN,
+    FAINT,
+    FAST_FACTOR,
+    FAST_QUANTILE,
+    FAST_SAMPLES,
+    LEARN,
+    LEARN_LAG,
+    LEAST_LEARNT,
+    LEVEL_SAMPLES,
+    LOOKBACKS,
     OTHER_SIDE,
-    PAST_KEPT_SECONDS,
-    PAST_SECONDS,
-    STEP_SECONDS,
-    WEEK_SECONDS,
+    PAST_KEPT,
+    PAST_STEP,
+    RELATIVE,
+    STEP,
+    WEEK,
+    WEEKLY_SHARE,
+    YOUNG,
     Model,
-    Sensitivity,
 )
+from exporter.rulegen.sliding import Places, Values
 
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Server:
-    """How the Prometheus at hand evaluates.
-
-    `closed`: a range has its left edge's sample too, which is so in 2.x where evaluations and samples fall together.
-    `past_first`: what summarises weeks is there for the level's evaluation at the same instant; rules of a running
-    server fall together in no instant, and then it is there for the next.
-    """
-
-    closed: bool = False
-    past_first: bool = False
-
-
-LIVE = Server()
+Mask = NDArray[np.bool_]
+HOUR = 3600
 
 
 @dataclass(frozen=True)
-class Reach:
-    """How far up and down something may be, in the metric's unit."""
+class Sides:
+    """How far something may be off, up and down."""
 
     up: Values
     down: Values
@@ -58,135 +49,166 @@ class Reach:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The recorded series, each on the level's grid; `fast` is None where no fast level was given."""
+    """The recorded series, each on the grid of the values.
 
+    `above` and `below` are how far the level is from its normal, 1 at the edge of the band, and below 0 on the other
+    side. `fast_score` is that of ten minutes downwards, of counts only. `drift` is the ratio of the week's mean to that
+    of three weeks before.
+    """
+
+    level: Values
     normal: Values
     upper: Values
     lower: Values
     above: Values
-    """How far the level is above the normal, 1 at the band's upper edge; below 0 where it is beneath."""
     below: Values
-    """The same downwards."""
-    fast: Values | None
-    """How far the fast level is below the normal, 1 at its own band's edge."""
+    fast_score: Values
+    drift: Values
 
     @property
     def score(self) -> Values:
-        """`signal:score` of a signal whose direction is both."""
-        score: Values = np.where(self.above >= 0, self.above, self.below)
-        return score
+        """`signal:score` of a signal that is watched both ways."""
+        return np.where(self.above >= 0, self.above, self.below)
 
 
-class _Past(Protocol):
-    """What a rule of the slow group makes of a series, at each of its evaluations."""
+@dataclass(frozen=True)
+class Signal:
+    """A signal's values, the first at `start` (Unix seconds); where they are learnt from (everywhere if None: neither
+    holidays nor planned work), and where the clocks changed in the last four weeks (nowhere if None)."""
 
-    def __call__(self, values: Values, ends: NDArray[np.int64]) -> Values: ...
+    values: Values
+    start: int
+    learnt: Mask | None = None
+    shifted: Mask | None = None
 
 
-def evaluate(level: Values, start: int, model: Model, server: Server = LIVE, fast: Values | None = None) -> Evaluation:
-    """The rules over a `level` whose first place is at `start` (Unix seconds)."""
-    slow = _Slow(start, len(level), server)
-    expected = _expected(level, model, slow)
+def evaluate(signal: Signal, model: Model) -> Evaluation:
+    """The rules over a signal."""
+    past = _Past(signal.start, len(signal.values))
+    level = _mean(signal.values, LEVEL_SAMPLES)
+    learnt = level if signal.learnt is None else np.where(signal.learnt, level, np.nan)
+    week = past.recorded(lambda values, ends: sliding.mean(values, WEEK // STEP, ends), learnt)
+    expected = _expected(learnt, past.latest(week), model)
     unit = _unit(expected, model)
-    reaches = [
-        _reach((level - forecast) / unit, unit, forecast, model.sensitivity, slow) for forecast in expected.values()
-    ]
-    normal, band = _combined(list(expected.values()), reaches)
-    quick = None if fast is None else (normal - fast) / _fast_reach(fast, normal, unit, slow)
+    slope, factor = _slope(level, signal.shifted), _factor(level, model)
+    reaches = []
+    for one in expected:
+        stray = _stray(past, (learnt - one) / unit, model.sensitivity.quantile)
+        least = RELATIVE * np.abs(one) + FAINT
+        reaches.append(Sides(*((side * unit + least + slope) * factor for side in (stray.up, stray.down))))
+    normal, band = _combined(expected, reaches)
     return Evaluation(
+        level,
         normal,
         normal + band.up,
         normal - band.down,
         (level - normal) / band.up,
         (normal - level) / band.down,
-        None if quick is None else np.maximum(quick, 0.0),
+        _fast_score(signal, normal, unit, slope, past) if model.kind == "count" else np.full_like(level, np.nan),
+        past.latest(_drift(week)),
     )
 
 
-@dataclass(frozen=True)
-class _Slow:
-    """The group that summarises weeks, every `PAST_SECONDS` since the epoch."""
+class _Past:
+    """The group of rules that summarises weeks, evaluated at every multiple of `PAST_STEP`."""
 
-    start: int
-    size: int
-    server: Server
+    def __init__(self, start: int, size: int) -> None:
+        every = PAST_STEP // STEP
+        self._places = np.arange(size)
+        self._ends = np.arange(-(start // STEP) % every, size, every)
 
-    def samples(self, seconds: int) -> int:
-        """How many samples a range of this length has."""
-        return seconds // STEP_SECONDS + self.server.closed
+    def recorded(self, rule: Callable[[Values, Places], Values], values: Values) -> Values:
+        """What a rule made of `values`, one for each evaluation of the group."""
+        return rule(values, self._ends)
 
-    def held(self, rule: _Past, values: Values) -> Values:
-        """`last_over_time` over what a rule recorded, at each place of the grid."""
-        every = PAST_SECONDS // STEP_SECONDS
-        first = -(self.start // STEP_SECONDS) % every
-        ends = np.arange(first, self.size, every, dtype=np.int64)
-        recorded = rule(values, ends)
+    def latest(self, recorded: Values) -> Values:
+        """`last_over_time(...[7h])` of that, at each place of the grid."""
         had = np.flatnonzero(~np.isnan(recorded))
-        places = np.arange(self.size) - (not self.server.past_first)
-        newest = np.searchsorted(ends[had], places, side="right") - 1
-        age = places + (not self.server.past_first) - ends[had][np.maximum(newest, 0)] if len(had) else places
-        kept = (newest >= 0) & (age < self.samples(PAST_KEPT_SECONDS))
-        return np.where(kept, recorded[had][np.maximum(newest, 0)] if len(had) else np.nan, np.nan)
-
-    def reach(self, deviation: Values, sensitivity: Sensitivity) -> Reach:
-        """`signal:deviation:up` and `:down`, each at least `OTHER_SIDE` of the other."""
-        width, lag = self.samples(MEMORY_SECONDS), LAG_SECONDS // STEP_SECONDS
-
-        def enough(found: Values, ends: NDArray[np.int64]) -> Values:
-            known = sliding.count(deviation, width, ends - lag) >= LEAST_DEVIATIONS
-            return np.where(known, np.maximum(found, 0.0), np.nan)
-
-        def highest(values: Values, ends: NDArray[np.int64]) -> Values:
-            return enough(sliding.high_quantile(values, sensitivity.quantile, width, ends - lag), ends)
-
-        up, down = self.held(highest, deviation), self.held(highest, -deviation)
-        return Reach(np.maximum(up, OTHER_SIDE * down), np.maximum(down, OTHER_SIDE * up))
+        if not len(had):
+            return np.full(len(self._places), np.nan)
+        newest = np.searchsorted(self._ends[had], self._places, side="right") - 1
+        age = self._places - self._ends[had][newest]
+        return np.where((newest >= 0) & (age < PAST_KEPT // STEP), recorded[had][newest], np.nan)
 
 
-def _expected(level: Values, model: Model, slow: _Slow) -> dict[str, Values]:
-    """`signal:expected`, by the label `model`."""
-    width = slow.samples(WEEK_SECONDS)
-    week = slow.held(lambda values, ends: sliding.mean(values, width, ends), level)
-    if not model.offsets:
-        return {"week": week}
-    earlier = np.stack([sliding.before(level, seconds // STEP_SECONDS) for seconds in model.offsets])
-    return {"season": sliding.median(earlier), "week": week}
+def _mean(values: Values, samples: int) -> Values:
+    return sliding.mean(values, samples, np.arange(len(values)))
 
 
-def _unit(expected: dict[str, Values], model: Model) -> Values:
-    """`signal:unit`: what deviations are measured in. Counts vary as the root of what is expected (Poisson)."""
+def _expected(learnt: Values, week: Values, model: Model) -> list[Values]:
+    """`signal:expected`, of each model."""
+    offsets = [(back - AHEAD) // STEP for back in LOOKBACKS[model.seasonality]]
+    if not offsets:
+        return [week]
+    return [sliding.median(np.stack([sliding.before(learnt, steps) for steps in offsets])), week]
+
+
+def _unit(expected: Sequence[Values], model: Model) -> Values:
+    """`signal:unit`: what deviations are measured in. Counts stray by the root of what is expected (Poisson)."""
     if model.kind == "gauge":
-        return np.ones_like(expected["week"])
-    season = expected.get("season", expected["week"])
-    unit: Values = np.sqrt(np.maximum(season + OF_WEEK * expected["week"], LEAST_UNIT))
-    return unit
+        return np.ones_like(expected[0])
+    season, week = expected[0], WEEKLY_SHARE * expected[-1]
+    return np.sqrt(np.maximum(_total([season, week]), FAINT))
 
 
-def _reach(deviation: Values, unit: Values, expected: Values, sensitivity: Sensitivity, slow: _Slow) -> Reach:
-    """`signal:reach`, by the label `side`."""
-    own, least = slow.reach(deviation, sensitivity), OF_EXPECTED * np.abs(expected) + LEAST_REACH
-    return Reach(sensitivity.factor * (own.up * unit + least), sensitivity.factor * (own.down * unit + least))
+def _slope(level: Values, shifted: Mask | None) -> Values:
+    """`signal:slope`: what an hour makes, for four weeks after the clocks changed."""
+    none = level * 0
+    if shifted is None:
+        return np.zeros_like(level)
+    hour = np.abs(sliding.before(level, (WEEK - HOUR) // STEP) - sliding.before(level, (WEEK + HOUR) // STEP))
+    return np.where(shifted & ~np.isnan(hour), hour, none)
 
 
-def _combined(expected: list[Values], reaches: list[Reach]) -> tuple[Values, Reach]:
+def _factor(level: Values, model: Model) -> Values:
+    """`signal:factor`: wider while there is nothing from a week ago."""
+    factor = model.sensitivity.factor
+    young = np.where(np.isnan(level), np.nan, round(factor * YOUNG[model.kind], 4))
+    return np.where(np.isnan(sliding.before(level, (WEEK - AHEAD) // STEP)), young, factor)
+
+
+def _stray(past: _Past, deviation: Values, quantile: float) -> Sides:
+    """`signal:stray`: how far up and down deviations went, each at least `OTHER_SIDE` of the other."""
+
+    def highest(values: Values, ends: Places) -> Values:
+        ends = ends - LEARN_LAG // STEP
+        enough = sliding.count(values, LEARN // STEP, ends) >= LEAST_LEARNT
+        found = sliding.high_quantile(values, quantile, LEARN // STEP, ends)
+        return np.where(enough, np.maximum(found, 0.0), np.nan)
+
+    up, down = past.recorded(highest, deviation), past.recorded(highest, -deviation)
+    return Sides(past.latest(np.maximum(up, OTHER_SIDE * down)), past.latest(np.maximum(down, OTHER_SIDE * up)))
+
+
+def _combined(expected: Sequence[Values], reaches: Sequence[Sides]) -> tuple[Values, Sides]:
     """`signal:normal` and `signal:band`: forecasts weigh by the inverse of their variance."""
-    widths = [reach.up + reach.down for reach in reaches]
-    normal = _total([one / width**2 for one, width in zip(expected, widths, strict=True)]) / _total(
-        [1 / width**2 for width in widths]
-    )
-    weight = _total([1 / width for width in widths])
-    up = weight / _total([1 / (reach.up * width) for reach, width in zip(reaches, widths, strict=True)])
-    down = weight / _total([1 / (reach.down * width) for reach, width in zip(reaches, widths, strict=True)])
-    return normal, Reach(up, down)
+    both = [reach.up + reach.down for reach in reaches]
+    normal = _total([one / width**2 for one, width in zip(expected, both, strict=True)])
+    normal = normal / _total([1 / width**2 for width in both])
+    weight = _total([1 / width for width in both])
+    up = weight / _total([1 / (reach.up * width) for reach, width in zip(reaches, both, strict=True)])
+    down = weight / _total([1 / (reach.down * width) for reach, width in zip(reaches, both, strict=True)])
+    return normal, Sides(up, down)
 
 
-def _total(parts: list[Values]) -> Values:
+def _total(parts: Sequence[Values]) -> Values:
     """`sum without (model)`: of those that there are, NaN where there is none."""
     rows = np.stack(parts)
     missing = np.isnan(rows)
     return np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, rows).sum(axis=0))
 
 
-def _fast_reach(fast: Values, normal: Values, unit: Values, slow: _Slow) -> Values:
-    """How far the fast level may be below the normal."""
-    return _reach((fast - normal) / unit, unit, normal, FAST, slow).down
+def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, past: _Past) -> Values:
+    fast = _mean(signal.values, FAST_SAMPLES)
+    deviation = (fast - normal) / unit
+    learnt = deviation if signal.learnt is None else np.where(signal.learnt, deviation, np.nan)
+    stray = _stray(past, learnt, FAST_QUANTILE).down
+    return np.maximum((normal - fast) / (FAST_FACTOR * (stray * unit + RELATIVE * np.abs(normal) + FAINT + slope)), 0.0)
+
+
+def _drift(week: Values) -> Values:
+    """`signal:drift:ratio`, for each evaluation of the group."""
+    steps = DRIFT_SPAN // PAST_STEP
+    then, earlier = sliding.before(week, steps), sliding.before(week, steps + 1)
+    then = np.where(np.isnan(then), earlier, then)
+    return week / np.where(then == 0, np.nan, then)

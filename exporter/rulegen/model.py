@@ -1,64 +1,64 @@
 """What is normal for a signal, as numbers: the constants that the generated rules and the local evaluation share.
 
-Two forecasts, the median of the same time on seven earlier days and the mean of the last week, are combined by how well
+Two forecasts, the median of the same hour on seven earlier days and the mean of the last week, are combined by how well
 each did in the last two weeks. How far the level may be from that is a quantile of how far it was, up and down apart.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["count", "gauge"]
 Seasonality = Literal["weekly", "daily", "none"]
 
-STEP_SECONDS = 300
-"""How often the level, what is expected and the score are evaluated."""
-PAST_SECONDS = 10_800
-"""How often what summarises weeks is evaluated; hourly is no better and costs three times as much."""
-PAST_KEPT_SECONDS = 25_200
-"""How long a value of that holds: one missed evaluation is no gap."""
-LEVEL_SECONDS = 3600
-FAST_SECONDS = 600
-WEEK_SECONDS = 604_800
-MEMORY_SECONDS = 1_209_600
-"""The deviations that the band is made of: two weeks. One is worse by 2 points, four by 3 (`make bench-nab`)."""
-LAG_SECONDS = 21_600
-"""The newest deviations are left out of the band, so that an anomaly doesn't widen it at once."""
-LEAST_DEVIATIONS = 576
-"""Two days of deviations: before there is no band and nothing is told."""
-EARLY_SECONDS = 1800
-"""A trailing mean over an hour is centred half an hour ago: the same time of another day is offset by less."""
-OTHER_SIDE = 0.5
-"""A band reaches at least this much of its other side's reach: a side that never moved says little."""
-OF_EXPECTED = 0.02
-"""A band reaches at least this much of what is expected."""
-LEAST_REACH = 1e-9
-OF_WEEK = 0.1
-"""How much of the week's mean is added to the season under the root of a count's unit: nights at 0 have noise too."""
-LEAST_UNIT = 1e-9
-
-_DAY = 86_400
-SEASONS: dict[Seasonality, tuple[int, ...]] = {
-    "weekly": tuple(_DAY * days - EARLY_SECONDS for days in (1, 2, 3, 7, 14, 21, 28)),
-    "daily": tuple(_DAY * days - EARLY_SECONDS for days in (1, 2, 3, 4, 5, 6, 7)),
+STEP = 300
+"""Seconds between two evaluations of what is now."""
+PAST_STEP = 10_800
+"""Seconds between two evaluations of what summarises weeks; hourly is no better and costs three times as much."""
+PAST_KEPT = 25_200
+"""Seconds that a value of that holds: one missed evaluation is no gap."""
+LEVEL_SAMPLES, FAST_SAMPLES = 12, 2
+DAY, WEEK = 86_400, 604_800
+AHEAD = 1800
+"""A level is the mean of an hour, so its middle is half an hour ago: forecasts look at the hour around now."""
+LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
+    "weekly": (DAY, 2 * DAY, 3 * DAY, WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK),
+    "daily": (DAY, 2 * DAY, 3 * DAY, 4 * DAY, 5 * DAY, 6 * DAY, WEEK),
     "none": (),
 }
-"""The offsets (seconds) whose median is the seasonal forecast."""
+LEARN, LEARN_LAG = 2 * WEEK, 21_600
+"""The deviations that a band is made of, without the newest: an anomaly doesn't widen its band at once."""
+LEAST_LEARNT = 576
+"""Two days of deviations, before which nothing is told."""
+OTHER_SIDE = 0.5
+"""A band reaches at least half as far up as down, and the other way round."""
+RELATIVE = 0.02
+"""Of a forecast, as part of every band."""
+FAINT = 1e-9
+WEEKLY_SHARE = 0.1
+"""What of a week's mean is added to a forecast before its root is taken: a quiet night isn't held to be exact."""
+FAST_QUANTILE, FAST_FACTOR, FAST_HOLD = 0.99, 1.4, 0.0
+"""For the level over ten minutes: outages and sharp drops of counts. One evaluation is enough: it is smoothed, and
+another would cost five minutes."""
+STAY = 21_600.0
+"""Seconds that an alert is kept firing."""
+DRIFT_SPAN = 3 * WEEK
+YOUNG: Mapping[Kind, float] = {"count": 1.5, "gauge": 1.1}
+"""How much wider a band is while there is nothing from a week ago. Of a count's weekends nothing is known by then; for
+gauges 1.5 would cost 4 points (`make bench-nab`)."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """`quantile` of the past deviations, times `factor`, is the band; the score must be above 1 for `hold` seconds."""
+    """A band is a `quantile` of past deviations, times `factor`; a level must be outside for `hold` seconds."""
 
     quantile: float
     factor: float
     hold: float
 
 
-STANDARD = Sensitivity(quantile=0.99, factor=1.05, hold=1800.0)
-QUIET = Sensitivity(quantile=0.995, factor=1.15, hold=2700.0)
-FAST = Sensitivity(quantile=0.99, factor=1.25, hold=300.0)
-"""For the level over ten minutes: outages and sharp drops of counts."""
-KEEP_FIRING_SECONDS = 21_600.0
+STANDARD = Sensitivity(0.99, 1.05, 1800.0)
+QUIET = Sensitivity(0.995, 1.15, 2700.0)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,3 @@ class Model:
     kind: Kind
     seasonality: Seasonality = "weekly"
     sensitivity: Sensitivity = STANDARD
-
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """The earlier times (seconds ago) whose median is the seasonal forecast; none without a season."""
-        return SEASONS[self.seasonality]

@@ -8,6 +8,8 @@ Values = NDArray[np.float64]
 Places = NDArray[np.int64]
 TOGETHER = 8
 """So many windows share the sorting of what they have in common."""
+NOTHING = -np.inf
+"""Stands for no sample where the highest are looked for."""
 
 
 def before(values: Values, steps: int) -> Values:
@@ -36,11 +38,10 @@ def _picked(ordered: Values, counts: Places, quantile: float) -> Values:
 
 
 def mean(values: Values, width: int, ends: Places) -> Values:
-    """`avg_over_time` of the `width` samples up to each of `ends`."""
-    windows = _windows(values, width, ends)
-    present = ~np.isnan(windows)
-    counts = np.count_nonzero(present, axis=1)
-    return np.where(counts > 0, np.where(present, windows, 0.0).sum(axis=1) / np.maximum(counts, 1), np.nan)
+    """`avg_over_time` of the `width` samples up to each of `ends`, which are evenly spaced and ascending."""
+    counts = count(values, width, ends)
+    sums = _windows(np.where(np.isnan(values), 0.0, values), width, ends, 0.0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def count(values: Values, width: int, ends: Places) -> Places:
@@ -57,55 +58,52 @@ def high_quantile(values: Values, quantile: float, width: int, ends: Places) -> 
     `quantile` is near 1. Neighbouring windows differ only at their edges, so the highest of what they share are found
     once, and each adds its own edges to them.
     """
-    if not len(ends):
-        return np.empty(0)
-    hop = int(ends[1] - ends[0]) if len(ends) > 1 else 1
+    hop = _hop(ends)
     edge = hop * (TOGETHER - 1)
     most = int(np.ceil((1 - quantile) * (width - 1))) + 2
+    known = np.where(np.isnan(values), NOTHING, values)
     if most > width - edge:
-        return _top(_windows(values, width, ends), count(values, width, ends), quantile)
-    firsts = ends[::TOGETHER]
-    shared = _highest(_windows(values, width - edge, firsts), most)
-    edges = _windows(values, width + edge, firsts + edge)
-    left, right = edges[:, :edge], edges[:, width:]
-    places = np.arange(edge)
-    found = []
-    for turn in range(TOGETHER):
-        own = np.where(places >= turn * hop, left, -np.inf), np.where(places < turn * hop, right, -np.inf)
-        found.append(_highest(np.concatenate((shared, *own), axis=1), most))
-    highest = np.stack(found, axis=1).reshape(-1, most)[: len(ends)]
+        highest = _windows(known, width, ends, NOTHING)
+    else:
+        firsts = ends[::TOGETHER]
+        shared = _highest(_windows(known, width - edge, firsts, NOTHING), most)
+        around = _windows(known, width + edge, firsts + edge, NOTHING)
+        turns = [_turn(shared, around[:, :edge], around[:, width:], hop * turn) for turn in range(TOGETHER)]
+        highest = np.stack(turns, axis=1).reshape(-1, most)[: len(ends)]
     return _top(highest, count(values, width, ends), quantile)
 
 
-def low_quantile(values: Values, quantile: float, width: int, ends: Places) -> Values:
-    """The same for a `quantile` near 0."""
-    return -high_quantile(-values, 1 - quantile, width, ends)
+def _turn(shared: Values, left: Values, right: Values, gone: int) -> Values:
+    """The highest of windows that have left `gone` samples of the left edge behind, for as many of the right one."""
+    return _highest(np.concatenate((shared, left[:, gone:], right[:, :gone]), axis=1), shared.shape[1])
 
 
 def _highest(windows: Values, most: int) -> Values:
-    """The highest `most` of each row, in no order; -Inf stands for what is missing."""
-    known = np.where(np.isnan(windows), -np.inf, windows)
-    return np.partition(known, known.shape[1] - most, axis=1)[:, -most:]
+    """The highest `most` of each row, in no order."""
+    return np.partition(windows, windows.shape[1] - most, axis=1)[:, -most:]
 
 
 def _top(highest: Values, counts: Places, quantile: float) -> Values:
-    """The quantile of rows of which at least their highest values are here."""
-    falling = -np.sort(-np.where(np.isnan(highest), -np.inf, highest), axis=1)
+    """The quantile of rows that hold `counts` samples, of which at least the highest are here."""
+    falling = -np.sort(-highest, axis=1)
     rank = quantile * (counts - 1.0)
     low = np.maximum(np.floor(rank), 0).astype(np.int64)
     high = np.maximum(np.minimum(low + 1, counts - 1), 0)
     weight = rank - np.floor(rank)
     from_top = np.clip(np.stack((counts - 1 - low, counts - 1 - high), axis=1), 0, falling.shape[1] - 1)
-    picked = np.take_along_axis(falling, from_top, axis=1)
-    # an infinity that stands for nothing is never picked where counts > 0
-    with np.errstate(invalid="ignore"):
-        return np.where(counts > 0, picked[:, 0] * (1 - weight) + picked[:, 1] * weight, np.nan)
+    picked = np.where(counts[:, None] > 0, np.take_along_axis(falling, from_top, axis=1), np.nan)
+    found: Values = picked[:, 0] * (1 - weight) + picked[:, 1] * weight
+    return found
 
 
-def _windows(values: Values, width: int, ends: Places) -> Values:
-    """A row for each of `ends`, which may lie beyond the values: the `width` samples up to it."""
+def _windows(values: Values, width: int, ends: Places, missing: float) -> Values:
+    """A view with a row for each of `ends`, which may lie before or beyond the values: the `width` samples up to it."""
     ahead = width + max(0, -int(ends.min(initial=0)))
     after = max(0, int(ends.max(initial=0)) + 1 - len(values))
-    padded = np.pad(values, (ahead, after), constant_values=np.nan)
-    rows: Values = sliding_window_view(padded, width)[ends + 1 + ahead - width]
-    return rows
+    padded = np.pad(values, (ahead, after), constant_values=missing)
+    first = int(ends[0]) + 1 + ahead - width if len(ends) else 0
+    return sliding_window_view(padded, width)[first :: _hop(ends)][: len(ends)]
+
+
+def _hop(ends: Places) -> int:
+    return int(ends[1] - ends[0]) if len(ends) > 1 else 1
