@@ -75,9 +75,10 @@ def prometheus(
     past: Sequence[Past] = (),
     rules: Iterable[Mapping[str, Any]] = (),
     scraped: Iterable[str] = (),
+    flags: Sequence[str] = (),
 ) -> Iterator[str]:
     """The URL of a Prometheus with these series and rules, ended at the end. One with a past takes no new samples, since
-    its past goes on for a while; one without scrapes these addresses."""
+    its past goes on for a while; one without scrapes these addresses. `flags` are added to its own."""
     if past:
         _write(binaries, folder, past)
     port = free_ports(1)[0]
@@ -94,6 +95,7 @@ def prometheus(
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
+                *flags,
             ],
             stdout=out,
             stderr=out,
