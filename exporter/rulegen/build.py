@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from exporter.rulegen import calendar, signals, slos, trials
 from exporter.rulegen.document import rules_file, sealed
 from exporter.rulegen.rules import Group, Record
-from exporter.rulegen.settings import Signal, Signals
+from exporter.rulegen.settings import Signals
 
 RULES_SUFFIX, TESTS_SUFFIX = ".rules.yml", ".test.yml"
 MODEL_SECONDS = 300e-6
@@ -36,22 +36,30 @@ def build(file: Signals, source: str) -> Built:
 def _groups(file: Signals, name: str) -> Iterator[Group]:
     if calendar.is_needed(file):
         yield calendar.group(name, file.timezone, file.holidays)
-    for signal in file.signals:
-        yield from signals.groups(signal, file, name)
+    yield from signals.groups(file, name)
     for slo in file.slos:
         yield from slos.groups(slo, file, name)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a signal costs: series recorded, and the share of one core (0..1) that evaluating them takes."""
+    """What the rules of signals cost: series recorded, and the share of one core (0..1) that evaluating them takes."""
 
     series: int
     cores: float
 
 
-def cost(signal: Signal, file: Signals, watched: int = 1) -> Cost:
-    """The cost of a signal that has so many series."""
-    rules = [rule for group in signals.groups(signal, file, "") for rule in group.rules]
-    recorded = {(rule.name, *rule.labels.items()) for rule in rules if isinstance(rule, Record)}
-    return Cost(len(recorded) * watched, watched * MODEL_SECONDS / EVALUATION_SECONDS)
+def cost(built: Built, watched: int) -> Cost:
+    """The cost of rules whose signals have so many series in all, each in its own profile's rules alone."""
+    sizes = [len(_recorded(group)) for group in built.groups if any(_recorded(group))]
+    profiles = max(1, len(sizes) // 2)
+    return Cost(round(sum(sizes) / profiles * watched), watched * MODEL_SECONDS / EVALUATION_SECONDS)
+
+
+def _recorded(group: Group) -> list[Record]:
+    """What a group records for each series of its profile."""
+    return [
+        rule
+        for rule in group.rules
+        if isinstance(rule, Record) and set(rule.labels) & {"profile"} and "signal" not in rule.labels
+    ]

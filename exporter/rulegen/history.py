@@ -64,5 +64,3 @@ async def read(prometheus: Prometheus, expression: str, grid: Grid, advance: Cal
 
     await asyncio.gather(*(piece(first) for first in range(0, grid.size, MOST_POINTS)))
     return found
-
-

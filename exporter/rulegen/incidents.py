@@ -29,7 +29,9 @@ def read(path: Path, signals: Sequence[str], now: float) -> list[Incident]:
         if not any(cell.strip() for cell in row):
             continue
         try:
-            found.append((line, _incident(dict(zip(header, (cell.strip() for cell in row), strict=False)), signals, now)))
+            found.append(
+                (line, _incident(dict(zip(header, (cell.strip() for cell in row), strict=False)), signals, now))
+            )
         except ValueError as error:
             problems.append(Problem(path, line, 1, str(error)))
     problems += _overlaps(path, found)
@@ -44,7 +46,9 @@ def _check(path: Path, header: Sequence[str]) -> None:
             raise ConfigError([Problem(path, 1, column, f"unknown column '{name}'{nearest(name, COLUMNS)}")])
     for name in COLUMNS[:2]:
         if name not in header:
-            raise ConfigError([Problem(path, 1, 1, f"the first line names the columns, and '{name}' is not among them")])
+            raise ConfigError(
+                [Problem(path, 1, 1, f"the first line names the columns, and '{name}' is not among them")]
+            )
 
 
 def _incident(row: dict[str, str], signals: Sequence[str], now: float) -> Incident:

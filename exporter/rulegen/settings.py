@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pydantic
 from pydantic import Field
 
+from exporter.rulegen.model import Kind, Seasonality
 from toolkit.clock import parse_rfc3339
 from toolkit.configfile import Duration, Location, Model, Name, nearest
 
@@ -17,13 +18,13 @@ MetricName = Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """In PromQL's order: `day_of_week()` is 0 on a Sunday."""
-Kind = Literal["count", "gauge"]
 Direction = Literal["down", "up", "both"]
-Seasonality = Literal["weekly", "daily", "none"]
 Severity = Literal["ticket", "page"]
 SEVERITIES = {"ticket": "warning", "page": "critical"}
 """A class of alert -> the label `severity` that the receiver knows."""
-OWN_LABELS = frozenset({"signal", "slo", "side", "model", "severity", "owner", "service", "alertname", "alertstate"})
+OWN_LABELS = frozenset(
+    {"signal", "slo", "profile", "side", "model", "lookback", "severity", "owner", "service", "alertname", "alertstate"}
+)
 """Labels that the rules give a meaning of their own; an operator's grouping can't have them."""
 MOST_FACTOR = 10.0
 
@@ -116,6 +117,7 @@ class Owned(Model):
     service: str = ""
     runbook_url: str = ""
     impact: str = ""
+    hours: "Hours | None" = None
 
 
 class Signal(Owned):
@@ -135,7 +137,6 @@ class Signal(Owned):
     severity: Severity = "ticket"
     outage: Severity | Literal["none"] | None = None
     drift: bool = True
-    hours: Hours | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> "Signal":
@@ -231,7 +232,6 @@ class Slo(Owned):
     freshness: Freshness | None = None
     third_party: ThirdParty | None = None
     page: bool = True
-    hours: Hours | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> "Slo":
@@ -292,21 +292,22 @@ def lint(file: Signals) -> Iterator[tuple[Location, str]]:
         for index, label in enumerate(signal.by):
             if label in OWN_LABELS:
                 yield ("signals", place, "by", index), f"the rules give the label '{label}' a meaning of their own"
+    for where, text in _expressions(file):
+        yield from _unbalanced(where, text)
+
+
+def _expressions(file: Signals) -> Iterator[tuple[Location, str]]:
+    """Every PromQL that an operator wrote."""
+    yield from ((("unless", place), text) for place, text in enumerate(file.unless))
+    for place, signal in enumerate(file.signals):
         if signal.query is not None:
-            yield from _unbalanced(("signals", place, "query"), signal.query)
-    for place, text in enumerate(file.unless):
-        yield from _unbalanced(("unless", place), text)
+            yield ("signals", place, "query"), signal.query
     for place, slo in enumerate(file.slos):
-        for location, text in _expressions(slo):
-            yield from _unbalanced(("slos", place, *location), text)
-
-
-def _expressions(slo: Slo) -> Iterator[tuple[Location, str]]:
-    if slo.availability is not None:
-        yield ("availability", "errors"), slo.availability.errors
-        yield ("availability", "total"), slo.availability.total
-    if slo.freshness is not None:
-        yield ("freshness", "timestamp"), slo.freshness.timestamp
+        if slo.availability is not None:
+            yield ("slos", place, "availability", "errors"), slo.availability.errors
+            yield ("slos", place, "availability", "total"), slo.availability.total
+        if slo.freshness is not None:
+            yield ("slos", place, "freshness", "timestamp"), slo.freshness.timestamp
 
 
 def _twice(field: str, names: Iterable[str]) -> Iterator[tuple[Location, str]]:

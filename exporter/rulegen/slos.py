@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from exporter.rulegen import calendar
 from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
-from exporter.rulegen.settings import SEVERITIES, Signals, Severity, Slo
+from exporter.rulegen.settings import SEVERITIES, Severity, Signals, Slo
 
 INTERVAL = 60.0
 SLOW_INTERVAL = 300.0
@@ -67,7 +67,9 @@ def _sources(slo: Slo) -> tuple[str, str]:
     if slo.latency is not None:
         base, match = slo.latency.histogram, dict(slo.latency.match)
         total = f"sum(rate({selector(f'{base}_count', match)}[5m]))"
-        bounds = "|".join(dict.fromkeys((number(slo.latency.at_most), str(float(slo.latency.at_most))))).replace(".", "[.]")
+        bounds = "|".join(dict.fromkeys((number(slo.latency.at_most), str(float(slo.latency.at_most))))).replace(
+            ".", "[.]"
+        )
         matchers = ",".join([*(f"{key}={quoted(value)}" for key, value in match.items()), f'le=~"{bounds}"'])
         return f"{total} - sum(rate({base}_bucket{{{matchers}}}[5m]))", total
     if slo.freshness is not None:
@@ -134,7 +136,9 @@ def _burning(slo: Slo, burn: Burn, file: Signals, calendar_name: str) -> Alert:
 def _budget(slo: Slo, file: Signals) -> Iterator[Record | Alert]:
     here = {"slo": slo.name}
     budget, window = 1 - slo.objective / 100, duration(slo.window)
-    errors, requests = (f"sum_over_time({selector(name, here)}[{window}])" for name in ("slo:errors:rate5m", "slo:requests:rate5m"))
+    errors, requests = (
+        f"sum_over_time({selector(name, here)}[{window}])" for name in ("slo:errors:rate5m", "slo:requests:rate5m")
+    )
     left = selector("slo:error_budget_left:ratio", here)
     yield Record("slo:objective:ratio", f"vector({number(round(slo.objective / 100, 12))})", here)
     yield Record(

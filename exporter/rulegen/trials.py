@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from exporter.rulegen import calendar, slos
-from exporter.rulegen.rules import duration, number, selector
+from exporter.rulegen.rules import duration, number, quoted, selector
 from exporter.rulegen.settings import DAYS, SEVERITIES, Hours, Signal, Signals, Slo
+from exporter.rulegen.signals import profile
 
 STEP = 300
 PER_DAY = 86_400 // STEP
 EPOCH_DAY = DAYS.index("thu")
-LEARNT_DAYS = 9
+LEARNT_DAYS = 7
 """From when on every rule has what it asks for: a week ago, and days of deviations since."""
 TRIED_HOUR = 11
 DROP, SURGE = 0.2, 3.0
@@ -30,9 +31,12 @@ def tests_file(file: Signals, rules: str) -> str:
     objectives = [_slo(slo, file) for slo in file.slos]
     tests = [
         signals
-        and _test("signals: silent while they learn and in normal weeks, told when they leave their normal", duration(STEP), signals),
-        objectives
-        and _test("objectives: silent while all is well, told when every request fails", "1m", objectives),
+        and _test(
+            "signals: silent while they learn and in normal weeks, told when they leave their normal",
+            duration(STEP),
+            signals,
+        ),
+        objectives and _test("objectives: silent while all is well, told when every request fails", "1m", objectives),
     ]
     document = {"rule_files": [rules], "evaluation_interval": duration(STEP), "tests": [test for test in tests if test]}
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
@@ -57,15 +61,17 @@ def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
 
 
 def _signal(signal: Signal, file: Signals) -> _Trial:
-    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the second day; then a drop (or a surge), an hour of the usual, and nothing at all."""
+    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first day;
+    then a drop (or a surge), some hours of the usual, and nothing at all."""
     tried = _tried(signal.hours, file)
     scale = max(1.0, 2 * signal.minimum.level) if signal.minimum is not None else 1.0
     course = _Course(scale, tried + 8 * 3600)
-    course.times(86_400 + 12 * 3600, 7200, DROP)
+    course.times(12 * 3600, 3600, DROP)
     factor = SURGE if signal.direction == "up" else DROP
     off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
-    begins = tried - 4500
-    course.times(begins, 2 * 3600, factor)
+    # a mean of an hour needs its time to leave its band, and half an hour to be believed
+    begins = tried - (4500 if signal.kind == "count" else 3 * 3600)
+    course.times(begins, tried + 3600 - begins, factor)
     stops = signal.stops_as
     if stops is not None:
         course.times(tried + 4 * 3600 - 1200, 3600, 0.0)
@@ -77,12 +83,14 @@ def _signal(signal: Signal, file: Signals) -> _Trial:
     ]
     if stops is not None and _is_open(signal.hours, file, tried + 4 * 3600):
         checks.append(_expects(f"count({_firing('SignalStopped', own)})", tried + 4 * 3600, 1.0))
-    return _Trial(({"series": selector("signal:value", own), "values": course.values()},), tuple(checks))
+    recorded = {**own, "profile": profile(signal, file)}
+    return _Trial(({"series": selector("signal:value", recorded), "values": course.values()},), tuple(checks))
 
 
 def _told(own: Mapping[str, str]) -> str:
     """What any alert but the missing metric's ever said."""
-    return f"count_over_time({selector('ALERTS', {'signal': own['signal'], 'alertstate': 'firing'})[:-1]},alertname!=\"SignalGone\"}}[{LEARNT_DAYS + 9}d])"
+    said = f'ALERTS{{alertname!="SignalGone",alertstate="firing",signal={quoted(own["signal"])}}}'
+    return f"count_over_time({said}[{LEARNT_DAYS + 9}d])"
 
 
 def _firing(name: str, own: Mapping[str, str]) -> str:
@@ -148,7 +156,8 @@ def _working(days: Iterable[str]) -> list[str]:
 def _is_open(hours: Hours | None, file: Signals, at: float) -> bool:
     local = at + calendar.first_offset(file.timezone)
     return hours is None or (
-        DAYS[int(local // 86_400 + EPOCH_DAY) % 7] in hours.days and hours.opens * 60 <= local % 86_400 < hours.closes * 60
+        DAYS[int(local // 86_400 + EPOCH_DAY) % 7] in hours.days
+        and hours.opens * 60 <= local % 86_400 < hours.closes * 60
     )
 
 
@@ -161,13 +170,10 @@ def _slo(slo: Slo, file: Signals) -> _Trial:
     tried = _tried(slo.hours, file, learnt=1 + round(first.long // 86_400))
     failing = max(3600.0, 1.1 * first.long * first.factor * (1 - slo.objective / 100))
     quiet = round((tried - failing) / 60)
+    told = {**alerts, "severity": SEVERITIES[first.severity], "window": duration(first.long)}
     checks = (
         _expects(f"count_over_time({selector('ALERTS', alerts)}[1w])", quiet * 60),
-        _expects(
-            f"count({selector('ALERTS', {**alerts, 'severity': SEVERITIES[first.severity], 'window': duration(first.long)})})",
-            tried,
-            1.0,
-        ),
+        _expects(f"count({selector('ALERTS', told)})", tried, 1.0),
     )
     requests = {"series": selector("slo:requests:rate5m", here), "values": f"100x{round(tried / 60)}"}
     errors = {"series": selector("slo:errors:rate5m", here), "values": f"0x{quiet} 100x{round(failing / 60)}"}
