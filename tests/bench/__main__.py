@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.bench import (
     alerta,
+    drops,
     enriching,
     events,
     latency,
@@ -39,6 +40,7 @@ BENCHES: tuple[Bench, ...] = (
     verdicts.BENCH,
     year.BENCH,
     noise.BENCH,
+    drops.BENCH,
     scrape.BENCH,
     logs.BENCH,
     probing.BENCH,
