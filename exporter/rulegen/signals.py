@@ -309,7 +309,7 @@ class _Alerts:
     def _young(self) -> str:
         limit = number(self._sensitivity.factor)
         return (
-            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} There is less than a week of history: "
+            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} Less than a week is known: "
             "the normal is that of the days before, and the band is wider.{{ end }}"
         )
 
