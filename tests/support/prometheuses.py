@@ -24,18 +24,19 @@ AHEAD_SECONDS = 1800.0
 @dataclass(frozen=True)
 class Past:
     """One series; `value` is asked with the seconds before now, negative for what is to come, None for a gap.
-    `since`: seconds before now that it begins."""
+    `since`: seconds before now that it begins; `every`: seconds between its samples."""
 
     name: str
     labels: Mapping[str, str]
     value: Callable[[float], float | None]
     since: float = DAYS * 86400.0
+    every: float = EVERY_SECONDS
 
     def lines(self, now: float) -> Iterator[str]:
         """Its samples in OpenMetrics, the oldest first."""
         labels = ",".join(f"{name}={json.dumps(value)}" for name, value in self.labels.items())
-        for step in range(int((self.since + AHEAD_SECONDS) / EVERY_SECONDS) + 1):
-            ago = self.since - step * EVERY_SECONDS
+        for step in range(int((self.since + AHEAD_SECONDS) / self.every) + 1):
+            ago = self.since - step * self.every
             value = self.value(ago)
             if value is not None:
                 yield f"{self.name}{{{labels}}} {value} {now - ago:.3f}"

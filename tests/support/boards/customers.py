@@ -2,7 +2,7 @@
 
 from tests.support.boards.alerts import firing_table
 from tests.support.boards.board import Board, Variable
-from tests.support.boards.choices import environment, grouping
+from tests.support.boards.choices import LABEL_OF_A_SIGNAL, environment, grouping
 from tests.support.boards.looks import ANY_IS_A_WARNING, ANY_IS_BAD, NEUTRAL, OPEN_INCIDENTS, board_link, explore, link
 from tests.support.boards.panels import Column, Query, lines, stat, table
 
@@ -12,9 +12,9 @@ ALERTS = 'alertname=~"Usage.+|Signal.+", service=~"$service"'
 QUIET_FOR = "1h"
 
 
-def of(series: str) -> str:
-    """A recorded series, by signal and by the label that `by` names, of the chosen signals that are divided by it."""
-    return f"max by (signal, $by) (signal:{series}{SELECTED} and on (signal) {INFO})"
+def of(series: str, at: str = "") -> str:
+    """A recorded series (with `at`, of another time), by signal and by the label that `by` names, of the chosen signals that are divided by it."""
+    return f"max by (signal, $by) (signal:{series}{SELECTED}{at} and on (signal) {INFO})"
 
 
 def named(expr: str) -> str:
@@ -23,6 +23,7 @@ def named(expr: str) -> str:
 
 
 FACTOR = f"{of('value')} / ({of('baseline')} > 0)"
+LOWEST_NOW = f"bottomk(10, {of('value', ' @ end()')} / ({of('baseline', ' @ end()')} > 0))"
 QUIET = (
     f"max by (signal, $by) (max_over_time(signal:value{SELECTED}[{QUIET_FOR}])) == 0\n"
     f"  and (max by (signal, $by) (avg_over_time(signal:baseline{SELECTED}[{QUIET_FOR}])) > 0)"
@@ -86,7 +87,7 @@ BOARD = Board(
             "The label that names features; signal where each is a signal of its own.",
             "label_names(signal:value)",
             only="signal",
-            pattern=r"/^(?!__name__$|job$|instance$|owner$|service$)/",
+            pattern=LABEL_OF_A_SIGNAL,
         ),
     ],
     alerts=ALERTS,
@@ -129,7 +130,7 @@ BOARD = Board(
                     named(of("value")),
                     named(of("baseline")),
                     named(of("score")),
-                    named(f"{of('value')} offset 7d"),
+                    named(of("value", " offset 7d")),
                 ],
                 [
                     Column(
@@ -191,7 +192,7 @@ BOARD = Board(
                 "The ten furthest below their normal",
                 "The course of those that are lowest now, 1 being their own normal; a fall of all at one time is ours, of one"
                 " alone is the customer's.",
-                [Query(f"{FACTOR}\nand on (signal, $by) bottomk(10, {FACTOR} @ end())", "{{$by}} {{signal}}")],
+                [Query(f"{FACTOR}\nand on (signal, $by) {LOWEST_NOW}", "{{$by}} {{signal}}")],
                 unit="suffix: x",
                 decimals=1,
                 steps=((None, "red"), (0.5, "transparent")),

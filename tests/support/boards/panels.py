@@ -120,9 +120,19 @@ class Line:
 
 
 def stat(
-    title: str, description: str, query: Query, *, unit: str = "none", steps: Steps = NEUTRAL, width: int = 6,
-    decimals: int | None = None, texts: Texts | None = None, names: bool = False, links: Sequence[Json] = (), spark: bool = True,
-) -> Panel:  # fmt: skip  # one line for what every panel has, one for what is a stat's own
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    unit: str = "none",
+    steps: Steps = NEUTRAL,
+    width: int = 6,
+    decimals: int | None = None,
+    texts: Texts | None = None,
+    names: bool = False,
+    links: Sequence[Json] = (),
+    spark: bool = True,
+) -> Panel:
     """One number, with its course behind it; `names` shows the legend above it."""
     defaults = {
         "color": {"mode": "thresholds"},
@@ -149,10 +159,23 @@ def stat(
 
 
 def lines(
-    title: str, description: str, queries: Sequence[Query], *, unit: str = "none", steps: Steps = NEUTRAL, width: int = 12,
-    height: int = 8, axis: str = "", drawn: Sequence[Line] = (), stacked: bool = False, limits: bool = False,
-    links: Sequence[Json] = (), decimals: int | None = None, low: float | None = 0, high: float | None = None,
-) -> Panel:  # fmt: skip  # as above
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    *,
+    unit: str = "none",
+    steps: Steps = NEUTRAL,
+    width: int = 12,
+    height: int = 8,
+    axis: str = "",
+    drawn: Sequence[Line] = (),
+    stacked: bool = False,
+    limits: bool = False,
+    links: Sequence[Json] = (),
+    decimals: int | None = None,
+    low: float | None = 0,
+    high: float | None = None,
+) -> Panel:
     """Courses over time. `limits` draws the thresholds as dashed lines; `low` is the axis's end, `high` at least its top."""
     custom: Json = {
         "axisBorderShow": False,
@@ -194,8 +217,15 @@ def lines(
 
 
 def timeline(
-    title: str, description: str, query: Query, *, texts: Texts, width: int = 24, height: int = 6, links: Sequence[Json] = (),
-) -> Panel:  # fmt: skip  # as above
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    texts: Texts,
+    width: int = 24,
+    height: int = 6,
+    links: Sequence[Json] = (),
+) -> Panel:
     """A lane for each series, coloured by what its value stands for."""
     defaults = {
         "color": {"mode": "thresholds"},
@@ -219,9 +249,20 @@ def timeline(
 
 
 def bars(
-    title: str, description: str, query: Query, *, unit: str, steps: Steps, high: float, low: float = 0, width: int = 8,
-    height: int = 8, decimals: int = 0, texts: Texts | None = None, links: Sequence[Json] = (),
-) -> Panel:  # fmt: skip  # as above
+    title: str,
+    description: str,
+    query: Query,
+    *,
+    unit: str,
+    steps: Steps,
+    high: float,
+    low: float = 0,
+    width: int = 8,
+    height: int = 8,
+    decimals: int = 0,
+    texts: Texts | None = None,
+    links: Sequence[Json] = (),
+) -> Panel:
     """A bar for each series between `low` and `high`."""
     defaults = {
         "color": {"mode": "thresholds"},
@@ -251,10 +292,19 @@ def bars(
 
 
 def table(
-    title: str, description: str, exprs: Sequence[str], columns: Sequence[Column], *, sort: str, descending: bool = False,
-    width: int = 24, height: int = 8,
-) -> Panel:  # fmt: skip  # as above
-    """The values of `exprs` now, joined by their labels; columns in this order, rows sorted by the column titled `sort`."""
+    title: str,
+    description: str,
+    exprs: Sequence[str],
+    columns: Sequence[Column],
+    *,
+    sort: str,
+    descending: bool = False,
+    width: int = 24,
+    height: int = 8,
+    nothing: str = "No data",
+) -> Panel:
+    """The values of `exprs` now, joined by their labels; columns in this order, rows sorted by the column titled `sort`.
+    `nothing` is shown where there is no row."""
     defaults = {
         "color": {"mode": "thresholds"},
         "custom": {
@@ -265,6 +315,7 @@ def table(
             "minWidth": 80,
         },
         "mappings": mappings({}, empty=DASH),
+        "noValue": nothing,
         "thresholds": thresholds(NEUTRAL),
         "unit": "none",
     }

@@ -16,9 +16,10 @@ TOLD = f"tocsin_receiver_watchdog_last_seen_timestamp_seconds{{{HERE}}}"
 STALE = "max by (provider) ((time() - thirdparty_last_probe_timestamp_seconds) / thirdparty_probe_interval_seconds)"
 
 
-def reload_series(name: str) -> str:
-    """A series about the configuration that both services have."""
-    return f'max by ({BY}) ({{__name__=~"tocsin_(exporter|receiver)_config_last_reload_{name}", {HERE}}})'
+def both(name: str, around: str = "%s") -> str:
+    """A series that both services have; `around` is put around each of the two."""
+    each = (around % f"tocsin_{service}_{name}{{{HERE}}}" for service in ("exporter", "receiver"))
+    return f"({' or '.join(each)})"
 
 
 BOARD = Board(
@@ -86,9 +87,9 @@ BOARD = Board(
                 "The version of each instance, when its configuration was loaded, and whether the last attempt was refused: then"
                 " the old one is in force, and `check` says what is wrong.",
                 [
-                    f'max by ({BY}, version) ({{__name__=~"tocsin_(exporter|receiver)_build_info", {HERE}}})',
-                    reload_series("successful"),
-                    f"1000 * {reload_series('success_timestamp_seconds')}",
+                    f"max by ({BY}, version) {both('build_info')}",
+                    f"max by ({BY}) {both('config_last_reload_successful')}",
+                    f"1000 * max by ({BY}) {both('config_last_reload_success_timestamp_seconds')}",
                     f"1000 * max by ({BY}) (process_start_time_seconds{{{JOBS}}})",
                 ],
                 [
@@ -160,7 +161,7 @@ BOARD = Board(
                 " log and the disk.",
                 [
                     Query(
-                        f'sum by ({BY}) (increase({{__name__=~"tocsin_(exporter|receiver)_storage_errors_total", {HERE}}}[5m]))',
+                        f"sum by ({BY}) {both('storage_errors_total', 'increase(%s[5m])')}",
                         "{{job}} {{instance}}",
                     ),
                 ],
