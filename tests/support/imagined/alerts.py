@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.support.imagined.making import DEPLOYED, HOUR, MINUTE, UNPAID
-from tests.support.imagined.services import AWAY
+from tests.support.imagined.places import AWAY
 from tests.support.prometheuses import Past
 
 

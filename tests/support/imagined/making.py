@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 
 from tests.support.prometheuses import AHEAD_SECONDS, Past
@@ -14,6 +14,9 @@ LONG = 26 * HOUR
 DEPLOYED = 75 * MINUTE
 """How long ago the deploy was that broke checkouts."""
 UNPAID = 50 * MINUTE
+PLACE = {"environment": "prod"}
+"""What the operator's targets are labelled with."""
+Labels = Mapping[str, str]
 Course = Callable[[float], float]
 """Seconds before now (negative: to come) -> a value."""
 
@@ -28,13 +31,13 @@ def day(ago: float) -> float:
     return 0.625 + 0.375 * math.cos(2 * math.pi * ago / DAY)
 
 
-def level(name: str, value: float | Course, since: float = SHORT, **labels: str) -> Past:
+def level(name: str, value: float | Course, labels: Labels, since: float = SHORT) -> Past:
     """A gauge that stays at a value or follows a course."""
     course = value if callable(value) else lambda _: value
     return Past(name, labels, course, since=since, every=MINUTE if since <= SHORT else 240.0)
 
 
-def counter(name: str, rate: float | Course, since: float = SHORT, **labels: str) -> Past:
+def counter(name: str, rate: float | Course, labels: Labels, since: float = SHORT) -> Past:
     """A counter that grows by `rate` a second, which may follow a course."""
     every = MINUTE if since <= SHORT else 240.0
     course = rate if callable(rate) else lambda _: rate
@@ -43,14 +46,14 @@ def counter(name: str, rate: float | Course, since: float = SHORT, **labels: str
     return Past(name, labels, lambda ago: grown[round((since - ago) / every)], since=since, every=every)
 
 
-def histogram(name: str, rate: float, seconds: Course, bounds: tuple[float, ...], **labels: str) -> list[Past]:
+def histogram(name: str, rate: float, seconds: Course, bounds: tuple[float, ...], labels: Labels) -> list[Past]:
     """Buckets of a histogram whose values spread about `seconds`, `rate` of them a second."""
 
     def below(bound: float) -> Course:
         return lambda ago: rate * (1 - math.exp(-((bound / seconds(ago)) ** 1.5)))
 
-    made = [counter(f"{name}_bucket", below(bound), le=f"{bound:g}", **labels) for bound in bounds]
-    return [*made, counter(f"{name}_bucket", rate, le="+Inf", **labels)]
+    made = [counter(f"{name}_bucket", below(bound), {**labels, "le": f"{bound:g}"}) for bound in bounds]
+    return [*made, counter(f"{name}_bucket", rate, {**labels, "le": "+Inf"})]
 
 
 def during(first: float, last: float, ago: float, there: float = 1.0, elsewhere: float = 0.0) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tests.support.imagined.making import DAY, DEPLOYED, HOUR, LONG, MINUTE, day, level, noise
+from tests.support.imagined.making import DAY, DEPLOYED, HOUR, LONG, MINUTE, PLACE, day, level, noise
 from tests.support.prometheuses import Past
 
 WINDOWS = {"5m": 5 * MINUTE, "30m": 30 * MINUTE, "1h": HOUR, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "3d": 3 * DAY}
@@ -45,17 +45,17 @@ OBJECTIVES = (
 
 def recorded(objective: Objective, epoch: float) -> Iterator[Past]:
     """The series of one; `epoch` is now, in seconds since the epoch."""
-    labels, allowed = {"slo": objective.name}, 1 - objective.ratio
-    yield level("slo:objective:ratio", objective.ratio, since=LONG, **labels)
-    yield level("slo:error_budget_left:ratio", objective.budget, since=LONG, **labels)
-    yield level("slo:burn_rate:1d", lambda ago: objective.errors(DAY, ago) / allowed, since=LONG, **labels)
-    yield level("slo:requests:rate5m", lambda ago: objective.requests * day(ago), since=LONG, **labels)
+    labels, allowed = {"slo": objective.name, **PLACE}, 1 - objective.ratio
+    yield level("slo:objective:ratio", objective.ratio, labels, since=LONG)
+    yield level("slo:error_budget_left:ratio", objective.budget, labels, since=LONG)
+    yield level("slo:burn_rate:1d", lambda ago: objective.errors(DAY, ago) / allowed, labels, since=LONG)
+    yield level("slo:requests:rate5m", lambda ago: objective.requests * day(ago), labels, since=LONG)
     for name, window in WINDOWS.items():
-        yield level(f"slo:error_ratio:{name}", partial(objective.errors, window), since=LONG, **labels)
+        yield level(f"slo:error_ratio:{name}", partial(objective.errors, window), labels, since=LONG)
     burn = objective.errors(DAY, NOW) / allowed
     if burn > 1:
         gone = epoch + max(objective.budget(NOW), 0) * MONTH / burn
-        yield level("slo:error_budget_exhausted:timestamp_seconds", gone, **labels)
+        yield level("slo:error_budget_exhausted:timestamp_seconds", gone, labels)
 
 
 def objectives(epoch: float) -> Iterator[Past]:

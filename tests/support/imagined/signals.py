@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tests.support.imagined.making import DAY, DEPLOYED, HOUR, LONG, Course, day, level, noise
+from tests.support.imagined.making import DAY, DEPLOYED, HOUR, LONG, PLACE, Course, day, level, noise
 from tests.support.prometheuses import Past
 
 TENANTS = {"acme": 40.0, "globex": 22.0, "hooli": 12.0, "initech": 9.0, "umbrella": 6.0, "wonka": 4.0}
@@ -57,15 +57,15 @@ def measured(signal: Signal, tenant: str, size: float) -> Course:
 
 def recorded(signal: Signal, tenant: str, size: float) -> Iterator[Past]:
     """The series of one signal and tenant."""
-    labels = {"signal": signal.name, "tenant": tenant}
+    labels = {"signal": signal.name, "tenant": tenant, **PLACE}
     usual, value = normal(signal, size), measured(signal, tenant, size)
     yield Past("signal:value", labels, _thinned(value), since=FIVE_WEEKS, every=STEP)
-    yield level("signal:level", value, since=LONG, **labels)
-    yield level("signal:baseline", usual, since=LONG, **labels)
-    yield level("signal:lower", lambda ago: 0.75 * usual(ago), since=LONG, **labels)
-    yield level("signal:upper", lambda ago: 1.3 * usual(ago), since=LONG, **labels)
+    yield level("signal:level", value, labels, since=LONG)
+    yield level("signal:baseline", usual, labels, since=LONG)
+    yield level("signal:lower", lambda ago: 0.75 * usual(ago), labels, since=LONG)
+    yield level("signal:upper", lambda ago: 1.3 * usual(ago), labels, since=LONG)
     if tenant != "wonka" or signal.name != "exports":
-        yield level("signal:score", lambda ago: abs(value(ago) / usual(ago) - 1) / 0.25, since=LONG, **labels)
+        yield level("signal:score", lambda ago: abs(value(ago) / usual(ago) - 1) / 0.25, labels, since=LONG)
 
 
 def _thinned(value: Course) -> Callable[[float], float | None]:
@@ -81,6 +81,6 @@ def signals() -> Iterator[Past]:
     """All of it."""
     for signal in SIGNALS:
         info = {"signal": signal.name, "owner": signal.owner, "service": signal.service, "unit": signal.unit}
-        yield level("signal_info", 1, since=LONG, kind="count", **info)
+        yield level("signal_info", 1, {**info, "kind": "count"}, since=LONG)
         for tenant, size in TENANTS.items():
             yield from recorded(signal, tenant, size)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from exporter.providers.kinds import Certainty, Kind
 from tests.support.imagined.making import DAY, HOUR, MINUTE, SHORT, UNPAID, Course, counter, level, noise
+from tests.support.imagined.places import FIRST_EXPORTER
 from tests.support.prometheuses import Past
 
-EXPORTER = {"job": "tocsin-exporter", "instance": "exporter:9970"}
 EVERY = 30.0
 Trouble = tuple[str, str, float, float]
 """(verdict, HTTP status, from and to how many seconds before now)."""
@@ -94,31 +94,31 @@ CARDS = {"finance-amex": ("finance", 23.0), "company-visa": ("finance", 402.0)}
 
 def state(vendor: Vendor, epoch: float) -> Iterator[Past]:
     """How it stands with one vendor; `epoch` is now, in seconds since the epoch."""
-    own = {**EXPORTER, "provider": vendor.name}
+    own = {**FIRST_EXPORTER, "provider": vendor.name}
     owners = {"service": vendor.service, "owner": vendor.owner, "billing_owner": "finance"}
     since = min((trouble[3] for trouble in vendor.troubles if trouble[3] > 0), default=6.5 * DAY)
     began, last_ok = (vendor.present[2], vendor.present[2]) if vendor.present else (since, 0.0)
-    yield level("thirdparty_provider_info", 1, **own, **owners)
-    yield level("provider:thirdparty_provider_info:current", 1, provider=vendor.name, **owners)
-    yield level("thirdparty_up", lambda ago: float(vendor.verdict(ago)[0] == "ok"), **own)
+    yield level("thirdparty_provider_info", 1, {**own, **owners})
+    yield level("provider:thirdparty_provider_info:current", 1, {**owners, "provider": vendor.name})
+    yield level("thirdparty_up", lambda ago: float(vendor.verdict(ago)[0] == "ok"), own)
     for verdict in Kind:
-        yield level("thirdparty_verdict", _is(vendor, verdict), verdict=verdict, **own)
+        yield level("thirdparty_verdict", _is(vendor, verdict), {**own, "verdict": verdict})
     for certainty in Certainty:
-        yield level("thirdparty_verdict_certainty", float(certainty == "code"), certainty=certainty, **own)
-    yield level("thirdparty_verdict_since_timestamp_seconds", epoch - began, **own)
-    yield level("thirdparty_verdict_streak", began // EVERY, **own)
-    yield level("thirdparty_watched_since_timestamp_seconds", epoch - 90 * DAY, **own)
-    yield level("thirdparty_last_success_timestamp_seconds", _reached(epoch, last_ok), **own)
-    yield level("thirdparty_last_probe_timestamp_seconds", _reached(epoch, 0.0), **own)
+        yield level("thirdparty_verdict_certainty", float(certainty == "code"), {**own, "certainty": certainty})
+    yield level("thirdparty_verdict_since_timestamp_seconds", epoch - began, own)
+    yield level("thirdparty_verdict_streak", began // EVERY, own)
+    yield level("thirdparty_watched_since_timestamp_seconds", epoch - 90 * DAY, own)
+    yield level("thirdparty_last_success_timestamp_seconds", _reached(epoch, last_ok), own)
+    yield level("thirdparty_last_probe_timestamp_seconds", _reached(epoch, 0.0), own)
     yield level(
-        "thirdparty_probe_duration_seconds", lambda ago: vendor.seconds * (1 + 0.3 * noise(vendor.name, ago)), **own
+        "thirdparty_probe_duration_seconds", lambda ago: vendor.seconds * (1 + 0.3 * noise(vendor.name, ago)), own
     )
     for name, value in LIMITS.items():
-        yield level(f"thirdparty_{name}", value, **own)
-    yield level("thirdparty_tls_certificate_expiry_timestamp_seconds", epoch + (30 + len(vendor.name) * 9) * DAY, **own)
+        yield level(f"thirdparty_{name}", value, own)
+    yield level("thirdparty_tls_certificate_expiry_timestamp_seconds", epoch + (30 + len(vendor.name) * 9) * DAY, own)
     for verdict_, code in {vendor.verdict(ago * MINUTE) for ago in range(int(SHORT / MINUTE))}:
         rate = _answers(vendor, verdict_)
-        yield counter("thirdparty_responses_total", rate, verdict=verdict_, code=code, **own)
+        yield counter("thirdparty_responses_total", rate, {**own, "verdict": verdict_, "code": code})
 
 
 LIMITS = {
@@ -145,32 +145,32 @@ def _reached(epoch: float, last: float) -> Course:
 
 def accounts(vendor: Vendor, epoch: float) -> Iterator[Past]:
     """What it costs and what is left of it."""
-    own = {**EXPORTER, "provider": vendor.name}
-    yield level("thirdparty_funded_by", 1, card=vendor.card, **own)
+    own = {**FIRST_EXPORTER, "provider": vendor.name}
+    yield level("thirdparty_funded_by", 1, {**own, "card": vendor.card})
     if vendor.stops:
         impact = {
             "features": vendor.stops,
             "cost_per_hour": vendor.cost,
             "billing_url": f"https://{vendor.name}.example/billing",
         }
-        yield level("thirdparty_provider_impact_info", 1, **own, **impact)
-        yield level("provider:thirdparty_provider_impact_info:current", 1, provider=vendor.name, **impact)
+        yield level("thirdparty_provider_impact_info", 1, {**own, **impact})
+        yield level("provider:thirdparty_provider_impact_info:current", 1, {**impact, "provider": vendor.name})
     if vendor.present:
         name = vendor.present[0]
         standing = "provider_verdict:thirdparty_verdict:standing"
-        yield level(standing, 1, since=UNPAID - 5 * MINUTE, provider=vendor.name, verdict=name)
+        yield level(standing, 1, {"provider": vendor.name, "verdict": name}, since=UNPAID - 5 * MINUTE)
     if vendor.renews:
-        yield level("thirdparty_renewal_timestamp_seconds", epoch + vendor.renews * DAY, plan=vendor.plan, **own)
+        yield level("thirdparty_renewal_timestamp_seconds", epoch + vendor.renews * DAY, {**own, "plan": vendor.plan})
     if vendor.credit:
         unit, left, spent = vendor.credit
-        yield level("thirdparty_credit_remaining", lambda ago: left + spent * ago, unit=unit, **own)
+        yield level("thirdparty_credit_remaining", lambda ago: left + spent * ago, {**own, "unit": unit})
         for pace, part in (("pace7d", 1.0), ("pace6h", 0.6)):
             lasts = f"provider_unit:thirdparty_credit_left_seconds:{pace}"
-            yield level(lasts, _lasting(left / spent, part, pace), provider=vendor.name, unit=unit)
+            yield level(lasts, _lasting(left / spent, part, pace), {"provider": vendor.name, "unit": unit})
     if vendor.quota:
         used, hourly = vendor.quota
-        yield level("thirdparty_quota_used_ratio", lambda ago: used - hourly * ago / HOUR, **own)
-        yield level("thirdparty_quota_reset_timestamp_seconds", epoch + 9 * DAY, **own)
+        yield level("thirdparty_quota_used_ratio", lambda ago: used - hourly * ago / HOUR, own)
+        yield level("thirdparty_quota_reset_timestamp_seconds", epoch + 9 * DAY, own)
 
 
 def _lasting(seconds: float, part: float, key: str) -> Course:
@@ -183,5 +183,7 @@ def vendors(epoch: float) -> Iterator[Past]:
         yield from state(vendor, epoch)
         yield from accounts(vendor, epoch)
     for card, (owner, good_for) in CARDS.items():
-        yield level("thirdparty_card_expiry_timestamp_seconds", epoch + good_for * DAY, card=card, **EXPORTER)
-        yield level("thirdparty_card_info", 1, card=card, owner=owner, **EXPORTER)
+        yield level(
+            "thirdparty_card_expiry_timestamp_seconds", epoch + good_for * DAY, {**FIRST_EXPORTER, "card": card}
+        )
+        yield level("thirdparty_card_info", 1, {**FIRST_EXPORTER, "card": card, "owner": owner})
