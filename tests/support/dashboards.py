@@ -91,7 +91,7 @@ class Grafana:
 
 def filled(text: str, values: Mapping[str, str]) -> str:
     """`text` with its variables filled in; `$1` belongs to PromQL."""
-    return re.sub(r"\$\{?([A-Za-z_]\w*)(:\w+)?\}?", lambda found: values[found[1]], text)
+    return re.sub(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", lambda found: values[found[1] or found[2]], text)
 
 
 def empty_queries(grafana: Grafana, wanted: Iterable[str]) -> list[str]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from tests.support.boards.looks import ANY_IS_BAD, DASH, OPEN_INCIDENTS, RUNBOOK, SEVERITIES, Texts
 from tests.support.boards.panels import Column, Panel, Query, stat, table, timeline
 
-LANES: Texts = {"0": ("none", "green"), "1": ("pending", "yellow"), "2": ("firing", "red")}
+TITLES = {"slo": "Objective"}
+"""Heads of columns that are not simply the label's name."""
+LANES: Texts = {"1": ("pending", "yellow"), "2": ("firing", "red")}
 
 
 def firing_count(selector: str, about: str, width: int = 6) -> Panel:
@@ -17,7 +19,7 @@ def firing_count(selector: str, about: str, width: int = 6) -> Panel:
     )
 
 
-def firing_table(selector: str, about: str, labels: Sequence[str], width: int = 24, height: int = 6) -> Panel:
+def firing_table(selector: str, about: str, labels: Sequence[str], width: int = 24, height: int = 5) -> Panel:
     """The alerts that fire now, the oldest first; `labels` say what each is about."""
     by = ", ".join(("alertname", "severity", "owner", *labels))
     fires = f'max by ({by}) (ALERTS{{alertstate="firing", {selector}}})'
@@ -26,7 +28,7 @@ def firing_table(selector: str, about: str, labels: Sequence[str], width: int = 
         Column("A", "State", texts={"0": ("none firing", "green"), "1": ("firing", "red")}, filled=True, width=100),
         Column("alertname", "Alert", links=[RUNBOOK, OPEN_INCIDENTS], width=200),
         Column("severity", "Severity", texts=SEVERITIES),
-        *(Column(label, label.replace("_", " ").capitalize()) for label in labels),
+        *(Column(label, TITLES.get(label, label.capitalize())) for label in labels),
         Column("owner", "Owner"),
         Column("B", "Since", unit="dateTimeFromNow", texts={"0": (DASH, "text")}),
     ]
@@ -41,8 +43,15 @@ def alert_lanes(
     """When alerts were pending and firing, a lane for each."""
     by = ", ".join((*labels, "alertname"))
     states = f'1 * ALERTS{{alertstate="pending", {selector}}}\n  or 2 * ALERTS{{alertstate="firing", {selector}}}'
-    expr = f'max by ({by}) (\n  {states}\n)\nor on () label_replace(vector(0), "alertname", "no alert", "", "")'
+    expr = f"max by ({by}) (\n  {states}\n)"
     legend = " ".join(f"{{{{{label}}}}}" for label in (*labels, "alertname"))
     return timeline(
-        title, description, Query(expr, legend), texts=LANES, width=width, height=height, links=[OPEN_INCIDENTS]
+        title,
+        description,
+        Query(expr, legend),
+        texts=LANES,
+        width=width,
+        height=height,
+        links=[OPEN_INCIDENTS],
+        nothing="No alert in this time",
     )

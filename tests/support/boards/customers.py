@@ -168,7 +168,7 @@ BOARD = Board(
                 ],
                 sort="Times normal",
                 width=14,
-                height=10,
+                height=8,
             ),
             table(
                 "Quiet for an hour",
@@ -184,7 +184,7 @@ BOARD = Board(
                 sort="Normal now",
                 descending=True,
                 width=10,
-                height=10,
+                height=8,
             ),
         ],
         [
@@ -199,7 +199,7 @@ BOARD = Board(
                 limits=True,
                 high=1.5,
                 width=12,
-                height=10,
+                height=8,
             ),
             table(
                 "Features adopted and abandoned",
@@ -229,7 +229,7 @@ BOARD = Board(
                 ],
                 sort="Times before",
                 width=12,
-                height=10,
+                height=8,
             ),
         ],
         [
@@ -255,7 +255,7 @@ BOARD = Board(
                 ],
                 sort="Since",
                 width=14,
-                height=7,
+                height=5,
             ),
             table(
                 "Events that are missing an hour",
@@ -279,11 +279,12 @@ BOARD = Board(
                     Column("A", "Missing an hour", decimals=0, steps=((None, "text"), (1, "red"))),
                     Column("B", "Of the minimum", unit="suffix: %", decimals=0),
                     Column("owner", "Owner"),
+                    Column("service", "Service"),
                 ],
                 sort="Missing an hour",
                 descending=True,
                 width=10,
-                height=7,
+                height=5,
             ),
         ],
         [firing_table(ALERTS, "customers and usage", ["signal", "rule", "service"])],

@@ -240,7 +240,7 @@ BOARD = Board(
         ],
         [
             table(
-                "Sources that have trouble",
+                "Sources, and what troubles them",
                 "What each source could not do in the last hour, and what it has yet to read; the reason leads to the setting.",
                 [
                     ERRORS,
@@ -263,7 +263,7 @@ BOARD = Board(
                 ],
                 sort="Errors in an hour",
                 descending=True,
-                nothing="No source has trouble",
+                nothing="No source",
                 width=14,
                 height=8,
             ),

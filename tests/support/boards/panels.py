@@ -76,9 +76,11 @@ class Column:
             properties.append({"id": "mappings", "value": mappings(self.texts, self.empty)})
         if self.steps:
             properties.append({"id": "thresholds", "value": thresholds(self.steps)})
-        if self.steps or self.texts:
+        if self.steps or any(colour != "text" for _, colour in self.texts.values()):
             cell = {"type": "color-background", "mode": "basic"} if self.filled else {"type": "color-text"}
             properties.append({"id": "custom.cellOptions", "value": cell})
+        if self.texts and not self.unit:
+            properties.append({"id": "custom.align", "value": "left"})
         if self.links:
             properties.append({"id": "links", "value": list(self.links)})
         if self.width:
@@ -225,13 +227,15 @@ def timeline(
     width: int = 24,
     height: int = 6,
     links: Sequence[Json] = (),
+    nothing: str = "No data",
 ) -> Panel:
-    """A lane for each series, coloured by what its value stands for."""
+    """A lane for each series, coloured by what its value stands for; `nothing` is shown where there is none."""
     defaults = {
         "color": {"mode": "thresholds"},
         "custom": {"fillOpacity": 80, "lineWidth": 0, "hideFrom": {"legend": False, "tooltip": False, "viz": False}},
         "links": list(links),
         "mappings": mappings(texts),
+        "noValue": nothing,
         "thresholds": thresholds(NEUTRAL),
         "unit": "none",
     }
@@ -304,7 +308,7 @@ def table(
     nothing: str = "No data",
 ) -> Panel:
     """The values of `exprs` now, joined by their labels; columns in this order, rows sorted by the column titled `sort`.
-    `nothing` is shown where there is no row."""
+    What no column names is left out. `nothing` is shown where there is no row."""
     defaults = {
         "color": {"mode": "thresholds"},
         "custom": {
@@ -326,8 +330,10 @@ def table(
         "showHeader": True,
         "sortBy": [{"displayName": sort, "desc": descending}],
     }
+    values = (f"Value #{chr(ord('A') + number)}" for number in range(len(exprs)))
+    unshown = [value for value in values if value not in {each.name for each in columns}]
     organized = {
-        "excludeByName": {"Time": True},
+        "excludeByName": {"Time": True, **dict.fromkeys(unshown, True)},
         "includeByName": {},
         "indexByName": {each.name: place for place, each in enumerate(columns)},
         "renameByName": {each.name: each.title for each in columns},

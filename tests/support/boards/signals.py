@@ -129,7 +129,7 @@ BOARD = Board(
                 ],
                 sort="Score",
                 descending=True,
-                height=9,
+                height=11,
             )
         ],
         [
@@ -140,11 +140,11 @@ BOARD = Board(
                 [
                     Query(chosen("value"), "measured"),
                     Query(chosen("lower"), "band from"),
-                    Query(chosen("upper"), "band to"),
+                    Query(chosen("upper"), "band"),
                     Query(chosen("baseline"), "normal"),
                 ],
                 drawn=[
-                    Line("^band to$", "blue", width=0, fill=20, band_to="band from"),
+                    Line("^band$", "blue", width=0, fill=20, band_to="band from"),
                     Line("^band from$", "blue", width=0, in_legend=False),
                     Line("^normal$", "blue", width=1, dashed=True),
                     Line("^measured$", "orange", width=2),

@@ -91,7 +91,7 @@ def _kafka(epoch: float) -> Iterator[Past]:
 def _behind(ago: float) -> float:
     """A heap of messages that grew while nobody read, and was worked off."""
     heap = max(0.0, 9000 - abs(ago - 2.9 * HOUR) * (8 if ago < 2.9 * HOUR else 25))
-    return heap + 20 + 15 * noise("lag", ago)
+    return float(round(heap + 20 + 15 * noise("lag", ago)))
 
 
 def _other_sources(epoch: float) -> Iterator[Past]:

@@ -1,7 +1,7 @@
 """Series from what stays, what grows and what has a course."""
 
+import hashlib
 import math
-import zlib
 from collections.abc import Callable, Mapping
 from itertools import accumulate
 
@@ -23,7 +23,8 @@ Course = Callable[[float], float]
 
 def noise(key: str, ago: float) -> float:
     """Between -1 and 1, the same in each run, another every two minutes."""
-    return zlib.crc32(f"{key}{int((ago + AHEAD_SECONDS) // 120)}".encode()) / 2**31 - 1
+    digest = hashlib.blake2b(f"{key} {int((ago + AHEAD_SECONDS) // 120)}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest) / 2**31 - 1
 
 
 def day(ago: float) -> float:

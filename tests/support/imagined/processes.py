@@ -56,7 +56,7 @@ def _process(labels: Labels, epoch: float) -> Iterator[Past]:
     yield level(f"{service}_build_info", 1, {**labels, "version": "0.9.0"})
     yield level(f"{service}_config_last_reload_successful", 1, labels)
     yield level(f"{service}_config_last_reload_success_timestamp_seconds", epoch - 2 * DAY, labels)
-    yield counter(f"{service}_storage_errors_total", _once, labels)
+    yield counter(f"{service}_storage_errors_total", _once if restarted else 0.0, labels)
 
 
 def _up(restarted: bool) -> Course:

@@ -8,7 +8,7 @@ from tests.support.imagined.making import DAY, HOUR, MINUTE, SHORT, UNPAID, Cour
 from tests.support.imagined.places import FIRST_EXPORTER
 from tests.support.prometheuses import Past
 
-EVERY = 30.0
+EVERY = 120.0
 Trouble = tuple[str, str, float, float]
 """(verdict, HTTP status, from and to how many seconds before now)."""
 
