@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dashboards import Grafana, dashboards, empty_queries
+from tests.support.drawing.page import page
 from tests.support.imagined.company import company
 from tests.support.prometheuses import prometheus
 
@@ -24,6 +25,14 @@ def grafana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grafana]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_query_is_answered_where_all_is_measured(grafana: Grafana, name: str) -> None:
     assert empty_queries(grafana, [name]) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_panel_of_the_picture_shows_something(grafana: Grafana, name: str) -> None:
+    drawn, _ = page(dict(dashboards())[name], grafana, time.time())
+    assert 'class="nothing"' not in drawn
+    assert "Value #" not in drawn, "a column that no panel names"
+    assert "__name__" not in drawn
 
 
 @pytest.mark.parametrize("name", NAMES)

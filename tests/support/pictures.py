@@ -6,12 +6,12 @@ python -m tests.support.pictures --binaries FOLDER [--only inbox|messages|dashbo
 
 import argparse
 import asyncio
+import datetime
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -30,6 +30,8 @@ DOCS = ROOT / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHOSEN = {"signals": {"by": "tenant", "signal": "checkouts", "group": "acme"}}
 """What is chosen at the top of the dashboards."""
+NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC).timestamp()
+"""When the dashboards are drawn: always the same, so that a picture changes with its dashboard alone."""
 OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
 
@@ -99,10 +101,10 @@ def boards(binaries: Path) -> None:
     """Each dashboard with what a real Prometheus answers it, in docs/pictures/dashboards/."""
     folder = DOCS / "pictures" / "dashboards"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as past, prometheus(binaries, Path(past), company(time.time())) as url:
+    with tempfile.TemporaryDirectory() as past, prometheus(binaries, Path(past), company(NOON), now=NOON) as url:
         for name, dashboard in dashboards():
             grafana = Grafana(url, rate_interval="10m", span="6h", chosen=CHOSEN.get(name, {}))
-            shown, height = page(dashboard, grafana)
+            shown, height = page(dashboard, grafana, NOON)
             drawn = Path(past) / f"{name}.html"
             drawn.write_text(shown, encoding="utf-8")
             picture = folder / f"{name}.png"

@@ -52,9 +52,9 @@ def _openmetrics(past: Sequence[Past], now: float) -> Iterator[str]:
     yield "# EOF"
 
 
-def _write(binaries: Path, folder: Path, past: Sequence[Past]) -> None:
+def _write(binaries: Path, folder: Path, past: Sequence[Past], now: float) -> None:
     text = folder / "past.txt"
-    text.write_text("\n".join(_openmetrics(past, time.time())) + "\n")
+    text.write_text("\n".join(_openmetrics(past, now)) + "\n")
     command = [
         str(binaries / "promtool"),
         "tsdb",
@@ -76,11 +76,12 @@ def prometheus(
     past: Sequence[Past] = (),
     rules: Iterable[Mapping[str, Any]] = (),
     scraped: Iterable[str] = (),
+    now: float | None = None,
 ) -> Iterator[str]:
     """The URL of a Prometheus with these series and rules, ended at the end. One with a past takes no new samples, since
-    its past goes on for a while; one without scrapes these addresses."""
+    its past goes on for a while; one without scrapes these addresses. The past is that of `now`, in seconds since the epoch, if not of this moment."""
     if past:
-        _write(binaries, folder, past)
+        _write(binaries, folder, past, time.time() if now is None else now)
     port = free_ports(1)[0]
     (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "rules", "rules": list(rules)}]}))
     job = {"job_name": "scraped", "scrape_interval": "1s", "static_configs": [{"targets": list(scraped)}]}
@@ -93,6 +94,7 @@ def prometheus(
                 binaries / "prometheus",
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
+                "--storage.tsdb.retention.time=90d",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
             ],

@@ -1,8 +1,10 @@
 """The dashboards' files are what their source says, and ask only for series that exist."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -39,12 +41,37 @@ def test_only_series_that_exist_are_asked_for(name: str, dashboard: dict[str, An
     assert asked - known == set()
 
 
+def test_every_dashboard_has_its_chapter_and_its_picture_in_the_documents() -> None:
+    told = (ROOT / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    assert re.findall(r"pictures/dashboards/(\w+)\.png", told)
+    for name, dashboard in dashboards():
+        assert f"## {dashboard['title']}\n" in told
+        assert f"(pictures/dashboards/{name}.png)" in told
+        assert (ROOT / "docs" / "pictures" / "dashboards" / f"{name}.png").exists()
+
+
 @pytest.mark.parametrize(("name", "dashboard"), list(dashboards()), ids=[name for name, _ in dashboards()])
-def test_every_dashboard_draws_changes_and_links_to_incidents(name: str, dashboard: dict[str, Any]) -> None:
+def test_every_dashboard_draws_changes_and_links_to_incidents_runbooks_and_explore(
+    name: str, dashboard: dict[str, Any]
+) -> None:
     annotations = {each["name"] for each in dashboard["annotations"]["list"]}
     assert {"Changes", "Firing alerts"} <= annotations, name
     assert any(link["url"].endswith("/v1/incidents") for link in dashboard["links"])
-    assert any("/runbooks/" in str(panel["fieldConfig"]) for panel in dashboard["panels"])
+    links = str([panel["fieldConfig"] for panel in dashboard["panels"]])
+    assert "/v1/incidents" in links
+    assert "/runbooks/" in links
+    assert "/explore?" in links
+
+
+@pytest.mark.parametrize(("name", "dashboard"), list(dashboards()), ids=[name for name, _ in dashboards()])
+def test_a_link_to_explore_holds_a_query_that_can_be_read(name: str, dashboard: dict[str, Any]) -> None:
+    found = re.findall(r"/explore\?[^\"]+", json.dumps(dashboard))
+    assert found, name
+    for url in found:
+        panes = json.loads(parse_qs(urlsplit(url).query)["panes"][0])
+        query = panes["tocsin"]["queries"][0]
+        assert query["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert series_of(query["expr"])
 
 
 def expressions(dashboard: dict[str, Any]) -> Iterator[str]:

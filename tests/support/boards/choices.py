@@ -26,7 +26,7 @@ def grouping(first: str) -> Variable:
     return Variable(
         "by",
         "Group by",
-        "The label by which a signal is divided: tenant, plan, country ... Those of your own rules are listed.",
+        "The label by which your signals are divided, such as tenant or plan; of several parts in one group the greatest is shown.",
         "label_names(signal:value)",
         only=first,
         pattern=LABEL_OF_A_SIGNAL,

@@ -287,6 +287,6 @@ BOARD = Board(
                 height=5,
             ),
         ],
-        [firing_table(ALERTS, "customers and usage", ["signal", "rule", "service"])],
+        [firing_table(ALERTS, "customers and usage", ["signal", "rule", "service"], height=6)],
     ],
 )

@@ -135,7 +135,7 @@ BOARD = Board(
                 links=[REJECTS],
             ),
             lines(
-                "Who posts, and what they are answered",
+                "What is posted, and how it is answered",
                 "Posts a minute by what is called and the answer: 4xx is the producer's mistake, 5xx asks it to try again.",
                 [
                     Query(

@@ -49,7 +49,8 @@ def board_link(title: str, board: str, **variables: str) -> Json:
 
 def explore(title: str, expr: str) -> Json:
     """To Explore with this expression, over the same time; Grafana fills in `${__data.fields.x}` and the like."""
-    query = {"refId": "A", "expr": expr, "range": True, "instant": False}
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    query = {"refId": "A", "datasource": source, "expr": expr, "range": True, "instant": False}
     span = {"from": "${__from}", "to": "${__to}"}
     panes = json.dumps({"tocsin": {"datasource": "${datasource}", "queries": [query], "range": span}})
     return link(title, f"/explore?schemaVersion=1&orgId=1&panes={quote(panes, safe='${}._:,')}", new_tab=True)

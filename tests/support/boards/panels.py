@@ -79,7 +79,7 @@ class Column:
         if self.steps or any(colour != "text" for _, colour in self.texts.values()):
             cell = {"type": "color-background", "mode": "basic"} if self.filled else {"type": "color-text"}
             properties.append({"id": "custom.cellOptions", "value": cell})
-        if self.texts and not self.unit:
+        if self.texts and not (self.unit or self.steps):
             properties.append({"id": "custom.align", "value": "left"})
         if self.links:
             properties.append({"id": "links", "value": list(self.links)})

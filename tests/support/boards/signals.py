@@ -25,7 +25,7 @@ def grouped(expr: str, *labels: str) -> str:
 
 def chosen(series: str) -> str:
     """A recorded series of the one signal and group."""
-    return f'max by (signal) (signal:{series}{{signal="$signal", $by=~"$group", {WHERE}}})'
+    return f'max by (signal) (signal:{series}{{signal="$signal", $by="$group", {WHERE}}})'
 
 
 OFF = f"count({of('score')} >= 1) or vector(0)"
@@ -134,7 +134,7 @@ BOARD = Board(
         ],
         [
             lines(
-                "$signal within its band",
+                "$signal, $group: within its band",
                 "What is measured, what is normal at this hour, and the band around it; where the line leaves the band is when"
                 " it began. Blue marks are deploys and flags: look there first.",
                 [
@@ -154,7 +154,7 @@ BOARD = Board(
                 height=10,
             ),
             lines(
-                "Score of $signal",
+                "Score of $signal, $group",
                 "How far it is from normal, 1 being the edge of the band. An alert wants it above 1 for a while, so that a"
                 " single peak tells nobody.",
                 [Query(chosen("score"), "score")],

@@ -47,6 +47,9 @@ class Field:
             if mapping["type"] == "special":
                 if value is None or value != value:  # noqa: PLR0124  # NaN alone differs from itself
                     return options["result"]["text"], hexed(options["result"]["color"])
+            elif mapping["type"] == "range":
+                if isinstance(value, float) and _within(value, options["from"], options["to"]):
+                    return options["result"]["text"], hexed(options["result"]["color"])
             elif _key(value) in options:
                 found = options[_key(value)]
                 return found["text"], hexed(found["color"])
@@ -86,6 +89,10 @@ def _matches(matcher: Json, name: str, ref: str) -> bool:
     if matcher["id"] == "byFrameRefID":
         return bool(wanted == ref)
     return re.search(wanted.strip("/"), name) is not None
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool:
+    return (low is None or low <= value) and (high is None or value <= high)
 
 
 def _key(value: float | str | None) -> str:

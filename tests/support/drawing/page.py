@@ -1,7 +1,6 @@
 """A whole dashboard as a page."""
 
 import html
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -52,9 +51,8 @@ td {{ height: 25px; padding: 0 8px; border-bottom: 1px solid #edf0f4; white-spac
 """
 
 
-def page(dashboard: Mapping[str, Any], grafana: Grafana) -> tuple[str, int]:
-    """(the page, how many pixels high it is) of a dashboard with a Prometheus's answers."""
-    now = time.time()
+def page(dashboard: Mapping[str, Any], grafana: Grafana, now: float) -> tuple[str, int]:
+    """(the page, how many pixels high it is) of a dashboard with a Prometheus's answers; `now` in seconds since the epoch."""
     back = parse_duration(dashboard["time"]["from"].removeprefix("now-"))
     asker = Asker(grafana, grafana.variables(dashboard), Span(now - back, now))
     marks = list(_marks(dashboard, asker))

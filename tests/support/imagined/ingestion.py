@@ -34,7 +34,7 @@ def _counted() -> Iterator[Past]:
         yield level("usage_rule_series", series, own)
         yield level("usage_rule_series_limit", 200, own)
         yield counter("usage_rule_overflows_total", 0.004 if rule == "searches" else 0.0, own)
-    yield level("usage_rule_minimum_events_per_second", 1.0, {**FIRST_EXPORTER, "rule": "checkouts"})
+    yield level("usage_rule_minimum_events_per_second", 0.7, {**FIRST_EXPORTER, "rule": "checkouts"})
     quiet = {**FIRST_EXPORTER, "rule": "quiet-tenants"}
     yield level("tocsin_exporter_sequence_keys", about(210, "orders", 0.1), {**FIRST_EXPORTER, "rule": "orders-paid"})
     yield level("tocsin_exporter_sequence_keys", 6, quiet)

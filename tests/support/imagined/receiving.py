@@ -1,7 +1,6 @@
 """What the receiver shows of its outbox and its channels."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 from tests.support.imagined.making import LONG, Course, counter, during, histogram, level, noise
 from tests.support.imagined.places import AWAY, DURATIONS, FIRST_RECEIVER, about
@@ -46,16 +45,11 @@ def _incidents() -> Iterator[Past]:
     for reason, rate in DECISIONS.items():
         labels = {**FIRST_RECEIVER, "reason": reason}
         yield counter("tocsin_receiver_incident_decisions_total", about(rate, reason, 0.6), labels)
-    for reason in ("step_due", "acknowledged", "exhausted"):
-        yield counter(
-            "tocsin_receiver_escalations_total", partial(_seldom, reason), {**FIRST_RECEIVER, "reason": reason}
-        )
+    for reason, rate in (("step_due", 0.0009), ("acknowledged", 0.0007), ("exhausted", 0.0)):
+        labels = {**FIRST_RECEIVER, "reason": reason}
+        yield counter("tocsin_receiver_escalations_total", about(rate, reason, 0.9), labels)
     missing = {**FIRST_RECEIVER, "enricher": "logs", "reason": "timeout"}
     yield counter("tocsin_receiver_enrichment_failures_total", 0.0004, missing)
-
-
-def _seldom(key: str, ago: float) -> float:
-    return 0.0009 * (noise(key, ago) > 0.2)
 
 
 def _channel(target: str) -> Iterator[Past]:
