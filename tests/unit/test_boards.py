@@ -10,12 +10,13 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.boards.board import Board
+from tests.support.boards.recorded import NORMAL
 from tests.support.boards.writing import BOARDS, path, text
 from tests.support.dashboards import dashboards, panels
 
 DOCUMENTED = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 GENERATED = {
-    *(f"signal:{part}" for part in ("value", "level", "baseline", "lower", "upper", "score")),
+    *(f"signal:{part}" for part in ("value", "level", NORMAL, "lower", "upper", "score")),
     "signal_info",
     *(f"slo:{part}" for part in ("objective:ratio", "error_budget_left:ratio", "burn_rate:1d", "requests:rate5m")),
     *(f"slo:error_ratio:{window}" for window in ("5m", "30m", "1h", "2h", "6h", "1d", "3d")),

@@ -5,16 +5,19 @@ from tests.support.boards.board import Board, Variable
 from tests.support.boards.choices import LABEL_OF_A_SIGNAL, environment, grouping
 from tests.support.boards.looks import ANY_IS_A_WARNING, ANY_IS_BAD, NEUTRAL, OPEN_INCIDENTS, board_link, explore, link
 from tests.support.boards.panels import Column, Query, lines, stat, table
+from tests.support.boards.recorded import NORMAL, scaled
 
-INFO = 'signal_info{service=~"$service", signal=~"$signal"}'
+CHOSEN = 'kind="count", service=~"$service", signal=~"$signal"'
+"""What is counted: of a duration or a share there is no more or less usage."""
 SELECTED = '{signal=~"$signal", $by=~".+", environment=~"$environment"}'
 ALERTS = 'alertname=~"Usage.+|Signal.+", service=~"$service"'
 QUIET_FOR = "1h"
 
 
 def of(series: str, at: str = "") -> str:
-    """A recorded series (with `at`, of another time), by signal and by the label that `by` names, of the chosen signals that are divided by it."""
-    return f"max by (signal, $by) (signal:{series}{SELECTED}{at} and on (signal) {INFO})"
+    """A recorded series (with `at`, of another time) in the unit that people read, by signal and by the label that `by` names;
+    of the chosen signals that are divided by it."""
+    return f"max by (signal, $by) {scaled(f'signal:{series}{SELECTED}{at}', CHOSEN)}"
 
 
 def named(expr: str) -> str:
@@ -22,11 +25,11 @@ def named(expr: str) -> str:
     return f'max by (signal, group) (label_replace({expr}, "group", "$1", "$by", "(.*)"))'
 
 
-FACTOR = f"{of('value')} / ({of('baseline')} > 0)"
-LOWEST_NOW = f"bottomk(10, {of('value', ' @ end()')} / ({of('baseline', ' @ end()')} > 0))"
+FACTOR = f"{of('level')} / ({of(NORMAL)} > 0)"
+LOWEST_NOW = f"bottomk(10, {of('level', ' @ end()')} / ({of(NORMAL, ' @ end()')} > 0))"
 QUIET = (
-    f"max by (signal, $by) (max_over_time(signal:value{SELECTED}[{QUIET_FOR}])) == 0\n"
-    f"  and (max by (signal, $by) (avg_over_time(signal:baseline{SELECTED}[{QUIET_FOR}])) > 0)"
+    f"max by (signal, $by) (max_over_time(signal:value{SELECTED}[{QUIET_FOR}]) and on (signal) signal_info{{{CHOSEN}}}) == 0\n"
+    f"  and (max by (signal, $by) (avg_over_time(signal:{NORMAL}{SELECTED}[{QUIET_FOR}])) > 0)"
 )
 HEARD = (
     f"max by (signal, $by) (max_over_time(timestamp(signal:value{SELECTED} > 0)[1d:5m]))\n"
@@ -36,13 +39,14 @@ HEARD = (
 
 def used(window: str, offset: str = "") -> str:
     """The average of each feature over a window, all customers together."""
-    return f'sum by (feature) (label_replace(avg_over_time(signal:value{SELECTED}[{window}]{offset}), "feature", "$1", "$feature", "(.*)"))'
+    average = scaled(f"avg_over_time(signal:value{SELECTED}[{window}]{offset})", CHOSEN)
+    return f'sum by (feature) (label_replace({average}, "feature", "$1", "$feature", "(.*)"))'
 
 
 def users(window: str, offset: str = "") -> str:
     """How many customers used each feature at all."""
-    some = f'label_replace(max_over_time(signal:value{SELECTED}[{window}]{offset}) > 0, "feature", "$1", "$feature", "(.*)")'
-    return f"count by (feature) (count by (feature, $by) ({some}))"
+    some = f"max_over_time(signal:value{SELECTED}[{window}]{offset}) > 0 and on (signal) signal_info{{{CHOSEN}}}"
+    return f'count by (feature) (count by (feature, $by) (label_replace({some}, "feature", "$1", "$feature", "(.*)")))'
 
 
 MONTH = " offset 7d"
@@ -97,7 +101,7 @@ BOARD = Board(
             stat(
                 "Customers below their normal",
                 "How many customers use something less than the lower edge of their own band; the table below names them.",
-                Query(f"count(count by ($by) ({of('value')} < {of('lower')})) or vector(0)", "below"),
+                Query(f"count(count by ($by) ({of('level')} < {of('lower')})) or vector(0)", "below"),
                 steps=ANY_IS_A_WARNING,
             ),
             stat(
@@ -128,8 +132,8 @@ BOARD = Board(
                 [
                     named(FACTOR),
                     named(of("value")),
-                    named(of("baseline")),
-                    named(of("score")),
+                    named(of(NORMAL)),
+                    named(f"max by (signal, $by) (signal:score{SELECTED} and on (signal) signal_info{{{CHOSEN}}})"),
                     named(of("value", " offset 7d")),
                 ],
                 [
@@ -174,7 +178,7 @@ BOARD = Board(
                 "Quiet for an hour",
                 "Customers without a single event of something for an hour in which they otherwise have some, and when the last"
                 " came; a dash is more than a day.",
-                [f"{named(of('baseline'))}\n  and on (signal, group) {named(f'({QUIET})')}", f"1000 * {named(HEARD)}"],
+                [f"{named(of(NORMAL))}\n  and on (signal, group) {named(f'({QUIET})')}", f"1000 * {named(HEARD)}"],
                 [
                     Column("group", "Customer", width=120),
                     Column("signal", "Signal"),

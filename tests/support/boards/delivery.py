@@ -79,7 +79,6 @@ BOARD = Board(
                 unit="s",
                 decimals=1,
                 steps=((None, "green"), (10, "yellow"), (60, "red")),
-                texts={},
                 width=5,
             ),
             stat(

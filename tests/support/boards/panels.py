@@ -100,7 +100,6 @@ class Line:
     band_to: str | None = None
     """The name of the line down to which the area is filled."""
     in_legend: bool = True
-    right_unit: str | None = None
 
     def override(self) -> Json:
         """The settings of these lines alone."""

@@ -5,16 +5,24 @@ from tests.support.boards.board import Board, Variable
 from tests.support.boards.choices import environment, grouping
 from tests.support.boards.looks import ANY_IS_A_WARNING, NEUTRAL, board_link, explore
 from tests.support.boards.panels import Column, Line, Query, lines, stat, table
+from tests.support.boards.recorded import NORMAL, described, scaled
 
 WHERE = 'environment=~"$environment"'
-INFO = 'signal_info{service=~"$service", owner=~"$owner"}'
+CHOSEN = 'service=~"$service", owner=~"$owner"'
+INFO = f"signal_info{{{CHOSEN}}}"
 ALERTS = 'alertname=~"Signal.+", service=~"$service", owner=~"$owner"'
+ONE = 'signal="$signal"'
 SCORES = ((None, "green"), (0.8, "yellow"), (1, "red"))
 
 
-def of(series: str, scale: str = "") -> str:
-    """A recorded series of the signals that are chosen at the top."""
-    return f"({scale}signal:{series}{{{WHERE}}} and on (signal) {INFO})"
+def of(series: str) -> str:
+    """A recorded series of the signals that are chosen at the top, as it is recorded."""
+    return f"(signal:{series}{{{WHERE}}} and on (signal) {INFO})"
+
+
+def read(series: str) -> str:
+    """The same in the unit that people read."""
+    return scaled(f"signal:{series}{{{WHERE}}}", CHOSEN)
 
 
 def grouped(expr: str, *labels: str) -> str:
@@ -25,17 +33,19 @@ def grouped(expr: str, *labels: str) -> str:
 
 def chosen(series: str) -> str:
     """A recorded series of the one signal and group."""
-    return f'max by (signal) (signal:{series}{{signal="$signal", $by="$group", {WHERE}}})'
+    return f'signal:{series}{{signal="$signal", $by="$group", {WHERE}}}'
+
+
+def drawn(series: str) -> str:
+    """The same in the unit that people read, one line."""
+    return f"max by (signal) ({scaled(chosen(series), ONE)})"
 
 
 OFF = f"count({of('score')} >= 1) or vector(0)"
 WORST = f"topk(1, max by (signal) ({of('score')})) or on () vector(0)"
 LEARNING = f"count({of('value')} unless {of('score')}) or vector(0)"
-RANKED = (
-    f"({of('score')} or {of('value', '0 * ')} - 1)"
-    f" * on (signal) group_left (owner, service, unit) max by (signal, owner, service, unit) ({INFO})"
-)
-FACTOR = f"{grouped(of('value'))}\n/ ({grouped(of('baseline'))} > 0)"
+RANKED = described(f"signal:score{{{WHERE}}} or 0 * signal:value{{{WHERE}}} - 1", CHOSEN)
+FACTOR = f"{grouped(of('level'))}\n/ ({grouped(of(NORMAL))} > 0)"
 THIS = board_link(
     "Its band and score", "signals", signal="${__data.fields.signal}", group="${__data.fields.group}", by="$by"
 )
@@ -101,11 +111,11 @@ BOARD = Board(
                 " is now. Click a signal to see its band below, its value for Explore.",
                 [
                     grouped(RANKED, "owner", "service", "unit"),
-                    grouped(of("value")),
-                    grouped(of("baseline")),
+                    grouped(read("value")),
+                    grouped(read(NORMAL)),
                     FACTOR,
-                    grouped(of("lower")),
-                    grouped(of("upper")),
+                    grouped(read("lower")),
+                    grouped(read("upper")),
                 ],
                 [
                     Column("signal", "Signal", links=[THIS], width=140),
@@ -135,19 +145,21 @@ BOARD = Board(
         [
             lines(
                 "$signal, $group: within its band",
-                "What is measured, what is normal at this hour, and the band around it; where the line leaves the band is when"
-                " it began. Blue marks are deploys and flags: look there first.",
+                "What is measured, its mean over an hour, what is normal at this hour, and the band around it. The mean is held"
+                " against the band; where it leaves it is when it began. Blue marks are deploys and flags: look there first.",
                 [
-                    Query(chosen("value"), "measured"),
-                    Query(chosen("lower"), "band from"),
-                    Query(chosen("upper"), "band"),
-                    Query(chosen("baseline"), "normal"),
+                    Query(drawn("value"), "measured"),
+                    Query(drawn("level"), "mean of an hour"),
+                    Query(drawn("lower"), "band from"),
+                    Query(drawn("upper"), "band"),
+                    Query(drawn(NORMAL), "normal"),
                 ],
                 drawn=[
                     Line("^band$", "blue", width=0, fill=20, band_to="band from"),
                     Line("^band from$", "blue", width=0, in_legend=False),
                     Line("^normal$", "blue", width=1, dashed=True),
-                    Line("^measured$", "orange", width=2),
+                    Line("^measured$", "semi-dark-yellow", width=1),
+                    Line("^mean of an hour$", "orange", width=2),
                 ],
                 axis="a minute, or its own unit",
                 width=16,
@@ -157,7 +169,7 @@ BOARD = Board(
                 "Score of $signal, $group",
                 "How far it is from normal, 1 being the edge of the band. An alert wants it above 1 for a while, so that a"
                 " single peak tells nobody.",
-                [Query(chosen("score"), "score")],
+                [Query(f"max by (signal) ({chosen('score')})", "score")],
                 steps=SCORES,
                 limits=True,
                 high=1.5,

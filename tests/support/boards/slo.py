@@ -3,7 +3,7 @@
 from tests.support.boards.alerts import alert_lanes, firing_count, firing_table
 from tests.support.boards.board import Board, Variable
 from tests.support.boards.choices import environment
-from tests.support.boards.looks import DASH, Json, Steps, board_link, explore
+from tests.support.boards.looks import Json, Steps, board_link, explore
 from tests.support.boards.panels import Column, Query, bars, lines, stat, table
 
 WHERE = '{slo=~"$slo", environment=~"$environment"}'
@@ -31,7 +31,8 @@ def burn(window: str) -> str:
     return f"{of(f'error_ratio:{window}')} / on (slo) (1 - {of('objective:ratio')})"
 
 
-SPENT_AT = f"1000 * {of('error_budget_exhausted:timestamp_seconds')}\nor on (slo) 0 * {of('objective:ratio')}"
+LEFT_NOW = of("error_budget_left:ratio")
+SPENT_AT = f"1000 * {of('error_budget_exhausted:timestamp_seconds')}\nor on (slo) 0 * ({LEFT_NOW} > 0)\nor on (slo) 0 * {LEFT_NOW} - 1"
 
 BOARD = Board(
     name="slo",
@@ -77,7 +78,7 @@ BOARD = Board(
             table(
                 "Objectives, the least budget first",
                 "What is promised, what of the error budget is left, how fast the last day burned it, and when it is gone at"
-                " that pace. Nothing to do while the last column is a dash.",
+                " that pace. Nothing to do where it lasts at this pace.",
                 [
                     of("error_budget_left:ratio"),
                     of("objective:ratio"),
@@ -91,7 +92,12 @@ BOARD = Board(
                     Column("B", "Promised", unit="percentunit", decimals=2),
                     Column("A", "Budget left", unit="percentunit", decimals=0, steps=LEFT, filled=True),
                     Column("C", "Burn, 1 day", unit="suffix: x", decimals=1, steps=BURN),
-                    Column("D", "Spent", unit="dateTimeFromNow", texts={"0": (DASH, "text")}),
+                    Column(
+                        "D",
+                        "Spent",
+                        unit="dateTimeFromNow",
+                        texts={"0": ("not at this pace", "text"), "-1": ("is spent", "red")},
+                    ),
                     Column("E", "Errors, 3 days", unit="percentunit", decimals=3),
                     Column("F", "Requests", unit="suffix: /min", decimals=0),
                 ],

@@ -44,8 +44,7 @@ def chart(panel: Mapping[str, Any], lines: Sequence[Line], frame: Frame) -> str:
     legend = _legend(coloured, frame)
     height = frame.height - legend.count("<div") * LEGEND_ROW - 6
     plot = _plot(panel, drawn, frame, height)
-    unit, decimals = panel["fieldConfig"]["defaults"]["unit"], panel["fieldConfig"]["defaults"].get("decimals")
-    marks = [*_axes(plot, unit, decimals), *_limits(panel, plot), *_areas(coloured, plot)]
+    marks = [*_axes(plot, panel["fieldConfig"]["defaults"]["unit"]), *_limits(panel, plot), *_areas(coloured, plot)]
     marks += [each for one, colour in coloured for each in _course(one, colour, plot)]
     marks += _happened(plot, frame.marks)
     return drawing(frame.width, height, marks) + legend
@@ -110,14 +109,17 @@ def _tick(value: float, unit: str, among: Sequence[float]) -> str:
     return said.replace(".0 ", " ") if unit == "s" else said
 
 
-def _axes(plot: Plot, unit: str, _decimals: int | None) -> Iterator[str]:
+def _axes(plot: Plot, unit: str) -> Iterator[str]:
     values = ticks(plot.low, plot.high, unit)
     for value in values:
         yield rule(plot.left, plot.y(value), plot.left + plot.width, plot.y(value))
         yield text(plot.left - 6, plot.y(value) + 4, _tick(value, unit, values), "end")
+    yield from _hours(plot, plot.top + plot.height + 16)
+
+
+def _hours(plot: Plot, y: float) -> Iterator[str]:
     for at, said in times(plot.span):
-        x = min(max(plot.x(at), plot.left + 14), plot.left + plot.width - 14)
-        yield text(x, plot.top + plot.height + 16, said, "middle")
+        yield text(min(max(plot.x(at), plot.left + 14), plot.left + plot.width - 14), y, said, "middle")
 
 
 def _limits(panel: Mapping[str, Any], plot: Plot) -> Iterator[str]:
@@ -202,7 +204,7 @@ def lanes(lines: Sequence[Line], frame: Frame) -> str:
     bottom = frame.height - LEGEND_ROW - 14
     plot = Plot(left, 4, frame.width - left - 10, bottom - 8, frame.span, 0, 1)
     tall = min((plot.height - LEGEND_ROW) / len(lines), 34)
-    marks = [text(plot.x(at), plot.top + tall * len(lines) + 16, said, "middle") for at, said in times(frame.span)]
+    marks = list(_hours(plot, plot.top + tall * len(lines) + 16))
     for n, line in enumerate(lines):
         top = plot.top + n * tall
         marks.append(text(left - 8, top + tall / 2 + 4, line.name, "end", "#2b3440"))

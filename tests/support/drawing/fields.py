@@ -12,6 +12,7 @@ COLOURS = {
     "text": "#2b3440",
     "green": "#2f855a",
     "yellow": "#b7890b",
+    "semi-dark-yellow": "#e0b878",
     "orange": "#d2691e",
     "semi-dark-orange": "#c05621",
     "red": "#c53030",

@@ -40,7 +40,7 @@ def level(name: str, value: float | Course, labels: Labels, since: float = SHORT
 
 def counter(name: str, rate: float | Course, labels: Labels, since: float = SHORT) -> Past:
     """A counter that grows by `rate` a second, which may follow a course."""
-    every = MINUTE if since <= SHORT else 240.0
+    every = MINUTE if since <= SHORT else 120.0
     course = rate if callable(rate) else lambda _: rate
     steps = range(int((since + AHEAD_SECONDS) / every) + 1)
     grown = list(accumulate(max(0.0, course(since - step * every)) * every for step in steps))

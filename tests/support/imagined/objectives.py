@@ -10,8 +10,6 @@ from tests.support.prometheuses import Past
 WINDOWS = {"5m": 5 * MINUTE, "30m": 30 * MINUTE, "1h": HOUR, "2h": 2 * HOUR, "6h": 6 * HOUR, "1d": DAY, "3d": 3 * DAY}
 MONTH = 30 * DAY
 NOW = 0.0
-SPENT = 9 * HOUR
-"""How long ago the budget that is gone was."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,9 @@ def recorded(objective: Objective, epoch: float) -> Iterator[Past]:
     for name, window in WINDOWS.items():
         yield level(f"slo:error_ratio:{name}", partial(objective.errors, window), labels, since=LONG)
     burn = objective.errors(DAY, NOW) / allowed
-    if burn > 1:
-        left = objective.budget(NOW)
-        gone = epoch + left * MONTH / burn if left > 0 else epoch - SPENT
+    left = objective.budget(NOW)
+    if burn > 1 and left > 0:
+        gone = epoch + left * MONTH / burn
         yield level("slo:error_budget_exhausted:timestamp_seconds", gone, labels)
 
 
