@@ -65,7 +65,7 @@ class Asker:
             course = self.grafana.course(expr, self.span.start, self.span.end, self.span.step)
             found = [(one["metric"], one["values"]) for one in course]
         for labels, values in found:
-            name = re.sub(r"\{\{ *(\w+) *\}\}", lambda label, own=labels: own.get(label[1], ""), legend).strip()  # type: ignore[misc]  # mypy knows no lambda with a default
+            name = named(legend, labels)
             points = [(float(at), float(value)) for at, value in values]
             yield Line(name, points, field_of(panel["fieldConfig"], name, target["refId"]))
 
@@ -78,6 +78,11 @@ class Asker:
             column = f"Value #{target['refId']}"
             frames.append([{**one["metric"], column: float(one["value"][1])} for one in answer])
         return merged([frame for frame in frames if frame])
+
+
+def named(legend: str, labels: Mapping[str, str]) -> str:
+    """A legend's `{{label}}` filled in."""
+    return re.sub(r"\{\{ *(\w+) *\}\}", lambda label: labels.get(label[1], ""), legend).strip()
 
 
 def merged(frames: Sequence[Sequence[Row]]) -> list[Row]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 
 from tests.support.drawing.answers import Span
+from tests.support.drawing.svg import Plot, text
 
 HOURS = (0.25, 0.5, 1, 2, 3, 4, 6, 12)
 SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 86400, 5 * 86400, 20 * 86400, 60 * 86400)
@@ -36,3 +37,9 @@ def times(span: Span) -> Iterator[tuple[float, str]]:
     while at <= span.end:
         yield at, datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%H:%M")
         at += step
+
+
+def hours(plot: Plot, y: float) -> Iterator[str]:
+    """Round times below a plot, none beyond its ends."""
+    for at, said in times(plot.span):
+        yield text(min(max(plot.x(at), plot.left + 14), plot.left + plot.width - 14), y, said, "middle")

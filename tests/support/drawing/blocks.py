@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.support.drawing.answers import Line, Row
-from tests.support.drawing.charts import Frame
 from tests.support.drawing.fields import COLOURS, field_of
+from tests.support.drawing.frame import Frame
 from tests.support.drawing.svg import GREY, Plot, area, box, drawing, path, text
 
 HEAD, ROW = 27, 25
@@ -68,7 +68,7 @@ def table(panel: Mapping[str, Any], rows: Sequence[Row], frame: Frame) -> str:
     columns = _columns(panel, rows)
     titles = dict(columns)
     for name, down in _sorting(panel):
-        rows = sorted(rows, key=lambda row, name=name: _rank(row.get(name)), reverse=down)  # type: ignore[misc]  # mypy knows no lambda with a default
+        rows = _sorted(rows, name, down)
     fits = max(int((frame.height - HEAD) // ROW), 1)
     shown_rows = rows if len(rows) <= fits else rows[: fits - 1]
     numeric = {name for name, title in columns if _is_numeric(panel, title, [row.get(name) for row in rows])}
@@ -108,9 +108,14 @@ def _sorting(panel: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
             yield from ((titles.get(by["displayName"], by["displayName"]), by["desc"]) for by in sorts)
 
 
+def _sorted(rows: Sequence[Row], name: str, down: bool) -> list[Row]:
+    return sorted(rows, key=lambda row: _rank(row.get(name)), reverse=down)
+
+
 def _rank(value: float | str | None) -> tuple[int, float, str]:
+    """No value is the least, as in Grafana."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return (2, 0.0, "")
+        return (-1, 0.0, "")
     return (0, value, "") if isinstance(value, float) else (1, 0.0, value)
 
 

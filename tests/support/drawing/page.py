@@ -7,8 +7,10 @@ from typing import Any
 from tests.support.dashboards import EVERYTHING, Grafana, filled
 from tests.support.drawing.answers import Asker, Span
 from tests.support.drawing.blocks import bars, stat, table
-from tests.support.drawing.charts import Frame, Mark, chart, lanes
+from tests.support.drawing.charts import chart
 from tests.support.drawing.fields import hexed
+from tests.support.drawing.frame import Frame, Mark
+from tests.support.drawing.lanes import lanes
 from toolkit.clock import parse_duration
 
 WIDTH = 1560
@@ -40,7 +42,6 @@ svg {{ display: block }}
 .stats {{ display: flex; gap: 18px; position: relative; z-index: 1; justify-content: space-around }}
 .stat {{ text-align: center; flex: 1 }} .value {{ font-size: 30px; line-height: 46px; font-weight: 600; white-space: nowrap }}
 .name {{ color: #56606c; font-size: 12px; white-space: nowrap; height: 16px; margin-bottom: -4px }}
-.tall {{ flex-direction: column }}
 .spark {{ position: absolute; left: 0; bottom: 0 }}
 table {{ border-collapse: collapse; width: 100%; font-size: 12px }}
 th {{ text-align: left; font-weight: 600; color: #56606c; height: 27px; border-bottom: 1px solid #d9dee5; white-space: nowrap;

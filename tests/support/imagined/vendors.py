@@ -1,7 +1,7 @@
 """What the exporter and the shipped rules would show of the company's vendors."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from exporter.providers.kinds import Certainty, Kind
 from tests.support.imagined.making import DAY, HOUR, MINUTE, SHORT, UNPAID, Course, counter, level, noise
@@ -9,8 +9,16 @@ from tests.support.imagined.places import FIRST_EXPORTER
 from tests.support.prometheuses import Past
 
 EVERY = 120.0
-Trouble = tuple[str, str, float, float]
-"""(verdict, HTTP status, from and to how many seconds before now)."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a vendor answered from `since` until `until`, in seconds before now; an end below 0 is to come."""
+
+    verdict: str
+    code: str
+    since: float
+    until: float = -DAY
 
 
 @dataclass(frozen=True)
@@ -33,17 +41,16 @@ class Vendor:
     """(unit, what is left, what is spent a second)"""
     quota: tuple[float, float] | None = None
     """(the part that is used now, the part that an hour adds)"""
-    labels: dict[str, str] = field(default_factory=dict)
 
     def verdict(self, ago: float) -> tuple[str, str]:
         """(verdict, HTTP status) of the answers then."""
-        now = (trouble[:2] for trouble in self.troubles if trouble[3] <= ago <= trouble[2])
+        now = ((one.verdict, one.code) for one in self.troubles if one.until <= ago <= one.since)
         return next(now, ("ok", "200"))
 
     @property
     def present(self) -> Trouble | None:
         """The trouble that lasts."""
-        return next((trouble for trouble in self.troubles if trouble[3] < 0), None)
+        return next((trouble for trouble in self.troubles if trouble.until < 0), None)
 
 
 VENDORS = (
@@ -53,7 +60,7 @@ VENDORS = (
         "mail",
         "messaging",
         0.34,
-        (("payment_required", "402", UNPAID, -DAY),),
+        (Trouble("payment_required", "402", UNPAID),),
         "receipts, password resets",
         "900 EUR",
         renews=6,
@@ -65,7 +72,7 @@ VENDORS = (
         "mail",
         "messaging",
         0.28,
-        (("outage", "503", 4 * HOUR, 3.6 * HOUR),),
+        (Trouble("outage", "503", 4 * HOUR, 3.6 * HOUR),),
         "codes by SMS",
         "300 EUR",
         credit=("USD", 412.5, 0.0011),
@@ -76,7 +83,7 @@ VENDORS = (
         "search",
         "search",
         0.9,
-        (("rate_limited", "429", 2.2 * HOUR, 1.9 * HOUR),),
+        (Trouble("rate_limited", "429", 2.2 * HOUR, 1.9 * HOUR),),
         "answers in the search",
         "120 EUR",
         credit=("USD", 96.0, 0.00042),
@@ -96,8 +103,8 @@ def state(vendor: Vendor, epoch: float) -> Iterator[Past]:
     """How it stands with one vendor; `epoch` is now, in seconds since the epoch."""
     own = {**FIRST_EXPORTER, "provider": vendor.name}
     owners = {"service": vendor.service, "owner": vendor.owner, "billing_owner": "finance"}
-    since = min((trouble[3] for trouble in vendor.troubles if trouble[3] > 0), default=6.5 * DAY)
-    began, last_ok = (vendor.present[2], vendor.present[2]) if vendor.present else (since, 0.0)
+    since = min((one.until for one in vendor.troubles if one.until > 0), default=6.5 * DAY)
+    began, last_ok = (vendor.present.since, vendor.present.since) if vendor.present else (since, 0.0)
     yield level("thirdparty_provider_info", 1, {**own, **owners})
     yield level("provider:thirdparty_provider_info:current", 1, {**owners, "provider": vendor.name})
     yield level("thirdparty_up", lambda ago: float(vendor.verdict(ago)[0] == "ok"), own)
@@ -116,7 +123,7 @@ def state(vendor: Vendor, epoch: float) -> Iterator[Past]:
     for name, value in LIMITS.items():
         yield level(f"thirdparty_{name}", value, own)
     yield level("thirdparty_tls_certificate_expiry_timestamp_seconds", epoch + (30 + len(vendor.name) * 9) * DAY, own)
-    for verdict_, code in {vendor.verdict(ago * MINUTE) for ago in range(int(SHORT / MINUTE))}:
+    for verdict_, code in sorted({vendor.verdict(ago * MINUTE) for ago in range(int(SHORT / MINUTE))}):
         rate = _answers(vendor, verdict_)
         yield counter("thirdparty_responses_total", rate, {**own, "verdict": verdict_, "code": code})
 
@@ -143,22 +150,23 @@ def _reached(epoch: float, last: float) -> Course:
     return lambda ago: epoch - max(ago, last) - 10 - 8 * noise("probe", ago)
 
 
+def impact(vendor: Vendor) -> Iterator[Past]:
+    """What stops with it, and whether it has."""
+    if vendor.stops:
+        page = f"https://{vendor.name}.example/billing"
+        labels = {"features": vendor.stops, "cost_per_hour": vendor.cost, "billing_url": page, "provider": vendor.name}
+        yield level("thirdparty_provider_impact_info", 1, {**FIRST_EXPORTER, **labels})
+        yield level("provider:thirdparty_provider_impact_info:current", 1, labels)
+    if vendor.present:
+        labels = {"provider": vendor.name, "verdict": vendor.present.verdict}
+        since = vendor.present.since - LIMITS["confirmation_seconds"]
+        yield level("provider_verdict:thirdparty_verdict:standing", 1, labels, since=since)
+
+
 def accounts(vendor: Vendor, epoch: float) -> Iterator[Past]:
-    """What it costs and what is left of it."""
+    """What is left of it, and when it ends."""
     own = {**FIRST_EXPORTER, "provider": vendor.name}
     yield level("thirdparty_funded_by", 1, {**own, "card": vendor.card})
-    if vendor.stops:
-        impact = {
-            "features": vendor.stops,
-            "cost_per_hour": vendor.cost,
-            "billing_url": f"https://{vendor.name}.example/billing",
-        }
-        yield level("thirdparty_provider_impact_info", 1, {**own, **impact})
-        yield level("provider:thirdparty_provider_impact_info:current", 1, {**impact, "provider": vendor.name})
-    if vendor.present:
-        name = vendor.present[0]
-        standing = "provider_verdict:thirdparty_verdict:standing"
-        yield level(standing, 1, {"provider": vendor.name, "verdict": name}, since=UNPAID - 5 * MINUTE)
     if vendor.renews:
         yield level("thirdparty_renewal_timestamp_seconds", epoch + vendor.renews * DAY, {**own, "plan": vendor.plan})
     if vendor.credit:
@@ -181,6 +189,7 @@ def vendors(epoch: float) -> Iterator[Past]:
     """All of it."""
     for vendor in VENDORS:
         yield from state(vendor, epoch)
+        yield from impact(vendor)
         yield from accounts(vendor, epoch)
     for card, (owner, good_for) in CARDS.items():
         yield level(
