@@ -139,7 +139,7 @@ UNTOLD_BY_THE_SANDBOX = {
     "ingestion: Sources, and what troubles them",
     "thirdparties: Credit left at its pace",
     "thirdparties: Quota used",
-    "thirdparties: Renewals, the next first",
+    "thirdparties: The calendar: what ends next",
     "thirdparties: Cards by expiry, and what they pay",
     "thirdparties: Balances and quotas, the shortest first",
 }

@@ -25,14 +25,14 @@ def thresholds(steps: Steps) -> Json:
 
 
 def mappings(texts: Texts, empty: str = "") -> list[Json]:
-    """Texts for values, and one for no value where `empty` is given."""
+    """Texts for values, and one for no value where `empty` is given: none, no number, or the empty text."""
     options = {
         value: {"color": colour, "index": i, "text": text} for i, (value, (text, colour)) in enumerate(texts.items())
     }
     found: list[Json] = [{"type": "value", "options": options}] if options else []
-    if empty:
-        result = {"color": "text", "index": 90, "text": empty}
-        found.append({"type": "special", "options": {"match": "empty", "result": result}})
+    for index, match in enumerate(("null+nan", "empty") if empty else (), 90):
+        result = {"color": "text", "index": index, "text": empty}
+        found.append({"type": "special", "options": {"match": match, "result": result}})
     return found
 
 

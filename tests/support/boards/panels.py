@@ -73,7 +73,7 @@ class Column:
         if self.decimals is not None:
             properties.append({"id": "decimals", "value": self.decimals})
         if self.texts or self.empty:
-            properties.append({"id": "mappings", "value": mappings(self.texts, self.empty)})
+            properties.append({"id": "mappings", "value": mappings(self.texts, self.empty or DASH)})
         if self.steps:
             properties.append({"id": "thresholds", "value": thresholds(self.steps)})
         if self.steps or any(colour != "text" for _, colour in self.texts.values()):
@@ -100,12 +100,16 @@ class Line:
     band_to: str | None = None
     """The name of the line down to which the area is filled."""
     in_legend: bool = True
+    shades: bool = False
+    """Several lines of the colour differ by their shade."""
 
     def override(self) -> Json:
         """The settings of these lines alone."""
         properties: list[Json] = []
         if self.colour is not None:
-            properties.append({"id": "color", "value": {"mode": "fixed", "fixedColor": self.colour}})
+            properties.append(
+                {"id": "color", "value": {"mode": "shades" if self.shades else "fixed", "fixedColor": self.colour}}
+            )
         if self.width is not None:
             properties.append({"id": "custom.lineWidth", "value": self.width})
         if self.fill is not None:
@@ -300,14 +304,15 @@ def table(
     exprs: Sequence[str],
     columns: Sequence[Column],
     *,
-    sort: str,
+    sort: str = "",
     descending: bool = False,
+    order: str = "",
     width: int = 24,
     height: int = 8,
     nothing: str = "No data",
 ) -> Panel:
     """The values of `exprs` now, joined by their labels; columns in this order, rows sorted by the column titled `sort`.
-    What no column names is left out. `nothing` is shown where there is no row."""
+    What no column names is left out; rows can be ordered by it, the greatest first: `order` is its query. `nothing` is shown where there is no row."""
     defaults = {
         "color": {"mode": "thresholds"},
         "custom": {
@@ -327,7 +332,7 @@ def table(
         "cellHeight": "sm",
         "frameIndex": 0,
         "showHeader": True,
-        "sortBy": [{"displayName": sort, "desc": descending}],
+        "sortBy": [{"displayName": sort, "desc": descending}] if sort else [],
     }
     values = (f"Value #{chr(ord('A') + number)}" for number in range(len(exprs)))
     unshown = [value for value in values if value not in {each.name for each in columns}]
@@ -340,7 +345,12 @@ def table(
     targets = [Query(expr).target(number, table=True) for number, expr in enumerate(exprs)]
     config = {"defaults": defaults, "overrides": [each for each in overrides if each["properties"]]}
     panel = _panel("table", title, description, targets, config, options, width, height)
-    steps: list[Json] = [{"id": "merge", "options": {}}, {"id": "organize", "options": organized}]
+    ordered = {"fields": {}, "sort": [{"field": f"Value #{order}", "desc": True}]}
+    steps: list[Json] = [
+        {"id": "merge", "options": {}},
+        *([{"id": "sortBy", "options": ordered}] if order else []),
+        {"id": "organize", "options": organized},
+    ]
     return Panel({**panel.content, "transformations": steps}, panel.width, panel.height)
 
 

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from tests.support.boards import customers, delivery, ingestion, signals, slo, tocsin
+from tests.support.boards import customers, delivery, ingestion, signals, slo, thirdparties, tocsin, usage
 from tests.support.boards.board import Board
 from tests.support.stack import ROOT
 
 FOLDER = ROOT / "grafana" / "dashboards"
-BOARDS = [each.BOARD for each in (signals, customers, slo, ingestion, delivery, tocsin)]
+BOARDS = [each.BOARD for each in (signals, customers, slo, thirdparties, usage, ingestion, delivery, tocsin)]
 
 
 def path(board: Board) -> Path:

@@ -45,7 +45,7 @@ def colours(lines: Sequence[Line]) -> list[str]:
 
 def _fixed(field: Field) -> str | None:
     colour = field["color"] or {}
-    return hexed(colour["fixedColor"]) if colour.get("mode") == "fixed" else None
+    return hexed(colour["fixedColor"]) if colour.get("mode") in ("fixed", "shades") else None
 
 
 def _is_stacked(panel: Mapping[str, Any]) -> bool:

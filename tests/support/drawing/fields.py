@@ -1,5 +1,6 @@
 """A panel's field settings: the defaults, and the overrides that match a field's name."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Field:
         for mapping in self["mappings"] or []:
             options = mapping["options"]
             if mapping["type"] == "special":
-                if value is None or value != value:  # noqa: PLR0124  # NaN alone differs from itself
+                if _is_special(value, options["match"]):
                     return options["result"]["text"], hexed(options["result"]["color"])
             elif mapping["type"] == "range":
                 if isinstance(value, float) and _within(value, options["from"], options["to"]):
@@ -90,6 +91,12 @@ def _matches(matcher: Json, name: str, ref: str) -> bool:
     if matcher["id"] == "byFrameRefID":
         return bool(wanted == ref)
     return re.search(wanted.strip("/"), name) is not None
+
+
+def _is_special(value: float | str | None, match: str) -> bool:
+    if match == "empty":
+        return value == ""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _within(value: float, low: float | None, high: float | None) -> bool:
