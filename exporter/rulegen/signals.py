@@ -136,17 +136,18 @@ class _Alerts:
         span = f"{self._of(name)}[{window(samples)}]"
         return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
 
-    def _minimum(self) -> list[str]:
-        least = self._signal.minimum
-        return [f"and {self._of('signal:normal')} >= {number(least.level)}"] if least is not None else []
+    def _minimum(self, name: str = "signal:normal") -> list[str]:
+        least = self._signal.least
+        return [f"and {self._of(name)} >= {number(float(f'{least:.6g}'))}"] if least is not None else []
 
     def _off(self, name: str, *, is_below: bool) -> Alert:
         level, normal = self._of("signal:level"), self._of("signal:normal")
         side = f"{level} {'<' if is_below else '>'} {normal}"
+        compared = "signal:normal" if is_below else "signal:level"
         conditions = [f"{self._held('signal:score', self._sensitivity.hold)} and {side}"]
         if is_below and self._is_count:
             conditions.append(self._held("signal:fast_score", FAST_HOLD))
-        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(), *self._gates()]
+        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(compared), *self._gates()]
         if is_below and self._signal.stops_as is not None:
             stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
             lines.append(

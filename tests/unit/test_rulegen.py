@@ -36,9 +36,9 @@ REFUSED = {
         "needs one of 'metric' (a name) and 'query' (PromQL)",
     ),
     "both of them": ("signals: [{name: a, kind: gauge, metric: x, query: x}]", "needs one of 'metric'"),
-    "labels beside a query": (
-        "signals: [{name: a, kind: gauge, query: x, by: [plan]}]",
-        "'match' and 'by' belong to 'metric'; write them into the query",
+    "matchers beside a query": (
+        "signals: [{name: a, kind: gauge, query: x, match: {plan: pro}}]",
+        "'match' belongs to 'metric'; write it into the query",
     ),
     "a query whose bracket is never closed": (
         'signals: [{name: a, kind: gauge, query: "sum(rate(x[5m])"}]',
