@@ -208,7 +208,7 @@ def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, pas
 
 def _drift(week: Values) -> Values:
     """`signal:drift:ratio`, for each evaluation of the group."""
-    steps = DRIFT_SPAN // PAST_STEP
-    then, earlier = sliding.before(week, steps), sliding.before(week, steps + 1)
-    then = np.where(np.isnan(then), earlier, then)
+    then = np.full_like(week, np.nan)
+    for late in range(PAST_KEPT // PAST_STEP + 1):
+        then = np.where(np.isnan(then), sliding.before(week, DRIFT_SPAN // PAST_STEP + late), then)
     return week / np.where(then == 0, np.nan, then)

@@ -10,7 +10,7 @@ firing for 6 hours, whichever detector's it is.
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,9 +107,10 @@ def _evaluated(
     rules = [rule for detector in compared for rule in detector.rules]
     task = progress.add_task("stored", total=len(rules))
     replay.store(SOURCE, {_labels(moved): _stored(moved) for moved in corpus})
-    wanted = [detector.score for detector in compared] + ["standard:value"]
-    kept = replay.record(rules, wanted, lambda name: progress.update(task, advance=1, description=name))
-    return [_scores(corpus, kept[name]) for name in wanted]
+    wanted = [(detector.score, detector.signal) for detector in compared] + [("signal:value", "standard")]
+    names = {name for name, _ in wanted}
+    kept = replay.record(rules, sorted(names), lambda name: progress.update(task, advance=1, description=name))
+    return [_scores(corpus, kept[name], signal) for name, signal in wanted]
 
 
 def _stored(moved: Moved) -> Samples:
@@ -121,9 +122,15 @@ def _labels(moved: Moved) -> Labels:
     return (("series", moved.series.name),)
 
 
-def _scores(corpus: Sequence[Moved], series: Mapping[Labels, Samples]) -> Scores:
+def _scores(corpus: Sequence[Moved], series: Mapping[Labels, Samples], signal: str) -> Scores:
+    own = {labels["series"]: samples for labels, samples in _named(series) if labels.get("signal", "") == signal}
     nothing = np.empty(0), np.empty(0)
-    return [moved.on_grid(series.get(_labels(moved), nothing)) for moved in corpus]
+    return [moved.on_grid(own.get(moved.series.name, nothing)) for moved in corpus]
+
+
+def _named(series: Mapping[Labels, Samples]) -> Iterator[tuple[dict[str, str], Samples]]:
+    for labels, samples in series.items():
+        yield dict(labels), samples
 
 
 def _table(corpus: Sequence[Moved], compared: Sequence[Detector], found: Sequence[Scores], title: str) -> Table:
