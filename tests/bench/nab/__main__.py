@@ -92,7 +92,8 @@ def main() -> int:
     parser.add_argument("--nab", type=Path, required=True)
     arguments = parser.parse_args()
     corpus = [Moved.of(series) for series in load(arguments.nab)]
-    compared, console = detectors(), Console()
+    # a table that is read in a log needs its width more than a terminal's edge
+    compared, console = detectors(), Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
         replay = Replay(arguments.binaries, Path(folder), START, max(moved.end for moved in corpus))
         found = _evaluated(replay, corpus, compared, progress)
