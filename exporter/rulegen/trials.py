@@ -61,8 +61,8 @@ def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
 
 
 def _signal(signal: Signal, file: Signals) -> _Trial:
-    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first day;
-    then a drop (or a surge), some hours of the usual, and nothing at all."""
+    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first
+    day; then a drop (or a surge), some hours of the usual, and nothing at all."""
     tried = _tried(signal.hours, file)
     scale = max(1.0, 2 * signal.minimum.level) if signal.minimum is not None else 1.0
     course = _Course(scale, tried + 8 * 3600)
