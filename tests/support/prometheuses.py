@@ -96,7 +96,7 @@ def prometheus(
                 binaries / "prometheus",
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
-                "--storage.tsdb.retention.time=90d",
+                "--storage.tsdb.retention.time=10y",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
                 *flags,

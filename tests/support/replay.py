@@ -29,7 +29,7 @@ AT_ONCE = 2
 """Questions; Prometheus takes a core for each."""
 PATIENCE = 1800
 """Seconds that a question may take."""
-FLAGS = ("--query.lookback-delta=4m59s", f"--query.timeout={PATIENCE}s", "--storage.tsdb.retention.time=10y")
+FLAGS = ("--query.lookback-delta=4m59s", f"--query.timeout={PATIENCE}s")
 Labels = tuple[tuple[str, str], ...]
 Samples = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Times (Unix seconds, ascending) and values."""
