@@ -139,14 +139,11 @@ def _table(corpus: Sequence[Moved], compared: Sequence[Detector], found: Sequenc
     for heading in ("detector", "threshold", "score", "precision", "recall", "false alarms per series-week"):
         table.add_column(heading, justify="left" if heading in {"detector", "threshold"} else "right")
     for detector, scores in zip(compared, found, strict=False):
-        choices = {
-            factor * detector.shipped: total(judged(corpus, scores, detector, factor * detector.shipped))
-            for factor in FACTORS
-        }
+        thresholds = [detector.shipped, *(float(factor) * detector.shipped for factor in FACTORS)]
+        choices = {threshold: total(judged(corpus, scores, detector, threshold)) for threshold in thresholds}
         best = max(choices, key=lambda threshold: choices[threshold].score)
-        shipped = total(judged(corpus, scores, detector, detector.shipped))
         table.add_row(detector.name, f"{best:.3g}, the best on these series", *_figures(choices[best]))
-        table.add_row("", f"{detector.shipped:.3g}, as shipped", *_figures(shipped))
+        table.add_row("", f"{detector.shipped:.3g}, as shipped", *_figures(choices[detector.shipped]))
         calm = [one for one in choices.values() if one.noise <= QUIET_NOISE]
         if calm:
             table.add_row(
