@@ -11,7 +11,6 @@ from exporter.rulegen.model import (
     AHEAD,
     DRIFT_SPAN,
     FAINT,
-    FAST_FACTOR,
     FAST_QUANTILE,
     FAST_SAMPLES,
     LEARN,
@@ -184,9 +183,10 @@ class Normal:
     def _fast_score(self) -> str:
         normal = self._of("signal:normal")
         slope = f" + {self._of('signal:slope')}" if self._shifts else ""
+        factor = number(self._model.sensitivity.fast_factor)
         return (
             f"clamp_min(({normal} - {self._of('signal:fast')}) / (\n"
-            f"  {number(FAST_FACTOR)} * ({self._latest('signal:fast_stray')} * {self._of('signal:unit')}"
+            f"  {factor} * ({self._latest('signal:fast_stray')} * {self._of('signal:unit')}"
             f" + {number(RELATIVE)} * abs({normal}) + {FAINT}{slope})\n"
             "), 0)"
         )

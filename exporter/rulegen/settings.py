@@ -123,8 +123,8 @@ class Owned(Model):
 
 
 class Signal(Owned):
-    """A metric that has a normal: what is watched, and when it is worth telling. `by` are the labels that tell its series
-    apart; a `query` has to return them."""
+    """A metric that has a normal: what is watched, and when it is worth telling. `by` are the labels that tell its
+    series apart; a `query` has to return them."""
 
     help: str = ""
     metric: MetricName | None = None

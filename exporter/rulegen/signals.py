@@ -9,7 +9,19 @@ this was found and what it scores on labelled series.
 from collections.abc import Iterator
 
 from exporter.rulegen import calendar
-from exporter.rulegen.model import DAY, FAST_HOLD, PAST_KEPT, PAST_STEP, QUIET, STANDARD, STAY, STEP, Model, Sensitivity
+from exporter.rulegen.model import (
+    DAY,
+    FAST_HOLD,
+    PAST_KEPT,
+    PAST_STEP,
+    QUIET,
+    STANDARD,
+    STAY,
+    STEP,
+    Model,
+    Sensitivity,
+    scaled,
+)
 from exporter.rulegen.normal import Calendar, Normal, window
 from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
 from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
@@ -37,7 +49,7 @@ def sensitivity_of(signal: Signal) -> Sensitivity:
         return STANDARD
     if signal.sensitivity == "quiet":
         return QUIET
-    return Sensitivity(STANDARD.quantile, float(signal.sensitivity), STANDARD.hold)
+    return scaled(float(signal.sensitivity))
 
 
 def query(signal: Signal) -> str:

@@ -65,7 +65,8 @@ def usage(chance: np.random.Generator, mean: float) -> Values:
     course *= np.where(weekend, chance.uniform(0.5, 0.9), 1.0)
     days = np.exp(chance.normal(0, 0.05, WEEKS * 7)).repeat(PER_DAY)
     growth = 1.005 ** (places / PER_WEEK)
-    return mean * course / course.mean() * days * growth * np.exp(0.05 * _slow(chance, len(places)))
+    found: Values = mean * course / course.mean() * days * growth * np.exp(0.05 * _slow(chance, len(places)))
+    return found
 
 
 def _slow(chance: np.random.Generator, size: int) -> Values:

@@ -69,8 +69,7 @@ def _measured(binaries: Path) -> list[Figure]:
         replay = Replay(binaries, folder, end - 5 * WEEK, end)
         for metric, (span, step, divided) in HISTORY.items():
             replay.store(metric, _series(metric, end, span, step, divided))
-        flags = ("--storage.tsdb.retention.time=90d", "--web.enable-lifecycle")
-        with prometheus(binaries, folder, flags=flags) as url:
+        with prometheus(binaries, folder, flags=["--web.enable-lifecycle"]) as url:
             seconds = _evaluated(url, folder)
     ours = seconds["now"] / SERIES + seconds["past"] / SERIES * STEP / PAST_STEP
     theirs = seconds["z-score"] / SERIES

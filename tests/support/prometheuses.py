@@ -81,7 +81,7 @@ def prometheus(
 ) -> Iterator[str]:
     """The URL of a Prometheus with these series and rules, ended at the end. One with a past takes no new samples, since
     its past goes on for a while; one without scrapes these addresses. The past is that of `now`, in seconds since the
-    epoch, if not of this moment. `flags` are added to its own, and stand in for the 90 days that it keeps."""
+    epoch, if not of this moment. `flags` are added to its own."""
     if past:
         _write(binaries, folder, past, time.time() if now is None else now)
     port = free_ports(1)[0]
@@ -96,9 +96,10 @@ def prometheus(
                 binaries / "prometheus",
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
+                "--storage.tsdb.retention.time=10y",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
-                *(flags or ["--storage.tsdb.retention.time=90d"]),
+                *flags,
             ],
             stdout=out,
             stderr=out,

@@ -9,7 +9,7 @@ from tests.bench.nab.corpus import Labelled, load
 from tests.bench.nab.onsets import onsets
 from tests.bench.nab.score import tally, total
 
-SERIES = Labelled("some/series.csv", np.arange(1000) * 300.0, np.zeros(1000), [(400, 499), (700, 799)])
+SERIES = Labelled("some/series.csv", 300 * np.arange(1000, dtype=np.float64), np.zeros(1000), [(400, 499), (700, 799)])
 
 
 @pytest.mark.parametrize(
