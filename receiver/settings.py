@@ -54,7 +54,7 @@ class Alertmanager(Model):
 class Correlation(Model):
     """Alerts that agree in these labels are one incident."""
 
-    labels: tuple[str, ...] = ("alertname", "provider", "rule", "service", "environment", "instance")
+    labels: tuple[str, ...] = ("alertname", "provider", "rule", "signal", "slo", "service", "environment", "instance")
     window: Duration = Field(default=600.0, ge=0)
 
 

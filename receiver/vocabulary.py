@@ -27,7 +27,7 @@ CLASSES: Mapping[str, tuple[tuple[Matcher, ...], ...]] = {
     "vendor_outage": (_named("ThirdParty(NoSuccess|RateLimited|EgressSuspected).*"),),
     "security": (_named("ThirdParty(CredentialsInvalid|CertificateExpiring).*"),),
     "self": (_named("Tocsin.*|Watchdog|CriticalAlertBypass|Prometheus.*|Alertmanager.*"),),
-    "usage": (_named("Usage.*"),),
+    "usage": (_named("Usage.*|Signal.*"),),
     "slo": (_named("SLO.*|.*(ErrorBudget|BurnRate).*"), (parse_matcher('slo!=""'),)),
     "host": (_named("Host.*|Node.*|Kube.*"),),
 }

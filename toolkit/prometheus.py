@@ -101,10 +101,17 @@ T = TypeVar("T")
 
 class Prometheus:
     """One server. The session and its timeouts are the caller's. Every question is put twice when Prometheus can't be
-    reached, reads MAX_ANSWER_BYTES at most and raises QueryFailed."""
+    reached, reads `most_bytes` at most and raises QueryFailed."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, token: SecretFile | None = None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        token: SecretFile | None = None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._session, self._url, self._token = session, url.rstrip("/"), token
+        self._most_bytes = most_bytes
 
     async def query(self, expression: str) -> list[Sample]:
         """An instant query now."""
@@ -144,7 +151,7 @@ class Prometheus:
             params, data = (asked, None) if method == "GET" else (None, asked)
             headers = bearer(self._token)
             async with self._session.request(method, url, headers=headers, params=params, data=data) as response:
-                body, status = await read_at_most(response, MAX_ANSWER_BYTES), response.status
+                body, status = await read_at_most(response, self._most_bytes), response.status
         except TooLong as error:
             raise QueryFailed("refused", f"Prometheus answered {error}") from None
         except SecretUnreadable as error:

@@ -1,0 +1,81 @@
+"""What is normal for a signal, as numbers: the constants that the generated rules and the local evaluation share.
+
+Two forecasts, the median of the same hour on seven earlier days and the mean of the last week, are combined by how well
+each did in the last two weeks. How far the level may be from that is a quantile of how far it was, up and down apart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["count", "gauge"]
+Seasonality = Literal["weekly", "daily", "none"]
+
+STEP = 300
+"""Seconds between two evaluations of what is now."""
+PAST_STEP = 10_800
+"""Seconds between two evaluations of what summarises weeks; hourly is no better and costs three times as much."""
+PAST_KEPT = 25_200
+"""Seconds that a value of that holds: one missed evaluation is no gap."""
+LEVEL_SAMPLES, FAST_SAMPLES = 12, 2
+DAY, WEEK = 86_400, 604_800
+AHEAD = 1800
+"""A level is the mean of an hour, so its middle is half an hour ago: forecasts look at the hour around now."""
+LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
+    "weekly": (DAY, 2 * DAY, 3 * DAY, WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK),
+    "daily": (DAY, 2 * DAY, 3 * DAY, 4 * DAY, 5 * DAY, 6 * DAY, WEEK),
+    "none": (),
+}
+LEARN, LEARN_LAG = 2 * WEEK, 21_600
+"""The deviations that a band is made of, without the newest: an anomaly doesn't widen its band at once."""
+LEAST_LEARNT = 576
+"""Two days of deviations, before which nothing is told."""
+OTHER_SIDE = 0.5
+"""A band reaches at least half as far up as down, and the other way round."""
+RELATIVE = 0.02
+"""Of a forecast, as part of every band."""
+FAINT = 1e-9
+WEEKLY_SHARE = 0.1
+"""What of a week's mean is added to a forecast before its root is taken: a quiet night isn't held to be exact."""
+FAST_QUANTILE, FAST_HOLD = 0.99, 0.0
+"""For the level over ten minutes: outages and sharp drops of counts. One evaluation is enough: it is smoothed, and
+another would cost five minutes."""
+STAY = 21_600.0
+"""Seconds that an alert is kept firing."""
+DRIFT_SPAN = 3 * WEEK
+YOUNG: Mapping[Kind, float] = {"count": 1.5, "gauge": 1.1}
+"""How much wider a band is while there is nothing from a week ago. Of a count's weekends nothing is known by then; for
+gauges 1.5 would cost 4 points (`make bench-nab`)."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A band is a `quantile` of past deviations, times `factor`; a level must be outside for `hold` seconds.
+
+    The band of ten minutes is `fast_factor` times the `FAST_QUANTILE` of theirs.
+    """
+
+    quantile: float
+    factor: float
+    hold: float
+    fast_factor: float
+
+
+STANDARD = Sensitivity(0.99, 1.05, 1800.0, 1.4)
+QUIET = Sensitivity(0.995, 1.15, 2700.0, 2.1)
+"""Ten minutes are the noisiest part: with 1.4 they alone would alarm once a month, with 2.1 once in six years. Outages
+are found nearly as soon, half of the events lost after 20 minutes instead of 10."""
+
+
+def scaled(factor: float) -> Sensitivity:
+    """Standard's with another factor."""
+    return Sensitivity(STANDARD.quantile, factor, STANDARD.hold, STANDARD.fast_factor * factor / STANDARD.factor)
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a signal's normal is found."""
+
+    kind: Kind
+    seasonality: Seasonality = "weekly"
+    sensitivity: Sensitivity = STANDARD

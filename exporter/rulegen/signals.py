@@ -1,0 +1,338 @@
+"""Signals -> rules: one set of recording rules for all that are found normal in the same way, each one's alerts. Pure.
+
+Two forecasts, the median of this hour on other days and weeks and the mean of the last week, are each held against what
+was: how far they strayed in the last two weeks is how wide each one's band is. The narrower a band, the more its
+forecast counts in the one normal that is recorded, with its band and a score: 1 is the edge. Decision 0029 says how
+this was found and what it scores on labelled series.
+"""
+
+from collections.abc import Iterator
+
+from exporter.rulegen import calendar
+from exporter.rulegen.model import (
+    DAY,
+    FAST_HOLD,
+    PAST_KEPT,
+    PAST_STEP,
+    QUIET,
+    STANDARD,
+    STAY,
+    STEP,
+    Model,
+    Sensitivity,
+    scaled,
+)
+from exporter.rulegen.normal import Calendar, Normal, window
+from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
+from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
+
+SURE = 20.0
+"""So many events are expected before none at all means an outage: by chance that happens once in 500 million times."""
+HOLIDAY_SHARE = 0.1
+"""What of the usual is expected on a holiday, for an outage to be one."""
+DRIFT = 0.25
+"""A week's mean that differs by more from that of three weeks before is told."""
+DRIFT_HOLD = 43_200.0
+STOPPED_STAY = 900.0
+STOPPED_SHADOW = "2h"
+"""After an outage a level needs an hour to come back: no second alert for that."""
+
+
+def model_of(signal: Signal) -> Model:
+    """How a signal's normal is found."""
+    return Model(signal.kind, signal.seasonality, sensitivity_of(signal))
+
+
+def sensitivity_of(signal: Signal) -> Sensitivity:
+    """What `sensitivity` means: a number is the factor that stands in for standard's."""
+    if signal.sensitivity == "standard":
+        return STANDARD
+    if signal.sensitivity == "quiet":
+        return QUIET
+    return scaled(float(signal.sensitivity))
+
+
+def query(signal: Signal) -> str:
+    """What is recorded of a signal: a count as events per second, a gauge as it is."""
+    if signal.query is not None:
+        return signal.query.strip()
+    assert signal.metric is not None  # noqa: S101 - one of the two, by Signal
+    source = selector(signal.metric, signal.match)
+    inner = f"rate({source}[5m])" if signal.kind == "count" else source
+    by = f" by ({', '.join(signal.by)})" if signal.by else ""
+    return f"sum{by} ({inner})"
+
+
+def value(signal: Signal) -> str:
+    """`signal:value`: the query, without what is no number (NaN compares with nothing)."""
+    return f"({query(signal)}) > -Inf < +Inf"
+
+
+def groups(file: Signals, calendar_name: str) -> Iterator[Group]:
+    """The rules of all signals: for each profile what is now, every five minutes, and what was, every three hours."""
+    shifts = bool(calendar.changes(file.timezone))
+    for name, signals in _profiles(file).items():
+        unlearnt = calendar.gates(calendar_name, None, bool(file.holidays), file.holding(signals[0].name))
+        normal = Normal(name, model_of(signals[0]), Calendar(calendar_name, shifts, tuple(unlearnt)))
+        told = [_Alerts(signal, file, calendar_name) for signal in signals]
+        values = [record for one in told for record in one.values(name)]
+        alerts = [alert for one in told for alert in one.all()]
+        yield Group(f"{calendar_name}-{name}", STEP, (*values, *normal.now(), *alerts))
+        yield Group(f"{calendar_name}-{name}-past", PAST_STEP, tuple(normal.past()))
+
+
+def _profiles(file: Signals) -> dict[str, list[Signal]]:
+    found: dict[str, list[Signal]] = {}
+    for signal in file.signals:
+        found.setdefault(profile(signal, file), []).append(signal)
+    return found
+
+
+def profile(signal: Signal, file: Signals) -> str:
+    """What a signal shares its rules by, as a name. Planned work of some sets them apart: it isn't learnt from."""
+    work = [str(place) for place, one in enumerate(file.maintenance) if signal.name in one.signals]
+    return "-".join([signal.kind, signal.seasonality, str(signal.sensitivity), *(["work", *work] if work else [])])
+
+
+class _Alerts:
+    """What is told of one signal."""
+
+    def __init__(self, signal: Signal, file: Signals, calendar_name: str) -> None:
+        self._signal, self._file, self._calendar = signal, file, calendar_name
+        self._labels = {"signal": signal.name}
+        self._maintenance = file.holding(signal.name)
+        self._is_count = signal.kind == "count"
+        self._sensitivity = sensitivity_of(signal)
+
+    def _of(self, name: str, **labels: str) -> str:
+        return selector(name, {**self._labels, **labels})
+
+    def values(self, profile: str) -> Iterator[Record]:
+        """What is recorded of the signal itself."""
+        info = {
+            "kind": self._signal.kind,
+            "unit": self._signal.unit,
+            "owner": self._owner,
+            "service": self._signal.service,
+        }
+        labels = {**self._labels, **{name: text for name, text in info.items() if text}}
+        yield Record("signal_info", "vector(1)", labels)
+        about = "Events per second." if self._is_count else ""
+        yield Record("signal:value", value(self._signal), {**self._labels, "profile": profile}, about)
+
+    def all(self) -> Iterator[Alert]:
+        """Every alert of the signal."""
+        if self._signal.stops_as is not None:
+            yield self._stopped(self._signal.stops_as)
+        if self._signal.direction != "up":
+            yield self._off("SignalBelowNormal", is_below=True)
+        if self._signal.direction != "down":
+            yield self._off("SignalAboveNormal", is_below=False)
+        if self._signal.drift:
+            yield self._drifted()
+        yield self._gone()
+
+    def _gates(self, holidays: bool = True) -> list[str]:
+        found = [
+            *calendar.gates(
+                self._calendar, self._signal.hours, holidays and bool(self._file.holidays), self._maintenance
+            )
+        ]
+        return found + [f"unless on () ({text})" for text in self._file.unless]
+
+    def _held(self, name: str, seconds: float) -> str:
+        """That a score was beyond its edge at every evaluation of a time, and that there were that many."""
+        samples = round(seconds / STEP) + 1
+        if samples == 1:
+            return f"{self._of(name)} > 1"
+        span = f"{self._of(name)}[{window(samples)}]"
+        return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
+
+    def _minimum(self, name: str = "signal:normal") -> list[str]:
+        least = self._signal.least
+        return [f"and {self._of(name)} >= {number(float(f'{least:.6g}'))}"] if least is not None else []
+
+    def _off(self, name: str, *, is_below: bool) -> Alert:
+        level, normal = self._of("signal:level"), self._of("signal:normal")
+        side = f"{level} {'<' if is_below else '>'} {normal}"
+        compared = "signal:normal" if is_below else "signal:level"
+        conditions = [f"{self._held('signal:score', self._sensitivity.hold)} and {side}"]
+        if is_below and self._is_count:
+            conditions.append(self._held("signal:fast_score", FAST_HOLD))
+        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(compared), *self._gates()]
+        if is_below and self._signal.stops_as is not None:
+            stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
+            lines.append(
+                f"unless on ({', '.join(('signal', *self._signal.by))}) last_over_time({stopped}[{STOPPED_SHADOW}])"
+            )
+        word = "below" if is_below else "above"
+        return Alert(
+            name=name,
+            expr="\n".join(lines),
+            hold=0.0,
+            keep=STAY,
+            labels=self._alert_labels(self._signal.severity),
+            annotations={
+                "summary": f"{self._title}: {word} its normal",
+                "description": (
+                    f"{self._about}{word.capitalize()} what this hour was on other days and weeks: "
+                    f"{self._asked('signal:value', '%.2g', over='signal:normal')} times its normal.{self._young}"
+                ),
+                **self._measured("signal:fast" if is_below and self._is_count else "signal:level"),
+                "band": f"{self._scaled('signal:lower')} to {self._scaled('signal:upper')}{self._unit_word}",
+                "factor": f"{self._asked('signal:value', '%.2g', over='signal:normal')} times its normal",
+                "began": self._began("lower" if is_below else "upper"),
+                **self._shared(name),
+            },
+            note=f"Out of its band for {duration(self._sensitivity.hold)}, at every evaluation."
+            + (" Or at once, where ten minutes are far below." if is_below and self._is_count else ""),
+        )
+
+    def _stopped(self, severity: Severity) -> Alert:
+        value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
+        lines = [
+            "(",
+            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {self._of('signal:fast_score')} > 1)",
+            f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
+            ")",
+        ]
+        if self._file.holidays:
+            here = f"calendar:holiday{calendar.matcher(self._calendar)}"
+            lines.append(f"unless ({normal} * {number(HOLIDAY_SHARE * STEP)} < {number(SURE)} and on () {here})")
+        return Alert(
+            name="SignalStopped",
+            expr="\n".join([*lines, *self._minimum(), *self._gates(holidays=False)]),
+            hold=0.0,
+            keep=STOPPED_STAY,
+            labels=self._alert_labels(severity),
+            annotations={
+                "summary": f"{self._title}: nothing is counted any more",
+                "description": f"{self._about}Not a single event, at an hour that brings them on other days and weeks.",
+                **self._measured("signal:value"),
+                "factor": "0 times its normal",
+                **self._shared("SignalStopped"),
+            },
+        )
+
+    def _drifted(self) -> Alert:
+        ratio = f"last_over_time({self._of('signal:drift:ratio')}[{duration(PAST_KEPT)}])"
+        conditions = {
+            "down": f"{ratio} < {number(1 - DRIFT)}",
+            "up": f"{ratio} > {number(1 + DRIFT)}",
+        }
+        wanted = [text for side, text in conditions.items() if self._signal.direction in (side, "both")]
+        return Alert(
+            name="SignalDrifted",
+            expr="\n".join([f"({' or '.join(wanted)})", *self._minimum()]),
+            hold=DRIFT_HOLD,
+            keep=DAY,
+            labels=self._alert_labels("ticket"),
+            annotations={
+                "summary": f"{self._title}: another level than three weeks ago",
+                "description": (
+                    f"{self._about}The mean of the last week differs by more than {number(100 * DRIFT)} % from that of "
+                    "three weeks before, without having left its band for long: a slope, or a step that is normal now."
+                ),
+                "value_query": f"last_over_time({self._alerting('signal:drift:ratio')}[{duration(PAST_KEPT)}])",
+                "value_unit": "% of what it was three weeks before",
+                "normal": f"{number(100 - 100 * DRIFT)} to {number(100 + 100 * DRIFT)} %",
+                **self._shared("SignalDrifted"),
+            },
+        )
+
+    def _gone(self) -> Alert:
+        return Alert(
+            name="SignalGone",
+            expr=f"absent({self._of('signal:value')})",
+            hold=1800.0,
+            keep=0.0,
+            labels=self._alert_labels("ticket"),
+            annotations={
+                "summary": f"{self._signal.name}: can't be read any more",
+                "description": (
+                    f"{self._about}Its query returned nothing for half an hour: the metric is gone or renamed, or what "
+                    "exports it is down. As long as this lasts nothing is told about it."
+                ),
+                "value_query": f"count({query(self._signal)}) or vector(0)",
+                "value_unit": "series",
+                "normal": "at least 1",
+                **self._shared("SignalGone"),
+            },
+        )
+
+    # --- what an alert says
+
+    @property
+    def _owner(self) -> str:
+        return self._signal.owner if self._signal.owner is not None else self._file.defaults.owner
+
+    @property
+    def _title(self) -> str:
+        return self._signal.name + "".join(f" {{{{ $labels.{label} }}}}" for label in self._signal.by)
+
+    @property
+    def _about(self) -> str:
+        return f"{self._signal.help.strip().rstrip('.')}. " if self._signal.help.strip() else ""
+
+    @property
+    def _unit_word(self) -> str:
+        unit = self._signal.unit or ("events/min" if self._is_count else "")
+        return f" {unit}" if unit else ""
+
+    @property
+    def _times(self) -> str:
+        """What is recorded per second is told per minute."""
+        return " * 60" if self._is_count and not self._signal.unit else ""
+
+    def _alert_labels(self, severity: Severity) -> dict[str, str]:
+        found = {"owner": self._owner, "service": self._signal.service, "severity": SEVERITIES[severity]}
+        # what is found normal in which way is no part of what an alert is: an empty label is none
+        return {**self._labels, **{name: text for name, text in found.items() if text}, "profile": ""}
+
+    def _alerting(self, name: str, **labels: str) -> str:
+        """The series of the alert that fires, as a text with the alert's own labels."""
+        own = "".join(f",{label}={{{{ printf `%q` $labels.{label} }}}}" for label in self._signal.by)
+        more = "".join(f",{label}={quoted(value)}" for label, value in labels.items())
+        return f"{name}{{signal={quoted(self._signal.name)}{own}{more}}}"
+
+    def _measured(self, name: str) -> dict[str, str]:
+        return {
+            "value_query": self._alerting(name) + self._times,
+            "value_unit": self._unit_word.strip(),
+            "normal_query": self._alerting("signal:normal") + self._times,
+        }
+
+    def _template(self, text: str) -> str:
+        """An expression as an argument of a template's `query`."""
+        arguments = "".join(f" $labels.{label}" for label in self._signal.by)
+        own = "".join(f",{label}=%q" for label in self._signal.by)
+        asked = text.replace("SIGNAL", f"signal={quoted(self._signal.name)}{own}")
+        holes = text.count("SIGNAL")
+        return f"(printf `{asked}`{arguments * holes} | query)" if self._signal.by else f"(query `{asked}`)"
+
+    def _asked(self, name: str, form: str, over: str = "") -> str:
+        text = f"{name}{{SIGNAL}}" + (f" / {over}{{SIGNAL}}" if over else "")
+        return f"{{{{ with {self._template(text)} }}}}{{{{ . | first | value | printf `{form}` }}}}{{{{ end }}}}"
+
+    def _scaled(self, name: str) -> str:
+        asked = self._template(f"{name}{{SIGNAL}}{self._times}")
+        return f"{{{{ with {asked} }}}}{{{{ . | first | value | printf `%.4g` }}}}{{{{ end }}}}"
+
+    @property
+    def _young(self) -> str:
+        limit = number(self._sensitivity.factor)
+        return (
+            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} Less than a week is known: "
+            "the normal is that of the days before, and the band is wider.{{ end }}"
+        )
+
+    def _began(self, edge: str) -> str:
+        """When the level last crossed the edge of its band, in the last day."""
+        comparison = "<" if edge == "lower" else ">"
+        inside = f"signal:value{{SIGNAL}} {'>=' if comparison == '<' else '<='} signal:{edge}{{SIGNAL}}"
+        text = f"max_over_time(timestamp({inside})[1d:5m])"
+        return f"{{{{ with {self._template(text)} }}}}{{{{ . | first | value | printf `%.0f` }}}}{{{{ end }}}}"
+
+    def _shared(self, name: str) -> dict[str, str]:
+        found = {"runbook_url": self._signal.runbook_url or f"{self._file.defaults.runbooks}/{name}"}
+        return {**found, "impact": self._signal.impact} if self._signal.impact else found

@@ -1,0 +1,180 @@
+"""The generated rules' own tests, for `promtool test rules`. Pure.
+
+What the rules record from a query stands in the tests as an input: `signal:value`, `slo:requests:rate5m`,
+`slo:errors:rate5m`. So any query can be tested, and `promtool` needs none of its metrics. Time begins at 0, a Thursday.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from exporter.rulegen import calendar, slos
+from exporter.rulegen.rules import duration, number, quoted, selector
+from exporter.rulegen.settings import DAYS, SEVERITIES, Hours, Signal, Signals, Slo
+from exporter.rulegen.signals import profile
+
+STEP = 300
+PER_DAY = 86_400 // STEP
+EPOCH_DAY = DAYS.index("thu")
+LEARNT_DAYS = 7
+"""From when on every rule has what it asks for: a week ago, and days of deviations since."""
+TRIED_HOUR = 11
+DROP, SURGE = 0.1, 3.0
+WEEKEND = 0.6
+
+
+def tests_file(file: Signals, rules: str) -> str:
+    """The tests of the rules in the file called `rules`, which lies beside them."""
+    signals = [_signal(signal, file) for signal in file.signals]
+    objectives = [_slo(slo, file) for slo in file.slos]
+    tests = [
+        signals
+        and _test(
+            "signals: silent while they learn and in normal weeks, told when they leave their normal",
+            duration(STEP),
+            signals,
+        ),
+        objectives and _test("objectives: silent while all is well, told when every request fails", "1m", objectives),
+    ]
+    document = {"rule_files": [rules], "evaluation_interval": duration(STEP), "tests": [test for test in tests if test]}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What goes in, and what is expected of it."""
+
+    series: tuple[dict[str, str], ...]
+    checks: tuple[dict[str, Any], ...]
+
+
+def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
+    """One test of all that are alike: promtool evaluates every rule of the file in each."""
+    return {
+        "name": name,
+        "interval": interval,
+        "input_series": [series for trial in trials for series in trial.series],
+        "promql_expr_test": [check for trial in trials for check in trial.checks],
+    }
+
+
+def _signal(signal: Signal, file: Signals) -> _Trial:
+    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first
+    day; then a drop (or a surge), some hours of the usual, and nothing at all."""
+    tried = _tried(signal.hours, file)
+    scale = max(1.0, 2 * (signal.least or 0.0))
+    course = _Course(scale, tried + 8 * 3600)
+    course.times(12 * 3600, 3600, DROP)
+    factor = SURGE if signal.direction == "up" else DROP
+    off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
+    # a mean of an hour needs its time to leave its band, and half an hour to be believed
+    begins = tried - 3 * 3600
+    course.times(begins, tried + 3600 - begins, factor)
+    stops = signal.stops_as
+    if stops is not None:
+        course.times(tried + 4 * 3600 - 1200, 3600, 0.0)
+    # a label of its own: what the query itself returns (`or vector(0)`) is another series
+    own = {"signal": signal.name, **dict.fromkeys(signal.by, "some"), "test": "course"}
+    checks = [
+        _expects(_told(own), begins - STEP),
+        _expects(f"count({_firing(off, own)})", tried, 1.0),
+    ]
+    if stops is not None and _is_open(signal.hours, file, tried + 4 * 3600):
+        checks.append(_expects(f"count({_firing('SignalStopped', own)})", tried + 4 * 3600, 1.0))
+    recorded = {**own, "profile": profile(signal, file)}
+    return _Trial(({"series": selector("signal:value", recorded), "values": course.values()},), tuple(checks))
+
+
+def _told(own: Mapping[str, str]) -> str:
+    """What any alert but the missing metric's ever said."""
+    said = f'ALERTS{{alertname!="SignalGone",alertstate="firing",signal={quoted(own["signal"])}}}'
+    return f"count_over_time({said}[{LEARNT_DAYS + 9}d])"
+
+
+def _firing(name: str, own: Mapping[str, str]) -> str:
+    return selector("ALERTS", {"alertname": name, "alertstate": "firing", **own})
+
+
+def _expects(expr: str, at: float, *values: float) -> dict[str, Any]:
+    samples = [{"labels": "{}", "value": value} for value in values]
+    return {"expr": expr, "eval_time": duration(at), "exp_samples": samples}
+
+
+class _Course:
+    """Values every five minutes: up until noon and down again, less on weekends."""
+
+    def __init__(self, scale: float, seconds: float) -> None:
+        half = PER_DAY // 2
+        self._values: list[float] = []
+        for place in range(round(seconds / STEP) + 1):
+            day, hour = divmod(place, PER_DAY)
+            height = 5.0 + 0.05 * (hour if hour < half else PER_DAY - hour)
+            is_weekend = DAYS[(EPOCH_DAY + day) % 7] in ("sat", "sun")
+            self._values.append(scale * height * (WEEKEND if is_weekend else 1.0))
+
+    def times(self, begins: float, seconds: float, factor: float) -> None:
+        """Multiplies a stretch of it."""
+        first = round(begins / STEP)
+        for place in range(first, first + round(seconds / STEP)):
+            self._values[place] *= factor
+
+    def values(self) -> str:
+        """In promtool's notation, in which a run of equal differences is one word."""
+        return " ".join(_runs([round(value, 6) for value in self._values]))
+
+
+def _runs(values: list[float]) -> Iterator[str]:
+    place = 0
+    while place < len(values):
+        first, step = values[place], 0.0
+        last = place + 1
+        if last < len(values):
+            step = round(values[last] - first, 6)
+            while last < len(values) and abs(values[last] - (first + step * (last - place))) < 1e-6:
+                last += 1
+        yield f"{number(first)}{'-' if step < 0 else '+'}{number(abs(step))}x{last - place - 1}"
+        place = last
+
+
+def _tried(hours: Hours | None, file: Signals, learnt: int = LEARNT_DAYS) -> int:
+    """When something is expected to be told: an opening hour, so many days after the beginning or soon after."""
+    minute = TRIED_HOUR * 60 if hours is None else (hours.opens + hours.closes) // 2
+    days = _working(DAYS if hours is None else hours.days)
+    day = next(day for day in range(learnt, learnt + 8) if DAYS[(EPOCH_DAY + day) % 7] in days)
+    at = day * 86_400 + minute * 60 - calendar.first_offset(file.timezone)
+    return round(at / STEP) * STEP
+
+
+def _working(days: Iterable[str]) -> list[str]:
+    """Weekdays among them, if there are any."""
+    found = [day for day in days if day not in ("sat", "sun")]
+    return found or list(days)
+
+
+def _is_open(hours: Hours | None, file: Signals, at: float) -> bool:
+    local = at + calendar.first_offset(file.timezone)
+    return hours is None or (
+        DAYS[int(local // 86_400 + EPOCH_DAY) % 7] in hours.days
+        and hours.opens * 60 <= local % 86_400 < hours.closes * 60
+    )
+
+
+def _slo(slo: Slo, file: Signals) -> _Trial:
+    """A quiet time, then every request fails for as long as the first alert needs."""
+    here = {"slo": slo.name}
+    alerts = {"alertname": "ErrorBudgetBurn", "alertstate": "firing", **here}
+    burns = [burn for burn in slos.BURNS if slos.can_fire(burn, slo) and (slo.page or burn.severity == "ticket")]
+    first = burns[0]
+    tried = _tried(slo.hours, file, learnt=1 + round(first.long // 86_400))
+    failing = max(3600.0, 1.1 * first.long * first.factor * (1 - slo.objective / 100))
+    quiet = round((tried - failing) / 60)
+    told = {**alerts, "severity": SEVERITIES[first.severity], "window": duration(first.long)}
+    checks = (
+        _expects(f"count_over_time({selector('ALERTS', alerts)}[1w])", quiet * 60),
+        _expects(f"count({selector('ALERTS', told)})", tried, 1.0),
+    )
+    requests = {"series": selector("slo:requests:rate5m", here), "values": f"100x{round(tried / 60)}"}
+    errors = {"series": selector("slo:errors:rate5m", here), "values": f"0x{quiet} 100x{round(failing / 60)}"}
+    return _Trial((requests, errors), checks)
