@@ -243,7 +243,11 @@ class _Alerts:
     def _gone(self) -> Alert:
         return Alert(
             name="SignalGone",
-            expr=f"absent({self._of('signal:value')})",
+            # not where it never was: a file may watch what an installation doesn't have
+            expr=(
+                f"group by (signal) (last_over_time({self._of('signal:week')}[1w]))\n"
+                f"unless on (signal) {self._of('signal:value')}"
+            ),
             hold=1800.0,
             keep=0.0,
             labels=self._alert_labels("ticket"),
