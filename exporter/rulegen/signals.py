@@ -52,6 +52,12 @@ def sensitivity_of(signal: Signal) -> Sensitivity:
     return scaled(float(signal.sensitivity))
 
 
+def stopped_edge(sensitivity: Sensitivity) -> float:
+    """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it is
+    held against what was, and not against a band that was made wide to be quiet."""
+    return round(STANDARD.factor / sensitivity.fast_factor, 4)
+
+
 def query(signal: Signal) -> str:
     """What is recorded of a signal: a count as events per second, a gauge as it is."""
     if signal.query is not None:
@@ -189,10 +195,11 @@ class _Alerts:
         )
 
     def _stopped(self, severity: Severity) -> Alert:
+        edge = number(stopped_edge(self._sensitivity))
         value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
         lines = [
             "(",
-            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {self._of('signal:fast_score')} > 1)",
+            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {self._of('signal:fast_score')} > {edge})",
             f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
             ")",
         ]
