@@ -53,8 +53,8 @@ def sensitivity_of(signal: Signal) -> Sensitivity:
 
 
 def stopped_edge(sensitivity: Sensitivity) -> float:
-    """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it is
-    held against what was, and not against a band that was made wide to be quiet."""
+    """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it
+    is held against what was, and not against a band that was made wide to be quiet."""
     return round(STANDARD.factor / sensitivity.fast_factor, 4)
 
 
@@ -195,11 +195,11 @@ class _Alerts:
         )
 
     def _stopped(self, severity: Severity) -> Alert:
-        edge = number(stopped_edge(self._sensitivity))
+        edge, fast = number(stopped_edge(self._sensitivity)), self._of("signal:fast_score")
         value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
         lines = [
             "(",
-            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {self._of('signal:fast_score')} > {edge})",
+            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast} > {edge})",
             f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
             ")",
         ]
