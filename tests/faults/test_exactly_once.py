@@ -26,8 +26,10 @@ from tests.support.prometheuses import prometheus
 KILLS = int(os.environ.get("TOCSIN_EVENT_KILLS", "24"))
 """For each of the two worlds; `make faults` takes few, to take minutes."""
 PARTITIONS = 12
-BURST, PAUSE_SECONDS = 2000, 0.1
-BODY_EVENTS = 1000
+SIZE = int(os.environ.get("TOCSIN_EVENT_SIZE", "1"))
+"""How many times as many events."""
+BURST, PAUSE_SECONDS = 2000 * SIZE, 0.1
+BODY_EVENTS = 1000 * SIZE
 POSTERS = 3
 LONGEST_LIFE = 3.0
 """Seconds from one kill to the next, at most: some fall into a start, some into a commit, some into a rebalance."""
