@@ -22,8 +22,9 @@ DRIFT = 0.25
 """A week's mean that differs by more from that of three weeks before is told."""
 DRIFT_HOLD = 43_200.0
 STOPPED_STAY = 900.0
-STOPPED_SHADOW = "2h"
-"""After an outage a level needs an hour to come back: no second alert for that."""
+STOPPED_SHADOW = 7200.0
+"""After an outage a level needs an hour to come back: no second alert for that (seconds)."""
+GONE_HOLD = 1800.0
 
 
 def model_of(signal: Signal) -> Model:
@@ -150,7 +151,7 @@ class _Alerts:
         if is_below and self._signal.stops_as is not None:
             stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
             lines.append(
-                f"unless on ({', '.join(('signal', *self._signal.by))}) last_over_time({stopped}[{STOPPED_SHADOW}])"
+                f"unless on ({', '.join(('signal', *self._signal.by))}) last_over_time({stopped}[{window(round(STOPPED_SHADOW / STEP))}])"
             )
         word = "below" if is_below else "above"
         return Alert(
@@ -231,7 +232,7 @@ class _Alerts:
         return Alert(
             name="SignalGone",
             expr=f"absent({self._of('signal:value')})",
-            hold=1800.0,
+            hold=GONE_HOLD,
             keep=0.0,
             labels=self._alert_labels("ticket"),
             annotations={

@@ -1,0 +1,147 @@
+"""When a signal's alerts are true, over what the rules record of its past: `exporter.rulegen.signals`' expressions. Pure.
+
+An array has a value for each evaluation on the grid. NaN compares with nothing, as in PromQL.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.rulegen import evaluate
+from exporter.rulegen.evaluate import Evaluation
+from exporter.rulegen.history import Labels
+from exporter.rulegen.model import DAY, FAST_HOLD, STAY, STEP
+from exporter.rulegen.moments import Mask, Moments, Times
+from exporter.rulegen.settings import Signal, Signals
+from exporter.rulegen.signals import (
+    DRIFT,
+    DRIFT_HOLD,
+    GONE_HOLD,
+    HOLIDAY_SHARE,
+    STOPPED_SHADOW,
+    STOPPED_STAY,
+    SURE,
+    model_of,
+    sensitivity_of,
+)
+from exporter.rulegen.sliding import Values
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A series of a signal: its labels, its values on the grid, and what the rules record of it."""
+
+    labels: Labels
+    values: Values
+    recorded: Evaluation
+
+
+@dataclass(frozen=True)
+class Edge:
+    """When a level is told: its score must exceed `score` (1 is the edge of the band) for `hold` seconds."""
+
+    score: float
+    hold: float
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """When a signal is worth telling: `is_open` for every alert of its level, and where it is a holiday."""
+
+    times: Times
+    is_open: Mask
+    holiday: Mask
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An alert's expression at each evaluation, how far beyond its edge it was, and its `for` and `keep_firing_for` in
+    seconds."""
+
+    is_true: Mask
+    score: Values
+    hold: float
+    keep: float
+
+
+def circumstances(signal: Signal, file: Signals, at: Moments, hidden: Mask) -> Circumstances:
+    """The gates of a signal's alerts. `hidden`: where one of the file's `unless` returned something."""
+    is_open = at.during(signal.hours) & ~at.at_work(file.holding(signal.name)) & ~hidden
+    return Circumstances(at.times, is_open, at.holiday)
+
+
+def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: Moments) -> Watched:
+    """What the rules record of a series, whose `values` have neither Inf nor, for what is missing, anything but NaN."""
+    course = evaluate.Signal(values, int(at.times[0]), at.learnt(file.holding(signal.name)), at.shifted)
+    return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
+
+
+def edge_of(signal: Signal) -> Edge:
+    """The edge that the file sets."""
+    return Edge(1.0, sensitivity_of(signal).hold)
+
+
+def below(signal: Signal, one: Watched, around: Circumstances, edge: Edge, shadow: Mask) -> Condition:
+    """SignalBelowNormal; not true in the `shadow` of an outage."""
+    found, score = one.recorded, one.recorded.below / edge.score
+    is_true = held(found.score > edge.score, edge.hold) & (found.level < found.normal)
+    if signal.kind == "count":
+        is_true |= held(found.fast_score > 1, FAST_HOLD)
+        score = np.fmax(score, found.fast_score)
+    is_true &= _enough(signal, found) & around.is_open & ~around.holiday & ~shadow
+    return Condition(is_true, score, 0.0, STAY)
+
+
+def above(signal: Signal, one: Watched, around: Circumstances, edge: Edge) -> Condition:
+    """SignalAboveNormal."""
+    found = one.recorded
+    is_true = held(found.score > edge.score, edge.hold) & (found.level > found.normal)
+    is_true &= _enough(signal, found) & around.is_open & ~around.holiday
+    return Condition(is_true, found.above / edge.score, 0.0, STAY)
+
+
+def stopped(signal: Signal, one: Watched, around: Circumstances) -> Condition:
+    """SignalStopped."""
+    found = one.recorded
+    at_once = (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > 1)
+    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.score > 1)
+    is_quiet_day = around.holiday & (found.normal * (HOLIDAY_SHARE * STEP) < SURE)
+    is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found) & around.is_open
+    return Condition(is_true, np.fmax(found.below, found.fast_score), 0.0, STOPPED_STAY)
+
+
+def shadow(firing: Mask) -> Mask:
+    """Where an outage is told, or was not long ago."""
+    return ~held(~firing, STOPPED_SHADOW - STEP)
+
+
+def drifted(signal: Signal, one: Watched) -> Condition:
+    """SignalDrifted, which asks no calendar: it is about weeks."""
+    ratio = one.recorded.drift
+    is_true = np.zeros(len(ratio), dtype=np.bool_)
+    if signal.direction != "up":
+        is_true |= ratio < 1 - DRIFT
+    if signal.direction != "down":
+        is_true |= ratio > 1 + DRIFT
+    return Condition(is_true & _enough(signal, one.recorded), np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
+
+
+def gone(series: Sequence[Watched], size: int) -> Condition:
+    """SignalGone: not a single series has a value."""
+    missing = np.ones(size, dtype=np.bool_)
+    for one in series:
+        missing &= np.isnan(one.values)
+    return Condition(missing, np.full(size, np.nan), GONE_HOLD, 0.0)
+
+
+def held(is_true: Mask, seconds: float) -> Mask:
+    """That it was true at every evaluation of a time, and that there were that many."""
+    places = np.arange(len(is_true))
+    last_not = np.maximum.accumulate(np.where(is_true, -1, places))
+    found: Mask = places - last_not >= round(seconds / STEP) + 1
+    return found
+
+
+def _enough(signal: Signal, found: Evaluation) -> Mask | np.bool_:
+    return found.normal >= signal.minimum.level if signal.minimum is not None else np.True_
