@@ -82,23 +82,39 @@ def edge_of(signal: Signal) -> Edge:
     return Edge(1.0, sensitivity_of(signal).hold)
 
 
-def below(signal: Signal, one: Watched, around: Circumstances, edge: Edge, shadow: Mask) -> Condition:
+@dataclass(frozen=True)
+class Level:
+    """An alert of a level, whose edge can be moved: where it is outside on the alert's side, by how much; where it is
+    told at once, whatever the edge; and where it may be told at all."""
+
+    outside: Values
+    is_side: Mask
+    score: Values
+    at_once: Mask
+    is_open: Mask
+
+    def at(self, edge: Edge) -> Condition:
+        """The alert with this edge."""
+        is_true = held(self.outside > edge.score, edge.hold) & self.is_side
+        return Condition((is_true | self.at_once) & self.is_open, self.score, 0.0, STAY)
+
+
+def below(signal: Signal, one: Watched, around: Circumstances, shadow: Mask) -> Level:
     """SignalBelowNormal; not true in the `shadow` of an outage."""
-    found, score = one.recorded, one.recorded.below / edge.score
-    is_true = held(found.score > edge.score, edge.hold) & (found.level < found.normal)
+    found = one.recorded
+    is_open = _enough(signal, found) & around.is_open & ~around.holiday & ~shadow
+    at_once, score = np.zeros(len(found.level), dtype=np.bool_), found.below
     if signal.kind == "count":
-        is_true |= held(found.fast_score > 1, FAST_HOLD)
-        score = np.fmax(score, found.fast_score)
-    is_true &= _enough(signal, found) & around.is_open & ~around.holiday & ~shadow
-    return Condition(is_true, score, 0.0, STAY)
+        at_once, score = held(found.fast_score > 1, FAST_HOLD), np.fmax(score, found.fast_score)
+    return Level(found.score, found.level < found.normal, score, at_once, is_open)
 
 
-def above(signal: Signal, one: Watched, around: Circumstances, edge: Edge) -> Condition:
+def above(signal: Signal, one: Watched, around: Circumstances) -> Level:
     """SignalAboveNormal."""
     found = one.recorded
-    is_true = held(found.score > edge.score, edge.hold) & (found.level > found.normal)
-    is_true &= _enough(signal, found) & around.is_open & ~around.holiday
-    return Condition(is_true, found.above / edge.score, 0.0, STAY)
+    is_open = _enough(signal, found) & around.is_open & ~around.holiday
+    never = np.zeros(len(found.level), dtype=np.bool_)
+    return Level(found.score, found.level > found.normal, found.above, never, is_open)
 
 
 def stopped(signal: Signal, one: Watched, around: Circumstances) -> Condition:

@@ -29,47 +29,61 @@ class Told:
     episodes: tuple[Episode, ...]
 
 
-def told(signal: Signal, series: Sequence[Watched], around: Circumstances, edge: Edge | None = None) -> list[Told]:
-    """Every alert of a signal over all of its series; `edge` stands in for the file's, to try another."""
-    outages = [_outages(signal, one, around) for one in series]
-    shadows = _shadows(signal, series, outages, around)
-    found = [alert for one, outage in zip(series, outages, strict=True) for alert in outage]
-    for one, shadow in zip(series, shadows, strict=True):
-        found += _levels(signal, one, around, edge or edge_of(signal), shadow)
-    missing = conditions.gone(series, len(around.times))
-    return [*found, Told(GONE, "ticket", (), _episodes(missing, around))]
+class Teller:
+    """What a signal's alerts would have told. Only the alerts of its level depend on where the edge is."""
 
+    def __init__(self, signal: Signal, series: Sequence[Watched], around: Circumstances) -> None:
+        self._signal, self._series, self._around = signal, series, around
+        self._outages = list(self._stopped())
+        self._shadows = self._shadowed()
+        self._levels = [self._leveled(one, shadow) for one, shadow in zip(series, self._shadows, strict=True)]
+        self._others = list(self._drifted_or_gone())
 
-def _outages(signal: Signal, one: Watched, around: Circumstances) -> list[Told]:
-    if signal.stops_as is None:
-        return []
-    found = _episodes(conditions.stopped(signal, one, around), around)
-    return [Told(STOPPED, signal.stops_as, one.labels, found)]
+    def told(self, edge: Edge | None = None) -> list[Told]:
+        """Every alert of every series; `edge` stands in for the file's, to try another."""
+        levels = self._told(edge or edge_of(self._signal))
+        return [*self._outages, *levels, *self._others]
 
+    def _stopped(self) -> Iterator[Told]:
+        if self._signal.stops_as is None:
+            return
+        for one in self._series:
+            condition = conditions.stopped(self._signal, one, self._around)
+            yield Told(STOPPED, self._signal.stops_as, one.labels, self._episodes(condition))
 
-def _shadows(
-    signal: Signal, series: Sequence[Watched], outages: Sequence[Sequence[Told]], around: Circumstances
-) -> list[Mask]:
-    """Where each series is in the shadow of an outage: its own, or that of any it shares the labels of `by` with."""
-    keys = [tuple((name, value) for name, value in one.labels if name in signal.by) for one in series]
-    are_told: dict[Labels, Mask] = {key: np.zeros(len(around.times), dtype=np.bool_) for key in keys}
-    for key, outage in zip(keys, outages, strict=True):
-        for alert in outage:
-            are_told[key] = are_told[key] | firing(around.times, alert.episodes)
-    found = {key: conditions.shadow(one) for key, one in are_told.items()}
-    return [found[key] for key in keys]
+    def _shadowed(self) -> list[Mask]:
+        """Where each series is in the shadow of an outage: its own, or of any it shares the labels of `by` with."""
+        none = np.zeros(len(self._around.times), dtype=np.bool_)
+        are_told: dict[Labels, Mask] = {}
+        for outage in self._outages:
+            key = self._key(outage.labels)
+            are_told[key] = are_told.get(key, none) | firing(self._around.times, outage.episodes)
+        found = {key: conditions.shadow(is_told) for key, is_told in are_told.items()}
+        return [found.get(self._key(one.labels), none) for one in self._series]
 
+    def _key(self, labels: Labels) -> Labels:
+        return tuple((name, value) for name, value in labels if name in self._signal.by)
 
-def _levels(signal: Signal, one: Watched, around: Circumstances, edge: Edge, shadow: Mask) -> Iterator[Told]:
-    if signal.direction != "up":
-        condition = conditions.below(signal, one, around, edge, shadow)
-        yield Told(BELOW, signal.severity, one.labels, _episodes(condition, around))
-    if signal.direction != "down":
-        condition = conditions.above(signal, one, around, edge)
-        yield Told(ABOVE, signal.severity, one.labels, _episodes(condition, around))
-    if signal.drift:
-        yield Told(DRIFTED, "ticket", one.labels, _episodes(conditions.drifted(signal, one), around))
+    def _leveled(self, one: Watched, shadow: Mask) -> dict[str, conditions.Level]:
+        found = {}
+        if self._signal.direction != "up":
+            found[BELOW] = conditions.below(self._signal, one, self._around, shadow)
+        if self._signal.direction != "down":
+            found[ABOVE] = conditions.above(self._signal, one, self._around)
+        return found
 
+    def _told(self, edge: Edge) -> Iterator[Told]:
+        for one, levels in zip(self._series, self._levels, strict=True):
+            for alert, level in levels.items():
+                yield Told(alert, self._signal.severity, one.labels, self._episodes(level.at(edge)))
 
-def _episodes(condition: Condition, around: Circumstances) -> tuple[Episode, ...]:
-    return tuple(episodes(around.times, condition.is_true, condition.score, condition.hold, condition.keep))
+    def _drifted_or_gone(self) -> Iterator[Told]:
+        for one in self._series if self._signal.drift else ():
+            drifted = conditions.drifted(self._signal, one)
+            yield Told(DRIFTED, "ticket", one.labels, self._episodes(drifted))
+        gone = conditions.gone(self._series, len(self._around.times))
+        yield Told(GONE, "ticket", (), self._episodes(gone))
+
+    def _episodes(self, condition: Condition) -> tuple[Episode, ...]:
+        times = self._around.times
+        return tuple(episodes(times, condition.is_true, condition.score, condition.hold, condition.keep))

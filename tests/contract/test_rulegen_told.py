@@ -121,9 +121,9 @@ def _conditions(name: str, one: Watched, around: Circumstances) -> Iterator[tupl
         yield told.STOPPED, stopped
         shadow = conditions.shadow(_fires(stopped))
     if signal.direction != "up":
-        yield told.BELOW, conditions.below(signal, one, around, edge, shadow)
+        yield told.BELOW, conditions.below(signal, one, around, shadow).at(edge)
     if signal.direction != "down":
-        yield told.ABOVE, conditions.above(signal, one, around, edge)
+        yield told.ABOVE, conditions.above(signal, one, around).at(edge)
     yield told.DRIFTED, conditions.drifted(signal, one)
 
 
