@@ -153,9 +153,11 @@ def gone(series: Sequence[Watched], size: int) -> Condition:
 
 def held(is_true: Mask, seconds: float) -> Mask:
     """That it was true at every evaluation of a time, and that there were that many."""
-    places = np.arange(len(is_true))
-    last_not = np.maximum.accumulate(np.where(is_true, -1, places))
-    found: Mask = places - last_not >= round(seconds / STEP) + 1
+    before = round(seconds / STEP)
+    found = np.zeros(len(is_true), dtype=np.bool_)
+    places = np.flatnonzero(is_true)
+    # of places in their order, one that is `before` further than the one so many earlier has no gap between
+    found[places[before:][places[before:] - places[: max(0, len(places) - before)] == before]] = True
     return found
 
 

@@ -111,8 +111,12 @@ def episodes(
 
 def _runs(is_true: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     """The first and the last place of each run of truths."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_true, [False])).astype(np.int8)))
-    return zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
+    places = np.flatnonzero(is_true)
+    if not len(places):
+        return ()
+    ends = np.flatnonzero(np.diff(places) > 1)
+    firsts, lasts = places[np.concatenate(([0], ends + 1))], places[np.concatenate((ends, [-1]))]
+    return zip(firsts.tolist(), lasts.tolist(), strict=True)
 
 
 def _resolved(times: NDArray[np.float64], last: int, keep: float) -> int:
