@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exporter.rulegen import conditions, told
-from exporter.rulegen.conditions import Circumstances, Edge, Watched
+from exporter.rulegen.conditions import Edge, Watched
 from exporter.rulegen.episodes import Episode, Incident, Judged, judge
 from exporter.rulegen.history import Grid, History
 from exporter.rulegen.model import DAY, LEARN_LAG, QUIET, STANDARD, STEP, WEEK
