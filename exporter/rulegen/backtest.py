@@ -123,7 +123,7 @@ class _Case:
             self._judge(found),
             {name: self._judge([one for one in found if one.alert == name], name) for name in _names(found)},
             trials,
-            advice([one for one in trials if one.sensitivity is not None], budget),
+            advice([one for one in trials if one.sensitivity is not None], self._signal.sensitivity, budget),
         )
 
     def _watched(self, signal: Signal) -> tuple[Watched, ...]:
@@ -171,15 +171,20 @@ def _sensitivity(factor: float, hold: float) -> Sensitivity | None:
     return "standard" if factor == STANDARD.factor else factor
 
 
-def advice(trials: Sequence[Trial], budget: float) -> Advice:
+def advice(trials: Sequence[Trial], now: Sensitivity, budget: float) -> Advice:
     """Of those within the budget the one that finds most, of equal ones the least noisy where there are incidents; without
-    incidents the most sensitive, which is told most."""
+    incidents the most sensitive, which is told most. Of equals the present one, else that nearest to standard."""
     fitting = [one for one in trials if one.judged.noise <= budget]
     if not fitting:
         return Advice(min(trials, key=lambda one: one.judged.noise), fits=False)
     has_incidents = bool(fitting[0].judged.incidents)
     sign = -1 if has_incidents else 1
-    return Advice(max(fitting, key=lambda one: (one.judged.found, sign * one.judged.noise)), fits=True)
+
+    def worth(one: Trial) -> tuple[int, float, bool, float]:
+        apart = abs(one.factor - STANDARD.factor)
+        return one.judged.found, sign * one.judged.noise, one.sensitivity == now, -apart
+
+    return Advice(max(fitting, key=worth), fits=True)
 
 
 def all_of(found: Iterable[Backtested]) -> Judged:

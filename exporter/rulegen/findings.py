@@ -78,7 +78,7 @@ def miscounted(signal: Signal, series: History, kinds: Iterable[str]) -> Iterato
 
 def only_grows(row: Values) -> bool:
     """Whether values rise for good, but for falls to about nothing."""
-    known = row[~np.isnan(row)]
+    known = row[np.isfinite(row)]
     steps = np.diff(known)
     falls = np.flatnonzero(steps < 0)
     rises = np.count_nonzero(steps > 0)
@@ -97,7 +97,8 @@ def unusable(signal: Signal, series: History) -> Iterator[Finding]:
 def restarted(signal: Signal, resets: float) -> Iterator[Finding]:
     """Counters that began anew."""
     if resets >= 1:
-        text = f"its counters began anew {resets:,.0f} times; rate() makes up for that, but for what was counted last"
+        often = "once" if resets < 2 else f"{resets:,.0f} times"
+        text = f"its counters began anew {often}; rate() makes up for that, but for what was counted last before"
         yield Finding(signal.name, text)
 
 
@@ -139,5 +140,5 @@ def blind(signal: Signal, told: Iterable[Told], gone: str) -> Iterator[Finding]:
     episodes = [episode for one in told if one.alert == gone for episode in one.episodes]
     if episodes:
         yield Finding(
-            signal.name, f"{gone} would have been told {len(episodes)} times; that is no noise, data was missing"
+            signal.name, f"{gone} would have been told {len(episodes)}x; that is no noise, for data was missing"
         )

@@ -147,7 +147,7 @@ class _Drawing:
         days = (last - first) / 86_400
         every = next((size for size in (1, 2, 7, 14, 28, 56) if days / size <= self._frame.width / 90), 56)
         start = -(-first // 86_400) * 86_400
-        while start < last - 0.04 * (last - first):
+        while start < last - 0.09 * (last - first):
             yield start, format_utc(start, "%-d %b")
             start += every * 86_400
 

@@ -1,7 +1,7 @@
 """A backtest as one page of HTML that needs nothing else. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
@@ -12,6 +12,7 @@ from exporter.rulegen.backtest import Backtested, Span, is_true
 from exporter.rulegen.conditions import Watched
 from exporter.rulegen.findings import Finding
 from exporter.rulegen.history import Grid
+from exporter.rulegen.injection import Outcome
 from exporter.rulegen.report import words
 from exporter.rulegen.report.chart import Frame, Mark, chart
 from exporter.rulegen.report.words import Table
@@ -32,8 +33,8 @@ _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True
 
 @dataclass(frozen=True)
 class Report:
-    """What a page tells. `old`: what another file would have told, to compare; `budget` in false alarms per series and
-    week."""
+    """What a page tells. `budget` in false alarms per series and week; `old`: what another file would have told, to
+    compare; `outcomes`: what was found of things injected, by the signal."""
 
     title: str
     span: Span
@@ -44,6 +45,7 @@ class Report:
     budget: float
     notes: Sequence[str] = ()
     old: Sequence[Backtested] = ()
+    outcomes: Mapping[str, Sequence[Outcome]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,17 @@ def page(report: Report) -> str:
 def _signal(report: Report, one: Backtested) -> dict[str, object]:
     drawn = sorted(one.series, key=lambda series: -len(_marks(one, series)))[:MOST_CHARTS]
     tables: list[Table] = [words.by_alert(one, report.has_incidents), words.trials(one, report.has_incidents)]
+    outcomes = report.outcomes.get(one.signal.name, ())
     return {
         "name": one.signal.name,
         "about": one.signal.help,
-        "words": words.advised(one.signal, one.advice, report.budget),
-        "findings": [finding.text for finding in report.findings if finding.signal == one.signal.name],
+        "words": words.as_it_is(one) if outcomes else words.advised(one.signal, one.advice, report.budget),
+        "simulated": words.simulated(outcomes) if outcomes else None,
+        "findings": [
+            f"{finding.text[:1].upper()}{finding.text[1:]}."
+            for finding in report.findings
+            if finding.signal == one.signal.name
+        ],
         "charts": [_overview(report, one, series) for series in drawn],
         "zooms": list(_zooms(report, one, drawn))[:MOST_ZOOMS],
         "tables": tables,

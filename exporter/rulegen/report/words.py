@@ -5,12 +5,17 @@ from dataclasses import dataclass
 
 from exporter.rulegen.backtest import FACTORS, HOLDS, Advice, Backtested, Trial, all_of
 from exporter.rulegen.episodes import Judged
+from exporter.rulegen.injection import Case, Outcome
 from exporter.rulegen.settings import Signal
+from exporter.rulegen.told import GONE
 from toolkit.clock import format_duration
 
 NONE = "-"
-HEADS = ("signal", "series", "told", "true", "false", "precision", "recall", "false a week", "delay", "p75")
-PLAIN_HEADS = ("signal", "series", "told", "a series-week")
+HEADS = ("signal", "series", "told", "false", "precision", "recall", "noise", "delay", "p75")
+PLAIN_HEADS = ("signal", "series", "told", "noise")
+LEGEND = (
+    "Noise: false alarms per series and week. Delay: from an incident's start to the first message, median and p75."
+)
 NO_INCIDENTS = "No incidents were given: every episode counts as a false alarm, and noise is what is told at all."
 
 
@@ -41,10 +46,9 @@ def row(name: str, series: int, judged: Judged, has_incidents: bool) -> tuple[st
         name,
         str(series),
         str(judged.episodes),
-        str(judged.true_episodes),
         str(judged.episodes - judged.true_episodes),
         share(judged.precision),
-        f"{share(judged.recall)} of {judged.incidents}" if judged.incidents else NONE,
+        f"{judged.found} of {judged.incidents}",
         f"{judged.noise:.2f}",
         delay(judged.delay_median),
         delay(judged.delay_p75),
@@ -61,7 +65,11 @@ def summary(found: Sequence[Backtested], has_incidents: bool) -> Table:
 
 def by_alert(one: Backtested, has_incidents: bool) -> Table:
     """What each alert of a signal did."""
-    rows = [row(name, len(one.series), judged, has_incidents) for name, judged in one.by_alert.items()]
+    rows = [
+        row(name, len(one.series), judged, has_incidents)
+        for name, judged in one.by_alert.items()
+        if judged.episodes and name != GONE
+    ]
     heads = HEADS if has_incidents else PLAIN_HEADS
     return Table("By alert", ("alert", *heads[1:]), tuple(rows))
 
@@ -112,3 +120,24 @@ def advised(signal: Signal, advice: Advice, budget: float) -> str:
     if value == signal.sensitivity:
         return f"Its sensitivity '{text}' is the best within the budget of {budget:g} ({figures})."
     return f"Recommended within the budget of {budget:g}: 'sensitivity: {text}' ({figures})."
+
+
+def simulated(outcomes: Sequence[Outcome]) -> Table:
+    """What of each case was found, and how soon."""
+    rows = tuple((_case(one.case), str(one.injected), share(one.recall), delay(one.delay_median)) for one in outcomes)
+    return Table("Injected", ("case", "times", "found", "delay"), rows)
+
+
+def _case(case: Case) -> str:
+    length = format_duration(case.seconds)
+    if case.kind == "drift":
+        return f"drift to {case.factor:.0%} in {length}"
+    if case.kind == "outage":
+        return f"outage for {length}"
+    return f"{case.kind} to {case.factor:.0%} for {length}"
+
+
+def as_it_is(one: Backtested) -> str:
+    """The noise beside what a simulation finds."""
+    text = f"{one.judged.noise:.2f} told per series-week without anything injected"
+    return f"sensitivity {one.signal.sensitivity}, {text}"
