@@ -15,7 +15,7 @@ PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --san
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run secrets replicas test unit acceptance faults check format bench lock pictures golden clean
+.PHONY: help install run secrets replicas test unit acceptance faults check format bench bench-nab lock pictures golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -55,6 +55,10 @@ format: .venv/.dev ## let ruff format the code
 
 bench: .venv/.dev $(TOOLS)/.$(SUITE) ## print figures, each against a baseline in the same run; ARGS=--list names them
 	@$(BIN)/python -m tests.bench --binaries "$$(cat $(TOOLS)/.$(SUITE))" $(ARGS)
+
+bench-nab: .venv/.dev $(TOOLS)/.$(SUITE) ## score the generated rules on labelled anomalies: NAB=FOLDER with series and windows.json
+	@test -n "$(NAB)" || { echo "Say where the series are: make bench-nab NAB=FOLDER (CSV files in folders, and windows.json)"; exit 1; }
+	@$(BIN)/python -m tests.bench.nab --binaries "$$(cat $(TOOLS)/.$(SUITE))" --nab "$(NAB)" $(ARGS)
 
 pictures: .venv/.dev $(TOOLS)/.native ## draw the pictures in docs/ with headless Chromium
 	@$(BIN)/python -m tests.support.pictures --binaries "$$(cat $(TOOLS)/.native)"

@@ -8,6 +8,7 @@ from pathlib import Path
 from exporter import classify, config
 from exporter.app import run
 from exporter.commands.metrics import METRICS
+from exporter.commands.rules import RULES
 from exporter.commands.schema import SCHEMA
 from exporter.commands.trial import TRY
 from exporter.providers import catalogue
@@ -96,6 +97,7 @@ COMMAND = Command(
         Extra("vendors", "list the vendors of the catalogue, or explain one", _add_vendors, _vendors),
         Extra("classify", "say what an answer would be taken for", _add_classify, _classify),
         METRICS,
+        RULES,
         SCHEMA,
         TRY,
     ),

@@ -1,5 +1,6 @@
 """A file of signals -> the files that Prometheus and promtool read. Pure."""
 
+import os.path
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,12 +25,13 @@ class Built:
     groups: tuple[Group, ...]
 
 
-def build(file: Signals, source: str) -> Built:
-    """The rules of a file called `source`, such as `shop.yml`. The same file gives the same text."""
+def build(file: Signals, source: str, folder: str = ".") -> Built:
+    """The rules of a file called `source`, such as `shop.yml`; the tests find them in `folder`. The same file gives the
+    same text."""
     name = source.removesuffix(".yml").removesuffix(".yaml")
     groups = tuple(_groups(file, name))
     rules = sealed(rules_file(groups), source)
-    tests = sealed(trials.tests_file(file, f"{name}{RULES_SUFFIX}"), source)
+    tests = sealed(trials.tests_file(file, os.path.normpath(f"{folder}/{name}{RULES_SUFFIX}")), source)
     return Built(name, rules, tests, groups)
 
 

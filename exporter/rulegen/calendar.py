@@ -28,7 +28,7 @@ def group(name: str, timezone: str, holidays: Sequence[Dates]) -> Group:
             "calendar:local_time:seconds",
             f"vector(\n  time() + {_offset(timezone, 0)}\n)",
             labels,
-            f"Seconds that hour(), day_of_week() and their like read as the time in {timezone}, to the end of {LAST_YEAR}.",
+            f"Seconds that hour(), day_of_week() and the like read as the time in {timezone}, until {LAST_YEAR} ends.",
         ),
         Record(
             "calendar:date",

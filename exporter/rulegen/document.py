@@ -23,8 +23,8 @@ class Edited(ValueError):
 def sealed(text: str, source: str) -> str:
     """`text` below a head that says where it comes from. `source` is the name of the file of signals."""
     head = (
-        f"# Written by `tocsin-exporter rules build {source}`. Change that file and build again; `rules build` refuses\n"
-        "# to overwrite what was changed here.\n"
+        f"# Written by `tocsin-exporter rules build {source}`. Change that file and build again: what was\n"
+        "# changed here isn't overwritten.\n"
     )
     return f"{head}{_SUM}{_digest(text)}\n{text}"
 

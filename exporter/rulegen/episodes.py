@@ -143,8 +143,8 @@ def firing(times: NDArray[np.float64], episodes: Iterable[Episode]) -> NDArray[n
 
 
 def judge(episodes: Sequence[Episode], incidents: Sequence[Incident], seconds: float, grace: float) -> Judged:
-    """How the episodes of one series, watched for so many seconds, meet its incidents. An episode belongs to an incident
-    during which it fires, or after whose end it begins within `grace`."""
+    """How the episodes of one series, watched for so many seconds, meet its incidents. An episode belongs to an
+    incident during which it fires, or after whose end it begins within `grace`."""
     true = [one for one in episodes if any(_meets(one, incident, grace) for incident in incidents)]
     delays = []
     for incident in incidents:

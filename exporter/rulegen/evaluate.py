@@ -15,7 +15,6 @@ from exporter.rulegen.model import (
     AHEAD,
     DRIFT_SPAN,
     FAINT,
-    FAST_FACTOR,
     FAST_QUANTILE,
     FAST_SAMPLES,
     LEARN,
@@ -104,7 +103,7 @@ def evaluate(signal: Signal, model: Model) -> Evaluation:
         normal - band.down,
         (level - normal) / band.up,
         (normal - level) / band.down,
-        _fast_score(signal, normal, unit, slope, past) if model.kind == "count" else np.full_like(level, np.nan),
+        _fast_score(signal, normal, unit, slope, past, model) if model.kind == "count" else np.full_like(level, np.nan),
         past.latest(_drift(week)),
     )
 
@@ -198,17 +197,18 @@ def _total(parts: Sequence[Values]) -> Values:
     return np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, rows).sum(axis=0))
 
 
-def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, past: _Past) -> Values:
+def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, past: _Past, model: Model) -> Values:
     fast = _mean(signal.values, FAST_SAMPLES)
     deviation = (fast - normal) / unit
     learnt = deviation if signal.learnt is None else np.where(signal.learnt, deviation, np.nan)
     stray = _stray(past, learnt, FAST_QUANTILE).down
-    return np.maximum((normal - fast) / (FAST_FACTOR * (stray * unit + RELATIVE * np.abs(normal) + FAINT + slope)), 0.0)
+    reach = model.sensitivity.fast_factor * (stray * unit + RELATIVE * np.abs(normal) + FAINT + slope)
+    return np.maximum((normal - fast) / reach, 0.0)
 
 
 def _drift(week: Values) -> Values:
     """`signal:drift:ratio`, for each evaluation of the group."""
-    steps = DRIFT_SPAN // PAST_STEP
-    then, earlier = sliding.before(week, steps), sliding.before(week, steps + 1)
-    then = np.where(np.isnan(then), earlier, then)
+    then = np.full_like(week, np.nan)
+    for late in range(PAST_KEPT // PAST_STEP + 1):
+        then = np.where(np.isnan(then), sliding.before(week, DRIFT_SPAN // PAST_STEP + late), then)
     return week / np.where(then == 0, np.nan, then)

@@ -1,6 +1,6 @@
 """What is normal, as recording rules: one set of them for all signals of a profile. Pure.
 
-`exporter.rulegen.evaluate` computes the same locally, and names things alike; `exporter.rulegen.model` has the constants.
+`exporter.rulegen.evaluate` computes the same locally and names things alike; `exporter.rulegen.model` has the numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,6 @@ from exporter.rulegen.model import (
     AHEAD,
     DRIFT_SPAN,
     FAINT,
-    FAST_FACTOR,
     FAST_QUANTILE,
     FAST_SAMPLES,
     LEARN,
@@ -103,8 +102,9 @@ class Normal:
         return "signal:learnt" if self._days.unlearnt else "signal:level"
 
     def _expected(self) -> Iterator[Record]:
+        learnt = self._of(self._learnt)
         lines = [
-            f'label_replace({self._of(self._learnt)} offset {duration(back - AHEAD)}, "lookback", "{duration(back)}", "", "")'
+            f'label_replace({learnt} offset {duration(back - AHEAD)}, "lookback", "{duration(back)}", "", "")'
             for back in LOOKBACKS[self._model.seasonality]
         ]
         if lines:
@@ -129,7 +129,8 @@ class Normal:
     def _factor(self) -> str:
         ago, level = duration(WEEK - AHEAD), self._of("signal:level")
         factor = self._model.sensitivity.factor
-        return f"{level} offset {ago} * 0 + {number(factor)}\nor {level} * 0 + {number(round(factor * YOUNG[self._model.kind], 4))}"
+        young = number(round(factor * YOUNG[self._model.kind], 4))
+        return f"{level} offset {ago} * 0 + {number(factor)}\nor {level} * 0 + {young}"
 
     def _slope(self) -> str:
         level = self._of("signal:level")
@@ -182,9 +183,10 @@ class Normal:
     def _fast_score(self) -> str:
         normal = self._of("signal:normal")
         slope = f" + {self._of('signal:slope')}" if self._shifts else ""
+        factor = number(self._model.sensitivity.fast_factor)
         return (
             f"clamp_min(({normal} - {self._of('signal:fast')}) / (\n"
-            f"  {number(FAST_FACTOR)} * ({self._latest('signal:fast_stray')} * {self._of('signal:unit')}"
+            f"  {factor} * ({self._latest('signal:fast_stray')} * {self._of('signal:unit')}"
             f" + {number(RELATIVE)} * abs({normal}) + {FAINT}{slope})\n"
             "), 0)"
         )

@@ -29,6 +29,8 @@ OWN_LABELS = frozenset(
 )
 """Labels that the rules give a meaning of their own; an operator's grouping can't have them."""
 MOST_FACTOR = 10.0
+FEW_AN_HOUR = 20.0
+"""A count's minimum unless told: with fewer expected, even none in an hour can be chance."""
 
 
 def _zone(value: object) -> str:
@@ -123,7 +125,8 @@ class Owned(Model):
 
 
 class Signal(Owned):
-    """A metric that has a normal: what is watched, and when it is worth telling."""
+    """A metric that has a normal: what is watched, and when it is worth telling. `by` are the labels that tell its
+    series apart; a `query` has to return them."""
 
     help: str = ""
     metric: MetricName | None = None
@@ -144,8 +147,8 @@ class Signal(Owned):
     def _one_source(self) -> "Signal":
         if (self.metric is None) == (self.query is None):
             raise ValueError("needs one of 'metric' (a name) and 'query' (PromQL)")
-        if self.query is not None and (self.match or self.by):
-            raise ValueError("'match' and 'by' belong to 'metric'; write them into the query")
+        if self.query is not None and self.match:
+            raise ValueError("'match' belongs to 'metric'; write it into the query")
         if self.metric is not None and self.kind == "gauge" and self.metric.endswith("_total"):
             raise ValueError(
                 f"'{self.metric}' is named like a counter, which only grows, and kind is gauge; say 'kind: count', or "
@@ -158,6 +161,13 @@ class Signal(Owned):
         return self
 
     @property
+    def least(self) -> float | None:
+        """Below this much nothing is told, in the unit that is recorded; None for a gauge that has no minimum."""
+        if self.minimum is not None:
+            return self.minimum.level
+        return FEW_AN_HOUR / 3600 if self.kind == "count" else None
+
+    @property
     def stops_as(self) -> Severity | None:
         """How its total outage is told: a page unless told otherwise; None where it isn't."""
         if self.kind == "gauge" or self.direction == "up" or self.outage == "none":
@@ -166,7 +176,8 @@ class Signal(Owned):
 
 
 class Minimum(Model):
-    """Below this much of what is normal nothing is told, but a total outage: events in a time, or a gauge's value."""
+    """Of less than this nothing is told, neither of a fall from less nor of a rise to less: events in a time, or a
+    gauge's value."""
 
     events: float | None = Field(default=None, ge=0)
     per: Duration = Field(default=3600.0, gt=0)

@@ -1,15 +1,27 @@
 """Signals -> rules: one set of recording rules for all that are found normal in the same way, each one's alerts. Pure.
 
 Two forecasts, the median of this hour on other days and weeks and the mean of the last week, are each held against what
-was: how far they strayed in the last two weeks is how wide each one's band is. The narrower a band, the more its forecast
-counts in the one normal that is recorded, with its band and a score: 1 is the edge. Decision 0029 says how this was found
-and what it scores on labelled series.
+was: how far they strayed in the last two weeks is how wide each one's band is. The narrower a band, the more its
+forecast counts in the one normal that is recorded, with its band and a score: 1 is the edge. Decision 0029 says how
+this was found and what it scores on labelled series.
 """
 
 from collections.abc import Iterator
 
 from exporter.rulegen import calendar
-from exporter.rulegen.model import DAY, FAST_HOLD, PAST_KEPT, PAST_STEP, QUIET, STANDARD, STAY, STEP, Model, Sensitivity
+from exporter.rulegen.model import (
+    DAY,
+    FAST_HOLD,
+    PAST_KEPT,
+    PAST_STEP,
+    QUIET,
+    STANDARD,
+    STAY,
+    STEP,
+    Model,
+    Sensitivity,
+    scaled,
+)
 from exporter.rulegen.normal import Calendar, Normal, window
 from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
 from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
@@ -38,7 +50,7 @@ def sensitivity_of(signal: Signal) -> Sensitivity:
         return STANDARD
     if signal.sensitivity == "quiet":
         return QUIET
-    return Sensitivity(STANDARD.quantile, float(signal.sensitivity), STANDARD.hold)
+    return scaled(float(signal.sensitivity))
 
 
 def query(signal: Signal) -> str:
@@ -78,7 +90,7 @@ def _profiles(file: Signals) -> dict[str, list[Signal]]:
 
 
 def profile(signal: Signal, file: Signals) -> str:
-    """What a signal shares its rules by, as a name. Planned work of some signals sets them apart: it isn't learnt from."""
+    """What a signal shares its rules by, as a name. Planned work of some sets them apart: it isn't learnt from."""
     work = [str(place) for place, one in enumerate(file.maintenance) if signal.name in one.signals]
     return "-".join([signal.kind, signal.seasonality, str(signal.sensitivity), *(["work", *work] if work else [])])
 
@@ -137,17 +149,18 @@ class _Alerts:
         span = f"{self._of(name)}[{window(samples)}]"
         return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
 
-    def _minimum(self) -> list[str]:
-        least = self._signal.minimum
-        return [f"and {self._of('signal:normal')} >= {number(least.level)}"] if least is not None else []
+    def _minimum(self, name: str = "signal:normal") -> list[str]:
+        least = self._signal.least
+        return [f"and {self._of(name)} >= {number(float(f'{least:.6g}'))}"] if least is not None else []
 
     def _off(self, name: str, *, is_below: bool) -> Alert:
         level, normal = self._of("signal:level"), self._of("signal:normal")
         side = f"{level} {'<' if is_below else '>'} {normal}"
+        compared = "signal:normal" if is_below else "signal:level"
         conditions = [f"{self._held('signal:score', self._sensitivity.hold)} and {side}"]
         if is_below and self._is_count:
             conditions.append(self._held("signal:fast_score", FAST_HOLD))
-        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(), *self._gates()]
+        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(compared), *self._gates()]
         if is_below and self._signal.stops_as is not None:
             stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
             lines.append(
@@ -219,7 +232,7 @@ class _Alerts:
                 "summary": f"{self._title}: another level than three weeks ago",
                 "description": (
                     f"{self._about}The mean of the last week differs by more than {number(100 * DRIFT)} % from that of "
-                    "three weeks before, without having left its band for long: a slope, or a step that became the normal."
+                    "three weeks before, without having left its band for long: a slope, or a step that is normal now."
                 ),
                 "value_query": f"last_over_time({self._alerting('signal:drift:ratio')}[{duration(PAST_KEPT)}])",
                 "value_unit": "% of what it was three weeks before",
@@ -238,7 +251,7 @@ class _Alerts:
             annotations={
                 "summary": f"{self._signal.name}: can't be read any more",
                 "description": (
-                    f"{self._about}Its query has returned nothing for half an hour: the metric is gone or was renamed, or what "
+                    f"{self._about}Its query returned nothing for half an hour: the metric is gone or renamed, or what "
                     "exports it is down. As long as this lasts nothing is told about it."
                 ),
                 "value_query": f"count({query(self._signal)}) or vector(0)",
@@ -303,14 +316,15 @@ class _Alerts:
         return f"{{{{ with {self._template(text)} }}}}{{{{ . | first | value | printf `{form}` }}}}{{{{ end }}}}"
 
     def _scaled(self, name: str) -> str:
-        return f"{{{{ with {self._template(f'{name}{{SIGNAL}}{self._times}')} }}}}{{{{ . | first | value | printf `%.4g` }}}}{{{{ end }}}}"
+        asked = self._template(f"{name}{{SIGNAL}}{self._times}")
+        return f"{{{{ with {asked} }}}}{{{{ . | first | value | printf `%.4g` }}}}{{{{ end }}}}"
 
     @property
     def _young(self) -> str:
         limit = number(self._sensitivity.factor)
         return (
-            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} There is less than a week of history, so the "
-            "normal is that of the days before, and the band is wider.{{ end }}"
+            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} Less than a week is known: "
+            "the normal is that of the days before, and the band is wider.{{ end }}"
         )
 
     def _began(self, edge: str) -> str:

@@ -21,7 +21,7 @@ EPOCH_DAY = DAYS.index("thu")
 LEARNT_DAYS = 7
 """From when on every rule has what it asks for: a week ago, and days of deviations since."""
 TRIED_HOUR = 11
-DROP, SURGE = 0.2, 3.0
+DROP, SURGE = 0.1, 3.0
 WEEKEND = 0.6
 
 
@@ -61,16 +61,16 @@ def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
 
 
 def _signal(signal: Signal, file: Signals) -> _Trial:
-    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first day;
-    then a drop (or a surge), some hours of the usual, and nothing at all."""
+    """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first
+    day; then a drop (or a surge), some hours of the usual, and nothing at all."""
     tried = _tried(signal.hours, file)
-    scale = max(1.0, 2 * signal.minimum.level) if signal.minimum is not None else 1.0
+    scale = max(1.0, 2 * (signal.least or 0.0))
     course = _Course(scale, tried + 8 * 3600)
     course.times(12 * 3600, 3600, DROP)
     factor = SURGE if signal.direction == "up" else DROP
     off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
     # a mean of an hour needs its time to leave its band, and half an hour to be believed
-    begins = tried - (4500 if signal.kind == "count" else 3 * 3600)
+    begins = tried - 3 * 3600
     course.times(begins, tried + 3600 - begins, factor)
     stops = signal.stops_as
     if stops is not None:

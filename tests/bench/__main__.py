@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.bench import (
     alerta,
+    drops,
     enriching,
     events,
     latency,
@@ -21,6 +22,7 @@ from tests.bench import (
     noise,
     probing,
     receiving,
+    rules,
     scrape,
     sequences,
     series,
@@ -39,6 +41,8 @@ BENCHES: tuple[Bench, ...] = (
     verdicts.BENCH,
     year.BENCH,
     noise.BENCH,
+    drops.BENCH,
+    rules.BENCH,
     scrape.BENCH,
     logs.BENCH,
     probing.BENCH,

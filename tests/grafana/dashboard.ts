@@ -109,13 +109,13 @@ type Annotation = With<
   }
 >;
 
-/** A variable asks Prometheus (packages/grafana-prometheus/src/types.ts, PromVariableQuery) or chooses the data source. */
+/** A variable asks Prometheus (packages/grafana-prometheus/src/types.ts, PromVariableQuery: 0 is label names, 1 label values) or chooses the data source. */
 type Variable = With<
   Loosen<grafana.VariableModel>,
   {
     type: 'query' | 'datasource';
     datasource?: DataSource;
-    query: string | { qryType: 1; query: string; refId: string };
+    query: string | { qryType: 0 | 1; query: string; refId: string };
   }
 >;
 

@@ -3,7 +3,18 @@
 const COLUMNS = 24;
 
 /** The units in use. Grafana shows an unknown unit as text behind the number and says nothing, so a slip is caught here. */
-const UNITS = new Set(['none', 's', 'percentunit', 'dateTimeFromNow', 'suffix: /min', 'suffix: probes']);
+const UNITS = new Set([
+  'none',
+  's',
+  'd',
+  'bytes',
+  'percentunit',
+  'dateTimeFromNow',
+  'suffix: /min',
+  'suffix: probes',
+  'suffix: x',
+  'suffix: %',
+]);
 
 /** Variables that Grafana itself fills in: https://grafana.com/docs/grafana/latest/dashboards/variables/ */
 const BUILT_IN = new Set(['__interval', '__rate_interval', '__range']);
@@ -101,7 +112,8 @@ const NOT_CHOSEN = 'is missing, or is not the one chosen at the top: {type: prom
 
 const isChosen = (datasource) => datasource?.type === 'prometheus' && datasource.uid === '${datasource}';
 
-const variablesIn = (text) => [...text.matchAll(/\$\{?(\w+)/g)].map((match) => match[1]);
+/** `$1` is what a regular expression of PromQL's own has found. */
+const variablesIn = (text) => [...text.matchAll(/\$\{?([A-Za-z_]\w*)/g)].map((match) => match[1]);
 
 function twinProblems(panels) {
   return ['id', 'title'].flatMap((key) => {

@@ -42,6 +42,9 @@ def checks(binaries: Path, config: Path) -> Iterator[Check]:
     for service in ("exporter", "receiver"):
         command = [sys.executable, "-m", service, "check", f"--config.file={config / f'{service}.yml'}"]
         yield Check(f"tocsin-{service} check", command)
+    built = [sys.executable, "-m", "exporter", "rules", "build", str(CONFIG / "signals.yml"), "--diff"]
+    folders = [f"--output={CONFIG / 'rules'}", f"--tests={ROOT / 'tests' / 'rules'}"]
+    yield Check("rules built from config/signals.yml", [*built, *folders])
     bin_ = Path(sys.executable).parent
     if not (GRAFANA / "node_modules" / ".package-lock.json").exists():
         yield Check("npm ci (types of Grafana's dashboards)", [str(bin_ / "npm"), "ci", "--silent"], GRAFANA)

@@ -1,11 +1,12 @@
 """`make pictures`: draws the pictures in docs/ with headless Chromium, installing it where we may: the inbox from a real
-run, and the stories as chat and mail programs would show them.
+run, the stories as chat and mail programs would show them, and the dashboards with an imagined company's past.
 
-python -m tests.support.pictures --binaries FOLDER [--only inbox|messages]
+python -m tests.support.pictures --binaries FOLDER [--only inbox|messages|dashboards]
 """
 
 import argparse
 import asyncio
+import datetime
 import os
 import shutil
 import subprocess
@@ -17,12 +18,20 @@ from PIL import Image, ImageChops
 
 from receiver.commands.looks import LOOKS
 from receiver.notifiers.words import words
+from tests.support.dashboards import Grafana, dashboards
+from tests.support.drawing.page import PAGE_WIDTH, page
+from tests.support.imagined.company import company
+from tests.support.prometheuses import prometheus
 from tests.support.running import running
 from tests.support.stack import ROOT
 from tests.support.stories import MOMENTS
 
 DOCS = ROOT / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHOSEN = {"signals": {"by": "tenant", "signal": "checkouts", "group": "acme"}}
+"""What is chosen at the top of the dashboards."""
+NOON = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC).timestamp()
+"""When the dashboards are drawn: always the same, so that a picture changes with its dashboard alone."""
 OFFLINE = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 
 
@@ -88,6 +97,28 @@ def _trim(picture: Path) -> None:
     shown.quantize(48, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
 
 
+def boards(binaries: Path) -> None:
+    """Each dashboard with what a real Prometheus answers it, in docs/pictures/dashboards/."""
+    folder = DOCS / "pictures" / "dashboards"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as past, prometheus(binaries, Path(past), company(NOON), now=NOON) as url:
+        for name, dashboard in dashboards():
+            grafana = Grafana(url, rate_interval="10m", span="6h", chosen=CHOSEN.get(name, {}))
+            shown, height = page(dashboard, grafana, NOON)
+            drawn = Path(past) / f"{name}.html"
+            drawn.write_text(shown, encoding="utf-8")
+            picture = folder / f"{name}.png"
+            screenshot(f"file://{drawn}", picture, PAGE_WIDTH, height)
+            _few_colours(picture)
+            print(f"drew {picture}")
+
+
+def _few_colours(picture: Path) -> None:
+    """These are read on a page, not printed."""
+    with Image.open(picture) as drawn:
+        drawn.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(picture, optimize=True)
+
+
 async def draw() -> None:
     """One unpaid bill and its payment, as the inbox shows them."""
     browser()
@@ -109,12 +140,14 @@ async def draw() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--binaries", type=Path, required=True)
-    parser.add_argument("--only", choices=("inbox", "messages"), help="draw these alone")
+    parser.add_argument("--only", choices=("inbox", "messages", "dashboards"), help="draw these alone")
     arguments = parser.parse_args()
     os.environ["TOCSIN_BINARIES"] = str(arguments.binaries)
-    if arguments.only != "inbox":
+    if arguments.only in (None, "messages"):
         messages()
-    if arguments.only != "messages":
+    if arguments.only in (None, "dashboards"):
+        boards(arguments.binaries)
+    if arguments.only in (None, "inbox"):
         asyncio.run(draw())
 
 

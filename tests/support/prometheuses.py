@@ -24,18 +24,19 @@ AHEAD_SECONDS = 1800.0
 @dataclass(frozen=True)
 class Past:
     """One series; `value` is asked with the seconds before now, negative for what is to come, None for a gap.
-    `since`: seconds before now that it begins."""
+    `since`: seconds before now that it begins; `every`: seconds between its samples."""
 
     name: str
     labels: Mapping[str, str]
     value: Callable[[float], float | None]
     since: float = DAYS * 86400.0
+    every: float = EVERY_SECONDS
 
     def lines(self, now: float) -> Iterator[str]:
         """Its samples in OpenMetrics, the oldest first."""
         labels = ",".join(f"{name}={json.dumps(value)}" for name, value in self.labels.items())
-        for step in range(int((self.since + AHEAD_SECONDS) / EVERY_SECONDS) + 1):
-            ago = self.since - step * EVERY_SECONDS
+        for step in range(int((self.since + AHEAD_SECONDS) / self.every) + 1):
+            ago = self.since - step * self.every
             value = self.value(ago)
             if value is not None:
                 yield f"{self.name}{{{labels}}} {value} {now - ago:.3f}"
@@ -51,9 +52,9 @@ def _openmetrics(past: Sequence[Past], now: float) -> Iterator[str]:
     yield "# EOF"
 
 
-def _write(binaries: Path, folder: Path, past: Sequence[Past]) -> None:
+def _write(binaries: Path, folder: Path, past: Sequence[Past], now: float) -> None:
     text = folder / "past.txt"
-    text.write_text("\n".join(_openmetrics(past, time.time())) + "\n")
+    text.write_text("\n".join(_openmetrics(past, now)) + "\n")
     command = [
         str(binaries / "promtool"),
         "tsdb",
@@ -75,12 +76,14 @@ def prometheus(
     past: Sequence[Past] = (),
     rules: Iterable[Mapping[str, Any]] = (),
     scraped: Iterable[str] = (),
+    now: float | None = None,
     flags: Sequence[str] = (),
 ) -> Iterator[str]:
     """The URL of a Prometheus with these series and rules, ended at the end. One with a past takes no new samples, since
-    its past goes on for a while; one without scrapes these addresses. `flags` are added to its own."""
+    its past goes on for a while; one without scrapes these addresses. The past is that of `now`, in seconds since the
+    epoch, if not of this moment. `flags` are added to its own."""
     if past:
-        _write(binaries, folder, past)
+        _write(binaries, folder, past, time.time() if now is None else now)
     port = free_ports(1)[0]
     (folder / "rules.yml").write_text(json.dumps({"groups": [{"name": "rules", "rules": list(rules)}]}))
     job = {"job_name": "scraped", "scrape_interval": "1s", "static_configs": [{"targets": list(scraped)}]}
@@ -93,6 +96,7 @@ def prometheus(
                 binaries / "prometheus",
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
+                "--storage.tsdb.retention.time=10y",
                 f"--web.listen-address=127.0.0.1:{port}",
                 "--enable-feature=exemplar-storage",
                 *flags,

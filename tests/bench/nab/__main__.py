@@ -10,7 +10,7 @@ firing for 6 hours, whichever detector's it is.
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +92,8 @@ def main() -> int:
     parser.add_argument("--nab", type=Path, required=True)
     arguments = parser.parse_args()
     corpus = [Moved.of(series) for series in load(arguments.nab)]
-    compared, console = detectors(), Console()
+    # a table that is read in a log needs its width more than a terminal's edge
+    compared, console = detectors(), Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
         replay = Replay(arguments.binaries, Path(folder), START, max(moved.end for moved in corpus))
         found = _evaluated(replay, corpus, compared, progress)
@@ -107,9 +108,10 @@ def _evaluated(
     rules = [rule for detector in compared for rule in detector.rules]
     task = progress.add_task("stored", total=len(rules))
     replay.store(SOURCE, {_labels(moved): _stored(moved) for moved in corpus})
-    wanted = [detector.score for detector in compared] + ["standard:value"]
-    kept = replay.record(rules, wanted, lambda name: progress.update(task, advance=1, description=name))
-    return [_scores(corpus, kept[name]) for name in wanted]
+    wanted = [(detector.score, detector.signal) for detector in compared] + [("signal:value", "standard")]
+    names = {name for name, _ in wanted}
+    kept = replay.record(rules, sorted(names), lambda name: progress.update(task, advance=1, description=name))
+    return [_scores(corpus, kept[name], signal) for name, signal in wanted]
 
 
 def _stored(moved: Moved) -> Samples:
@@ -121,9 +123,15 @@ def _labels(moved: Moved) -> Labels:
     return (("series", moved.series.name),)
 
 
-def _scores(corpus: Sequence[Moved], series: Mapping[Labels, Samples]) -> Scores:
+def _scores(corpus: Sequence[Moved], series: Mapping[Labels, Samples], signal: str) -> Scores:
+    own = {labels["series"]: samples for labels, samples in _named(series) if labels.get("signal", "") == signal}
     nothing = np.empty(0), np.empty(0)
-    return [moved.on_grid(series.get(_labels(moved), nothing)) for moved in corpus]
+    return [moved.on_grid(own.get(moved.series.name, nothing)) for moved in corpus]
+
+
+def _named(series: Mapping[Labels, Samples]) -> Iterator[tuple[dict[str, str], Samples]]:
+    for labels, samples in series.items():
+        yield dict(labels), samples
 
 
 def _table(corpus: Sequence[Moved], compared: Sequence[Detector], found: Sequence[Scores], title: str) -> Table:
@@ -131,14 +139,11 @@ def _table(corpus: Sequence[Moved], compared: Sequence[Detector], found: Sequenc
     for heading in ("detector", "threshold", "score", "precision", "recall", "false alarms per series-week"):
         table.add_column(heading, justify="left" if heading in {"detector", "threshold"} else "right")
     for detector, scores in zip(compared, found, strict=False):
-        choices = {
-            factor * detector.shipped: total(judged(corpus, scores, detector, factor * detector.shipped))
-            for factor in FACTORS
-        }
+        thresholds = [detector.shipped, *(float(factor) * detector.shipped for factor in FACTORS)]
+        choices = {threshold: total(judged(corpus, scores, detector, threshold)) for threshold in thresholds}
         best = max(choices, key=lambda threshold: choices[threshold].score)
-        shipped = total(judged(corpus, scores, detector, detector.shipped))
         table.add_row(detector.name, f"{best:.3g}, the best on these series", *_figures(choices[best]))
-        table.add_row("", f"{detector.shipped:.3g}, as shipped", *_figures(shipped))
+        table.add_row("", f"{detector.shipped:.3g}, as shipped", *_figures(choices[detector.shipped]))
         calm = [one for one in choices.values() if one.noise <= QUIET_NOISE]
         if calm:
             table.add_row(

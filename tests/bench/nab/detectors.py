@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.rulegen.model import PAST_STEP, QUIET, STANDARD, STAY, YOUNG, Sensitivity
+from exporter.rulegen.rules import Record as Generated
+from exporter.rulegen.settings import Signals
+
+from exporter.rulegen import build
+from exporter.rulegen.model import PAST_STEP, QUIET, STANDARD, STAY, STEP, Sensitivity
 from tests.support.replay import Record
 
 SOURCE = "nab_value"
@@ -20,6 +24,8 @@ class Detector:
     shipped: float
     hold: float = 0.0
     keep: float = STAY
+    signal: str = ""
+    """Whose score it is, where the rules record several signals' under one name."""
 
 
 def detectors() -> list[Detector]:
@@ -30,14 +36,21 @@ def detectors() -> list[Detector]:
         Detector("z-score over 1 w", [_z_score("1w")], "zscore:1w", 3.0),
         Detector("Grafana's adaptive bands", _adaptive(), "adaptive:score", 1.0, hold=300.0),
         Detector("seasonal median and week, maximum", _maximum(), "maximum:score", 1.1, hold=1800.0),
-        ours("Tocsin, standard", "standard", STANDARD),
-        ours("Tocsin, quiet", "quiet", QUIET),
+        ours("standard", STANDARD),
+        ours("quiet", QUIET),
     ]
 
 
-def ours(name: str, prefix: str, sensitivity: Sensitivity) -> Detector:
-    """The rules that Tocsin makes for a gauge, their names beginning with `prefix`."""
-    return Detector(name, _ours(prefix, sensitivity), f"{prefix}:score", 1.0, sensitivity.hold)
+def ours(name: str, sensitivity: Sensitivity) -> Detector:
+    """The rules that Tocsin generates for a gauge of this sensitivity."""
+    file = Signals.model_validate({"signals": [{"name": name, "query": SOURCE, "kind": "gauge", "sensitivity": name}]})
+    rules = [
+        Record(rule.name, rule.expr, rule.labels, PAST_STEP if group.interval == PAST_STEP else STEP)
+        for group in build.build(file, "nab.yml").groups
+        for rule in group.rules
+        if isinstance(rule, Generated)
+    ]
+    return Detector(f"Tocsin, {name}", rules, "signal:score", 1.0, sensitivity.hold, signal=name)
 
 
 def _z_score(window: str) -> Record:
@@ -111,46 +124,3 @@ def _median(level: str) -> str:
 
 def _labelled(expression: str, label: str, value: str) -> str:
     return f'label_replace({expression}, "{label}", "{value}", "", "")'
-
-
-def _ours(prefix: str, sensitivity: Sensitivity) -> list[Record]:
-    value, level, expected, stray = (f"{prefix}:{name}" for name in ("value", "level", "expected", "stray"))
-    deviation, reach, normal, band = (f"{prefix}:{name}" for name in ("deviation", "reach", "normal", "band"))
-    both, high, low = f"(sum without (side) ({reach}))", f"{deviation}:up", f"{deviation}:down"
-    past = f"{deviation}[1w6d23h57m30s] offset 6h"
-    enough = f"and count_over_time({past}) >= 576"
-    young, old = round(sensitivity.factor * YOUNG["gauge"], 4), sensitivity.factor
-    return [
-        Record(value, f"{SOURCE} > -Inf < +Inf", {}),
-        Record(level, f"avg_over_time({value}[57m30s])", {}),
-        Record(f"{prefix}:week", f"avg_over_time({level}[6d23h57m30s])", {}, PAST_STEP),
-        Record(expected, _median(level), {"model": "season"}),
-        Record(expected, f"last_over_time({prefix}:week[7h])", {"model": "week"}),
-        Record(deviation, f"{level} - ignoring (model) group_right () {expected}", {}),
-        Record(high, f"clamp_min(quantile_over_time({sensitivity.quantile:.6g}, {past}), 0) {enough}", {}, PAST_STEP),
-        Record(
-            low, f"clamp_min(-quantile_over_time({1 - sensitivity.quantile:.6g}, {past}), 0) {enough}", {}, PAST_STEP
-        ),
-        Record(stray, f"({high} >= 0.5 * {low}) or 0.5 * {low}", {"side": "up"}, PAST_STEP),
-        Record(stray, f"({low} >= 0.5 * {high}) or 0.5 * {high}", {"side": "down"}, PAST_STEP),
-        Record(f"{prefix}:factor", f"{level} offset 167h30m * 0 + {old} or {level} * 0 + {young}", {}),
-        Record(
-            reach,
-            f"(last_over_time({stray}[7h]) + ignoring (side) group_left () (0.02 * abs({expected}) + 1e-9))"
-            f" * ignoring (model, side) group_left () {prefix}:factor",
-            {},
-        ),
-        Record(normal, f"sum without (model) ({expected} / {both} ^ 2) / sum without (model) (1 / {both} ^ 2)", {}),
-        Record(
-            band,
-            f"sum without (model) (1 / {both}) / ignoring (side) group_right ()"
-            f" sum without (model) (1 / ({reach} * ignoring (side) group_left () {both}))",
-            {},
-        ),
-        Record(
-            f"{prefix}:score",
-            f'(({level} - {normal}) / ignoring (side) {band}{{side="up"}} >= 0)'
-            f' or ({normal} - {level}) / ignoring (side) {band}{{side="down"}}',
-            {},
-        ),
-    ]

@@ -1,0 +1,120 @@
+"""What the generated rules cost Prometheus, with every part of the model on and the weeks that it looks back to in place.
+
+The baseline is the rule that many write by hand: how many standard deviations of the last week a value is off.
+"""
+
+import asyncio
+import re
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from exporter.rulegen import build
+from exporter.rulegen.model import PAST_STEP, STEP, WEEK
+from exporter.rulegen.settings import Signals
+from tests.bench.figure import Bench, Figure
+from tests.support.prometheuses import prometheus
+from tests.support.replay import Labels, Replay, Samples
+
+SERIES = 200
+BAR_SECONDS = 300e-6
+EVALUATIONS = 5
+FILE = Signals.model_validate(
+    {
+        "timezone": "Europe/Berlin",
+        "holidays": ["2026-12-25"],
+        "signals": [{"name": "orders", "query": "last_over_time(orders[1h])", "by": ["shop"], "kind": "count"}],
+    }
+)
+PROFILE = "count-weekly-standard"
+Z_SCORE = """
+  - name: z-score
+    interval: 5s
+    rules:
+      - record: orders:z
+        expr: (last_over_time(orders[1h]) - avg_over_time(orders[1w])) / stddev_over_time(orders[1w])
+"""
+HISTORY: Mapping[str, tuple[int, int, tuple[Mapping[str, str], ...]]] = {
+    "orders": (WEEK, STEP, ({},)),
+    "signal:value": (WEEK, STEP, ({},)),
+    "signal:level": (4 * WEEK + 86_400, STEP, ({},)),
+    "signal:learnt": (4 * WEEK + 86_400, STEP, ({},)),
+    "signal:deviation": (2 * WEEK + 86_400, STEP, ({"model": "season"}, {"model": "week"})),
+    "signal:fast_deviation": (2 * WEEK + 86_400, STEP, ({},)),
+    "signal:score": (86_400, STEP, ({},)),
+    "signal:fast_score": (86_400, STEP, ({},)),
+    "signal:week": (4 * WEEK, PAST_STEP, ({},)),
+    "signal:stray": (
+        86_400,
+        PAST_STEP,
+        tuple({"model": model, "side": side} for model in ("season", "week") for side in ("up", "down")),
+    ),
+    "signal:fast_stray": (86_400, PAST_STEP, ({},)),
+}
+"""How far back each series goes (seconds), how often it was recorded, and by which labels there are several."""
+
+
+async def run(binaries: Path) -> list[Figure]:
+    return await asyncio.to_thread(_measured, binaries)
+
+
+def _measured(binaries: Path) -> list[Figure]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        end = int(time.time()) // STEP * STEP - STEP
+        replay = Replay(binaries, folder, end - 5 * WEEK, end)
+        for metric, (span, step, divided) in HISTORY.items():
+            replay.store(metric, _series(metric, end, span, step, divided))
+        with prometheus(binaries, folder, flags=["--web.enable-lifecycle"]) as url:
+            seconds = _evaluated(url, folder)
+    ours = seconds["now"] / SERIES + seconds["past"] / SERIES * STEP / PAST_STEP
+    theirs = seconds["z-score"] / SERIES
+    text = (
+        f"{1e6 * ours:.0f} us a series and 5 min ({1e6 * seconds['now'] / SERIES:.0f} now, and "
+        f"{1e6 * seconds['past'] / SERIES:.0f} every 3 h); bar {1e6 * BAR_SECONDS:.0f} us"
+    )
+    return [Figure("every model on", ours / theirs, "a z-score over a week", text, missed=ours > BAR_SECONDS)]
+
+
+def _series(
+    metric: str, end: int, span: int, step: int, divided: tuple[Mapping[str, str], ...]
+) -> dict[Labels, Samples]:
+    chance = np.random.default_rng(7)
+    times = np.arange(end - span, end + 1, step, dtype=np.float64)
+    own = {} if metric == "orders" else {"signal": "orders", "profile": PROFILE}
+    return {
+        tuple(sorted({**own, "shop": f"s{number}", **more}.items())): (times, chance.gamma(9.0, 1.0, len(times)))
+        for number in range(SERIES)
+        for more in divided
+    }
+
+
+def _evaluated(url: str, folder: Path) -> dict[str, float]:
+    """Seconds of an evaluation of each group, at the median."""
+    rules = re.sub(r"interval: (5m|3h)", "interval: 5s", build.build(FILE, "shop.yml").rules)
+    (folder / "rules.yml").write_text(rules + Z_SCORE, encoding="utf-8")
+    urllib.request.urlopen(urllib.request.Request(f"{url}/-/reload", method="POST"), timeout=60).close()
+    found: dict[str, list[float]] = {"now": [], "past": [], "z-score": []}
+    for _ in range(EVALUATIONS):
+        time.sleep(6)
+        for group, seconds in _last_durations(url).items():
+            found[_kind(group)].append(seconds)
+    return {kind: float(np.median(seconds)) for kind, seconds in found.items()}
+
+
+def _last_durations(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as answer:
+        text = answer.read().decode()
+    pattern = r'prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*;([^"]+)"\} (\S+)'
+    return {group: float(seconds) for group, seconds in re.findall(pattern, text) if not group.endswith("calendar")}
+
+
+def _kind(group: str) -> str:
+    return "z-score" if group == "z-score" else "past" if group.endswith("past") else "now"
+
+
+BENCH = Bench("rules", "what the generated rules cost Prometheus", run)
