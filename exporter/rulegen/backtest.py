@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from exporter.rulegen import conditions, told
-from exporter.rulegen.conditions import Edge, Watched
+from exporter.rulegen.conditions import Watched
 from exporter.rulegen.episodes import Episode, Incident, Judged, judge
 from exporter.rulegen.history import Grid, History
 from exporter.rulegen.model import DAY, LEARN_LAG, QUIET, STANDARD, STEP, WEEK
@@ -148,17 +148,18 @@ class _Case:
 
     def _trials(self) -> Iterable[Trial]:
         standard, quiet = (self._signal.model_copy(update={"sensitivity": name}) for name in ("standard", "quiet"))
-        teller = self._teller(standard)
-        for hold in HOLDS:
-            for factor in FACTORS:
-                judged = self._judge(self._within(teller.told(Edge(factor / STANDARD.factor, hold))))
+        series = self._recorded(standard)
+        for factor in FACTORS:
+            teller = Teller(standard, series, self._around, factor / STANDARD.factor)
+            for hold in HOLDS:
+                judged = self._judge(self._within(teller.told(hold)))
                 yield Trial(factor, hold, _sensitivity(factor, hold), judged)
-        judged = self._judge(self._within(self._teller(quiet).told()))
+        judged = self._judge(self._within(Teller(quiet, self._recorded(quiet), self._around).told()))
         yield Trial(QUIET.factor, QUIET.hold, "quiet", judged)
 
-    def _teller(self, signal: Signal) -> Teller:
+    def _recorded(self, signal: Signal) -> tuple[Watched, ...]:
         is_its_own = sensitivity_of(signal) == sensitivity_of(self._signal)
-        return Teller(signal, self._series if is_its_own else self._watched(signal), self._around)
+        return self._series if is_its_own else self._watched(signal)
 
 
 def _names(found: Iterable[Told]) -> list[str]:

@@ -84,47 +84,43 @@ def edge_of(signal: Signal) -> Edge:
 
 @dataclass(frozen=True)
 class Level:
-    """An alert of a level, whose edge can be moved: where it is outside on the alert's side, by how much; where it is
-    told at once, whatever the edge; and where it may be told at all."""
+    """An alert of a level, whose edge can be moved: how far the level is outside, where on the alert's side; how far ten
+    minutes are (NaN of a gauge); and where it may be told at all."""
 
-    outside: Values
+    level: Values
     is_side: Mask
-    score: Values
-    at_once: Mask
+    fast: Values
     is_open: Mask
 
     def at(self, edge: Edge) -> Condition:
         """The alert with this edge."""
-        is_true = held(self.outside > edge.score, edge.hold) & self.is_side
-        return Condition((is_true | self.at_once) & self.is_open, self.score, 0.0, STAY)
+        is_true = held(self.level > edge.score, edge.hold) & self.is_side | held(self.fast > edge.score, FAST_HOLD)
+        score = np.fmax(np.where(self.is_side, self.level, np.nan), self.fast) / edge.score
+        return Condition(is_true & self.is_open, score, 0.0, STAY)
 
 
 def below(signal: Signal, one: Watched, around: Circumstances, shadow: Mask) -> Level:
     """SignalBelowNormal; not true in the `shadow` of an outage."""
     found = one.recorded
     is_open = _enough(signal, found) & around.is_open & ~around.holiday & ~shadow
-    at_once, score = np.zeros(len(found.level), dtype=np.bool_), found.below
-    if signal.kind == "count":
-        at_once, score = held(found.fast_score > 1, FAST_HOLD), np.fmax(score, found.fast_score)
-    return Level(found.score, found.level < found.normal, score, at_once, is_open)
+    return Level(found.score, found.level < found.normal, found.fast_score, is_open)
 
 
 def above(signal: Signal, one: Watched, around: Circumstances) -> Level:
     """SignalAboveNormal."""
     found = one.recorded
     is_open = _enough(signal, found) & around.is_open & ~around.holiday
-    never = np.zeros(len(found.level), dtype=np.bool_)
-    return Level(found.score, found.level > found.normal, found.above, never, is_open)
+    return Level(found.score, found.level > found.normal, np.full_like(found.level, np.nan), is_open)
 
 
-def stopped(signal: Signal, one: Watched, around: Circumstances) -> Condition:
-    """SignalStopped."""
+def stopped(signal: Signal, one: Watched, around: Circumstances, edge: float = 1.0) -> Condition:
+    """SignalStopped; `edge` is the score that must be exceeded."""
     found = one.recorded
-    at_once = (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > 1)
-    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.score > 1)
+    at_once = (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > edge)
+    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.score > edge)
     is_quiet_day = around.holiday & (found.normal * (HOLIDAY_SHARE * STEP) < SURE)
     is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found) & around.is_open
-    return Condition(is_true, np.fmax(found.below, found.fast_score), 0.0, STOPPED_STAY)
+    return Condition(is_true, np.fmax(found.below, found.fast_score) / edge, 0.0, STOPPED_STAY)
 
 
 def shadow(firing: Mask) -> Mask:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.rulegen import conditions
-from exporter.rulegen.conditions import Circumstances, Condition, Edge, Watched, edge_of
+from exporter.rulegen.conditions import Circumstances, Condition, Edge, Watched
 from exporter.rulegen.episodes import Episode, episodes, firing
 from exporter.rulegen.history import Labels
 from exporter.rulegen.moments import Mask
 from exporter.rulegen.settings import Severity, Signal
+from exporter.rulegen.signals import sensitivity_of
 
 BELOW, ABOVE, STOPPED = "SignalBelowNormal", "SignalAboveNormal", "SignalStopped"
 DRIFTED, GONE = "SignalDrifted", "SignalGone"
@@ -30,25 +31,25 @@ class Told:
 
 
 class Teller:
-    """What a signal's alerts would have told. Only the alerts of its level depend on where the edge is."""
+    """What a signal's alerts would have told, with its edge at a score (1 is the file's)."""
 
-    def __init__(self, signal: Signal, series: Sequence[Watched], around: Circumstances) -> None:
-        self._signal, self._series, self._around = signal, series, around
+    def __init__(self, signal: Signal, series: Sequence[Watched], around: Circumstances, edge: float = 1.0) -> None:
+        self._signal, self._series, self._around, self._edge = signal, series, around, edge
         self._outages = list(self._stopped())
         self._shadows = self._shadowed()
         self._levels = [self._leveled(one, shadow) for one, shadow in zip(series, self._shadows, strict=True)]
         self._others = list(self._drifted_or_gone())
 
-    def told(self, edge: Edge | None = None) -> list[Told]:
-        """Every alert of every series; `edge` stands in for the file's, to try another."""
-        levels = self._told(edge or edge_of(self._signal))
+    def told(self, hold: float | None = None) -> list[Told]:
+        """Every alert of every series; `hold` (seconds) stands in for the sensitivity's, to try another."""
+        levels = self._told(Edge(self._edge, sensitivity_of(self._signal).hold if hold is None else hold))
         return [*self._outages, *levels, *self._others]
 
     def _stopped(self) -> Iterator[Told]:
         if self._signal.stops_as is None:
             return
         for one in self._series:
-            condition = conditions.stopped(self._signal, one, self._around)
+            condition = conditions.stopped(self._signal, one, self._around, self._edge)
             yield Told(STOPPED, self._signal.stops_as, one.labels, self._episodes(condition))
 
     def _shadowed(self) -> list[Mask]:
