@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("--seed is a whole number, 0 or more")
     span, file = past.span(arguments, past.now()), past.signals(arguments.file)
     [read] = past.read(arguments, [file], span)
-    found = backtest(file, read.past, span, [])
+    found = backtest(file, read.past, span, [], factors=())
     said = [*read.findings]
     for one in found:
         said += findings.young(one.signal, one.series, read.past.grid, span.start)

@@ -84,16 +84,22 @@ class Backtested:
     judged: Judged
     by_alert: Mapping[str, Judged]
     trials: tuple[Trial, ...]
-    advice: Advice
+    advice: Advice | None
 
 
 def backtest(
-    file: Signals, past: Past, span: Span, incidents: Sequence[Incident], budget: float = BUDGET
+    file: Signals,
+    past: Past,
+    span: Span,
+    incidents: Sequence[Incident],
+    budget: float = BUDGET,
+    factors: Sequence[float] = FACTORS,
 ) -> list[Backtested]:
-    """Every signal of the file that has a past, in the file's order. `budget`: false alarms per series and week."""
+    """Every signal of the file that has a past, in the file's order. `budget`: false alarms per series and week. Other
+    sensitivities are tried for these `factors`; without any there is no advice."""
     at = moments(file, past.grid.times())
     return [
-        _Case(signal, file, past, at, span, incidents).backtested(budget)
+        _Case(signal, file, past, at, span, incidents).backtested(budget, factors)
         for signal in file.signals
         if past.signals.get(signal.name)
     ]
@@ -112,9 +118,11 @@ class _Case:
         self._series = self._watched(signal)
         self._seconds = sum(self._judged_seconds(one) for one in self._series)
 
-    def backtested(self, budget: float) -> Backtested:
+    def backtested(self, budget: float, factors: Sequence[float]) -> Backtested:
+        """The signal as it is, and with other sensitivities."""
         found = self._within(Teller(self._signal, self._series, self._around).told())
-        trials = tuple(self._trials())
+        trials = tuple(self._trials(factors)) if factors else ()
+        settable = [one for one in trials if one.sensitivity is not None]
         return Backtested(
             self._signal,
             self._series,
@@ -123,7 +131,7 @@ class _Case:
             self._judge(found),
             {name: self._judge([one for one in found if one.alert == name], name) for name in _names(found)},
             trials,
-            advice([one for one in trials if one.sensitivity is not None], self._signal.sensitivity, budget),
+            advice(settable, self._signal.sensitivity, budget) if settable else None,
         )
 
     def _watched(self, signal: Signal) -> tuple[Watched, ...]:
@@ -146,10 +154,10 @@ class _Case:
         episodes = [episode for one in found if alert or one.alert != told.GONE for episode in one.episodes]
         return judge(episodes, self._incidents, self._seconds, GRACE)
 
-    def _trials(self) -> Iterable[Trial]:
+    def _trials(self, factors: Sequence[float]) -> Iterable[Trial]:
         standard, quiet = (self._signal.model_copy(update={"sensitivity": name}) for name in ("standard", "quiet"))
         series = self._recorded(standard)
-        for factor in FACTORS:
+        for factor in factors:
             teller = Teller(standard, series, self._around, factor / STANDARD.factor)
             for hold in HOLDS:
                 judged = self._judge(self._within(teller.told(hold)))

@@ -36,7 +36,7 @@ def _signal(one: Backtested) -> Json:
             for episode in alert.episodes
         ],
         "trials": [_trial(trial) for trial in one.trials],
-        "recommended": _advice(one.advice),
+        "recommended": _advice(one.advice) if one.advice is not None else None,
     }
 
 

@@ -72,7 +72,9 @@ def page(report: Report) -> str:
 
 def _signal(report: Report, one: Backtested) -> dict[str, object]:
     drawn = sorted(one.series, key=lambda series: -len(_marks(one, series)))[:MOST_CHARTS]
-    tables: list[Table] = [words.by_alert(one, report.has_incidents), words.trials(one, report.has_incidents)]
+    tables: list[Table] = [words.by_alert(one, report.has_incidents)]
+    if one.trials:
+        tables.append(words.trials(one, report.has_incidents))
     outcomes = report.outcomes.get(one.signal.name, ())
     return {
         "name": one.signal.name,

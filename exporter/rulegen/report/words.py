@@ -105,8 +105,10 @@ def _cell(trial: Trial, has_incidents: bool) -> str:
     return f"{noise}, {share(trial.judged.recall)}" if has_incidents and trial.judged.incidents else noise
 
 
-def advised(signal: Signal, advice: Advice, budget: float) -> str:
-    """The recommendation in a sentence."""
+def advised(signal: Signal, advice: Advice | None, budget: float) -> str:
+    """The recommendation in a sentence; empty where no other sensitivity was tried."""
+    if advice is None:
+        return ""
     value, judged = advice.trial.sensitivity, advice.trial.judged
     text = value if isinstance(value, str) else f"{value:g}"
     figures = f"{judged.noise:.2f} false alarms per series-week"
