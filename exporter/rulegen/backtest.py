@@ -21,6 +21,8 @@ from exporter.rulegen.told import Teller, Told
 WARM_UP = 4 * WEEK + 2 * WEEK + LEARN_LAG + DAY
 """Seconds of history before the time that is judged: the oldest day that a normal looks back to, from the beginning of
 what its band is learnt from."""
+TELLING = 2 * DAY
+"""What happened longer before doesn't change what is told: no alert waits and is kept for so long."""
 GRACE = 3600.0
 """An episode that begins within an hour after an incident is about it: a level is the mean of an hour."""
 FACTORS = (0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -113,14 +115,15 @@ class _Case:
     ) -> None:
         self._signal, self._file, self._at, self._span = signal, file, at, span
         self._past = past.signals[signal.name]
-        self._around = conditions.circumstances(signal, file, at, past.hidden)
+        self._first = max(0, past.grid.place(span.start - TELLING))
+        self._around = conditions.circumstances(signal, file, at, past.hidden).since(self._first)
         self._incidents = tuple(one for one in incidents if one.signal in ("", signal.name) and span.has(one.start))
         self._series = self._watched(signal)
         self._seconds = sum(self._judged_seconds(one) for one in self._series)
 
     def backtested(self, budget: float, factors: Sequence[float]) -> Backtested:
         """The signal as it is, and with other sensitivities."""
-        found = self._within(Teller(self._signal, self._series, self._around).told())
+        found = self._within(self._teller(self._signal).told())
         trials = tuple(self._trials(factors)) if factors else ()
         settable = [one for one in trials if one.sensitivity is not None]
         return Backtested(
@@ -162,12 +165,16 @@ class _Case:
             for hold in HOLDS:
                 judged = self._judge(self._within(teller.told(hold)))
                 yield Trial(factor, hold, _sensitivity(factor, hold), judged)
-        judged = self._judge(self._within(Teller(quiet, self._recorded(quiet), self._around).told()))
+        judged = self._judge(self._within(self._teller(quiet).told()))
         yield Trial(QUIET.factor, QUIET.hold, "quiet", judged)
 
-    def _recorded(self, signal: Signal) -> tuple[Watched, ...]:
+    def _teller(self, signal: Signal) -> Teller:
+        return Teller(signal, self._recorded(signal), self._around)
+
+    def _recorded(self, signal: Signal) -> list[Watched]:
         is_its_own = sensitivity_of(signal) == sensitivity_of(self._signal)
-        return self._series if is_its_own else self._watched(signal)
+        series = self._series if is_its_own else self._watched(signal)
+        return [conditions.since(one, self._first) for one in series]
 
 
 def _names(found: Iterable[Told]) -> list[str]:

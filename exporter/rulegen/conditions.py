@@ -4,14 +4,14 @@ An array has a value for each evaluation on the grid. NaN compares with nothing,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from exporter.rulegen import evaluate
 from exporter.rulegen.evaluate import Evaluation
 from exporter.rulegen.history import Labels
-from exporter.rulegen.model import DAY, FAST_HOLD, STAY, STEP
+from exporter.rulegen.model import DAY, FAST_HOLD, LEVEL_SAMPLES, STAY, STEP
 from exporter.rulegen.moments import Mask, Moments, Times
 from exporter.rulegen.settings import Signal, Signals
 from exporter.rulegen.signals import (
@@ -37,6 +37,12 @@ class Watched:
     recorded: Evaluation
 
 
+def since(one: Watched, first: int) -> Watched:
+    """A series without the evaluations before the `first`."""
+    found = {each.name: getattr(one.recorded, each.name)[first:] for each in fields(one.recorded)}
+    return Watched(one.labels, one.values[first:], Evaluation(**found))
+
+
 @dataclass(frozen=True)
 class Edge:
     """When a level is told: its score must exceed `score` (1 is the edge of the band) for `hold` seconds."""
@@ -51,7 +57,12 @@ class Circumstances:
 
     times: Times
     is_open: Mask
+    is_calm: Mask
     holiday: Mask
+
+    def since(self, first: int) -> "Circumstances":
+        """Without the evaluations before the `first`."""
+        return Circumstances(self.times[first:], self.is_open[first:], self.is_calm[first:], self.holiday[first:])
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,27 @@ class Condition:
 
 def circumstances(signal: Signal, file: Signals, at: Moments, hidden: Mask) -> Circumstances:
     """The gates of a signal's alerts. `hidden`: where one of the file's `unless` returned something."""
-    is_open = at.during(signal.hours) & ~at.at_work(file.holding(signal.name)) & ~hidden
-    return Circumstances(at.times, is_open, at.holiday)
+    work = at.at_work(file.holding(signal.name))
+    samples = settling(signal)
+    calm = ~lasting(at.holiday | work, samples)
+    is_open = at.during(signal.hours) & ~hidden
+    return Circumstances(at.times, is_open & ~work, is_open & calm, at.holiday)
 
 
 def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: Moments) -> Watched:
     """What the rules record of a series, whose `values` have neither Inf nor, for what is missing, anything but NaN."""
     course = evaluate.Signal(values, int(at.times[0]), at.learnt(file.holding(signal.name)), at.shifted)
     return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
+
+
+def settling(signal: Signal) -> int:
+    """So many evaluations after a holiday or planned work a level's score still knows of it."""
+    return LEVEL_SAMPLES + round(sensitivity_of(signal).hold / STEP)
+
+
+def lasting(is_true: Mask, samples: int) -> Mask:
+    """Where it was true at any of so many evaluations."""
+    return ~held(~is_true, (samples - 1) * STEP) & (np.maximum.accumulate(is_true) if len(is_true) else is_true)
 
 
 def edge_of(signal: Signal) -> Edge:
@@ -102,14 +126,14 @@ class Level:
 def below(signal: Signal, one: Watched, around: Circumstances, shadow: Mask) -> Level:
     """SignalBelowNormal; not true in the `shadow` of an outage."""
     found = one.recorded
-    is_open = _enough(signal, found) & around.is_open & ~around.holiday & ~shadow
+    is_open = _enough(signal, found) & around.is_calm & ~shadow
     return Level(found.score, found.level < found.normal, found.fast_score, is_open)
 
 
 def above(signal: Signal, one: Watched, around: Circumstances) -> Level:
     """SignalAboveNormal."""
     found = one.recorded
-    is_open = _enough(signal, found) & around.is_open & ~around.holiday
+    is_open = _enough(signal, found) & around.is_calm
     return Level(found.score, found.level > found.normal, np.full_like(found.level, np.nan), is_open)
 
 

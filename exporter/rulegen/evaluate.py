@@ -36,6 +36,7 @@ from exporter.rulegen.sliding import Places, Values
 
 Mask = NDArray[np.bool_]
 HOUR = 3600
+WHOLE = 1814
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,15 @@ def evaluate(signal: Signal, model: Model) -> Evaluation:
         (level - normal) / band.up,
         (normal - level) / band.down,
         _fast_score(signal, normal, unit, slope, past, model) if model.kind == "count" else np.full_like(level, np.nan),
-        past.latest(_drift(week)),
+        past.latest(
+            _drift(
+                np.where(
+                    past.recorded(lambda v, e: sliding.count(v, WEEK // STEP, e).astype(float), learnt) >= WHOLE,
+                    week,
+                    np.nan,
+                )
+            )
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.bench import (
     alerta,
+    backtest,
     drops,
     enriching,
     events,
@@ -43,6 +44,7 @@ BENCHES: tuple[Bench, ...] = (
     noise.BENCH,
     drops.BENCH,
     rules.BENCH,
+    backtest.BENCH,
     scrape.BENCH,
     logs.BENCH,
     probing.BENCH,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from exporter.rulegen.backtest import Past, Span
 from exporter.rulegen.episodes import Incident
-from exporter.rulegen.history import Grid
+from exporter.rulegen.history import Grid, History
 from exporter.rulegen.model import STEP
 from exporter.rulegen.moments import Moments, moments
 from exporter.rulegen.settings import Signals
@@ -92,7 +92,7 @@ def year(seed: int, signals: Signals) -> Year:
     rates = [_rate(chance, at) for _ in range(METRICS)]
     doubled = {place: first + int(chance.integers(60, 330)) * PER_DAY for place in DOUBLED}
     events = list(_events(chance, rates, at, first, missing))
-    series = {}
+    series: dict[str, History] = {}
     for place, rate in enumerate(rates):
         values = _measured(chance, place, rate, events, doubled)
         values[missing : missing + 7 * PER_DAY] = np.nan
