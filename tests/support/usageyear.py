@@ -30,6 +30,8 @@ GAUGES, DOUBLED = (4, 9, 14, 19), (4, 9)
 KINDS = ("drop", "outage", "surge", "drop", "outage", "drop")
 QUIETEST = 40.0
 """Events in five minutes below which nothing of note can happen to them."""
+MIDNIGHT = 4 * 3600
+"""Seconds in which one kind of day becomes another: no town goes to bed at the stroke of twelve."""
 HOLIDAYS = (
     "2025-10-03",
     {"from": "2025-12-24", "to": "2025-12-26"},
@@ -110,10 +112,17 @@ def _rate(chance: np.random.Generator, at: Moments) -> Values:
     weekend = np.isin((day + 4) % 7, (0, 6))
     days = np.exp(chance.normal(0, 0.03, int(day[-1] - day[0]) + 1))[day - day[0]]
     growth = (1 + chance.uniform(-0.1, 0.8)) ** (np.arange(len(day)) / (365 * PER_DAY))
-    rate = np.exp(chance.uniform(np.log(20), np.log(2000))) * course * days * growth
-    rate *= np.where(weekend, chance.uniform(0.35, 1.2), 1.0)
-    rate *= np.where(at.holiday, chance.uniform(0.3, 0.8), 1.0)
-    found: Values = rate * np.exp(0.03 * _slow(chance, len(day)))
+    days *= np.where(weekend, chance.uniform(0.35, 1.2), 1.0) * np.where(at.holiday, chance.uniform(0.3, 0.8), 1.0)
+    mean = np.exp(chance.uniform(np.log(20), np.log(2000)))
+    found: Values = mean * course * _blended(days) * growth * np.exp(0.03 * _slow(chance, len(day)))
+    return found
+
+
+def _blended(days: Values) -> Values:
+    """One kind of day goes over into the next around midnight."""
+    width = MIDNIGHT // STEP
+    summed = np.cumsum(np.pad(days, (width // 2 + 1, width - width // 2), mode="edge"))
+    found: Values = (summed[width:] - summed[:-width])[: len(days)] / width
     return found
 
 
