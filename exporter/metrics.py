@@ -48,6 +48,12 @@ class ExporterMetrics(ServiceMetrics):
             ["rule"],
             registry=registry,
         )
+        self.unplaced_events = Counter(
+            "tocsin_exporter_sequence_unplaced_events_total",
+            "Events that a rule about keys did not look at: they came to a shared ledger by another way than Kafka.",
+            ["rule"],
+            registry=registry,
+        )
         self.commits = Histogram(
             "tocsin_exporter_commit_seconds",
             "How long it took to make a group of deliveries durable.",
@@ -69,23 +75,29 @@ class ExporterMetrics(ServiceMetrics):
 
     def counted(self, tallies: Sequence[Tally]) -> None:
         """These deliveries are durable."""
-        matched, unknown = sum(one.matched for one in tallies), sum(one.unknown for one in tallies)
+        # lists, and no look at what is empty: there are thousands of tallies a second, most of one event
+        matched, unknown = sum([one.matched for one in tallies]), sum([one.unknown for one in tallies])
         rejected: Counted[str] = Counted()
-        for tally in tallies:
-            rejected.update(tally.rejected)
-        unmatched = sum(one.events for one in tallies) - matched - unknown
+        for of_one in [one.rejected for one in tallies if one.rejected]:
+            rejected.update(of_one)
+        unmatched = sum([one.events for one in tallies]) - matched - unknown
         for outcome, number in zip(EVENT_OUTCOMES, (matched, unmatched, unknown, rejected.total()), strict=True):
             self.events.labels(outcome).inc(number)
         for reason, number in rejected.items():
             self.rejects.labels(reason).inc(number)
-        lines, idle = sum(one.lines for one in tallies), sum(one.idle for one in tallies)
-        for outcome, number in zip(LINE_OUTCOMES, (lines - idle, idle, sum(one.cut for one in tallies)), strict=True):
+        lines, idle = sum([one.lines for one in tallies]), sum([one.idle for one in tallies])
+        for outcome, number in zip(LINE_OUTCOMES, (lines - idle, idle, sum([one.cut for one in tallies])), strict=True):
             self.lines.labels(outcome).inc(number)
 
     def unusable(self, rules: Mapping[str, int]) -> None:
         """So many events of each rule had no value that it could take."""
         for rule, number in rules.items():
             self.unusable_values.labels(rule).inc(number)
+
+    def unplaced(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule about keys came to a shared ledger by another way than in parts."""
+        for rule, number in rules.items():
+            self.unplaced_events.labels(rule).inc(number)
 
     def committed(self, deliveries: int, seconds: float) -> None:
         """A commit took so long."""

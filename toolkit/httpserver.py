@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 
 import bcrypt
 import pydantic
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
@@ -239,8 +239,8 @@ def _translated(metrics: ServiceMetrics) -> Middleware:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body, at most MAX_BODY_BYTES of it within BODY_TIMEOUT_SECONDS; answers 413 or 408 otherwise,
-    and 400 to chunks that are none, or to a `Content-Encoding` that is another.
+    """The whole body, at most the request's `client_max_size` of it within BODY_TIMEOUT_SECONDS; answers 413 or 408
+    otherwise, and 400 to chunks that are none, or to a `Content-Encoding` that is another.
 
     A body that says it is larger is not waited for; others are counted while they come, and unzipped.
     """
@@ -248,13 +248,27 @@ async def read_body(request: web.Request) -> bytes:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length)
     try:
         if request.content.is_eof():
-            return await request.read()  # all of it came with the headers: a timer would cost more than the rest
+            # all of it came with the headers: a timer would cost more than the rest
+            return await _joined(request.content, request.client_max_size)
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            return await request.read()
+            return await _joined(request.content, request.client_max_size)
     except (web.RequestPayloadError, HttpProcessingError) as error:
         raise web.HTTPBadRequest(text=f"the body can't be read: {error}\n") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"the body took longer than {BODY_TIMEOUT_SECONDS:g} s\n") from None
+
+
+async def _joined(content: StreamReader, most_bytes: int) -> bytes:
+    """All that comes, copied once: `request.read` copies each part, and then the whole."""
+    content.set_read_chunk_size(most_bytes)  # what is unzipped comes in few parts
+    parts, size = list[bytes](), 0
+    while not content.at_eof():
+        part = await content.readany()
+        size += len(part)
+        if size > most_bytes:
+            raise web.HTTPRequestEntityTooLarge(most_bytes, size)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def server_tls(config: WebConfig) -> ssl.SSLContext | None:

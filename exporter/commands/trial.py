@@ -109,7 +109,7 @@ def _totals(tally: Tally) -> dict[str, int]:
         "events": tally.events,
         "counted": tally.matched,
         "unknown": tally.unknown,
-        "rejected": tally.rejected.total(),
+        "rejected": sum(tally.rejected.values()),
     }
 
 

@@ -5,7 +5,7 @@ was counted before. Now and then the journal is folded into totals, which are ke
 StorageUnavailable when the database can't serve.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,12 +28,12 @@ from exporter.usage.delivery import Fenced, Position
 from exporter.usage.sequences import Row
 from toolkit.storage import Database, StorageUnavailable
 
-PAGE = 256
-"""Series a page of totals: it is written whole when one of them grew."""
 PAGES_AT_ONCE = 20
 """Pages that one transaction writes: commits wait for it."""
 KEYS_AT_ONCE = 1000
 """Of one statement: PostgreSQL takes 32,767 parameters."""
+ROWS_AT_ONCE = 1000
+"""Of what is remembered of keys: a takeover reads all of a part's."""
 KEEP_KEYS_SECONDS = 3 * 86_400.0
 """How long a repeated request is known."""
 
@@ -57,10 +57,23 @@ class Entry:
     memory: Mapping[Row, bytes | None] = field(default_factory=dict)
     """What rules about keys remember from now on; None: nothing any more."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store."""
+        return not (self.deltas or self.positions or self.keys or self.memory)
+
+    def joined(self, other: "Entry") -> "Entry":
+        """Both as one. No series grows in both."""
+        return Entry(
+            {**self.deltas, **other.deltas},
+            [*self.positions, *other.positions],
+            [*self.keys, *other.keys],
+            {**self.memory, **other.memory},
+        )
+
 
 _NEXT = update(usage_head).values(seq=usage_head.c.seq + 1).returning(usage_head.c.seq)
-
-
+_APPEND = insert(usage_journal)
 _FORGET = delete(usage_memory).where(
     usage_memory.c.part == bindparam("gone_part"),
     usage_memory.c.rule == bindparam("gone_rule"),
@@ -76,6 +89,10 @@ class Repeated(Exception):
         super().__init__(f"{len(answers)} requests were counted before")
 
 
+class Astray(Exception):
+    """An entry is stored, and a defect kept the book from taking it over: only a new start brings them together."""
+
+
 class UsageLedger:
     """The usage tables of one database; other processes may write them at the same time if it is PostgreSQL."""
 
@@ -88,8 +105,15 @@ class UsageLedger:
         return self._database.shared
 
     async def commit(self, entry: Entry, book: Book, at: float) -> None:
-        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored."""
+        """Stores `entry` and then adds it to `book`. Raises Repeated or Fenced, and then nothing was stored; or Astray,
+        and it was."""
         sequence, numbers = await self._database.transact(lambda connection: self._store(connection, entry, at))
+        try:
+            await self._take_over(sequence, numbers, entry, book, at)
+        except Exception as error:
+            raise Astray from error
+
+    async def _take_over(self, sequence: int, numbers: dict[Series, int], entry: Entry, book: Book, at: float) -> None:
         book.number(numbers)
         if sequence == book.applied + 1:
             book.apply(sequence, entry.deltas.items(), at)
@@ -109,7 +133,7 @@ class UsageLedger:
         numbers = self._numbers(connection, [one for one in entry.deltas if not one.id])
         deltas = [(one.id or numbers[one], one.shelf.kind.dump(delta)) for one, delta in entry.deltas.items()]
         row = {"seq": sequence, "at": at, "deltas": msgspec.msgpack.encode(deltas)}
-        connection.execute(insert(usage_journal), row)
+        connection.execute(_APPEND, row)
         return sequence, numbers
 
     def _next(self, connection: Connection) -> int:
@@ -232,7 +256,7 @@ class UsageLedger:
     async def fold(self, book: Book) -> None:
         """Folds the journal into the totals, some pages at a time, and forgets it up to there."""
         folded, grown = book.applied, book.take_grown()
-        pages = sorted({one.id // PAGE for one in grown})
+        pages = sorted(grown)
         try:
             for start in range(0, len(pages), PAGES_AT_ONCE):
                 await self._write_pages(book, pages[start : start + PAGES_AT_ONCE])
@@ -263,11 +287,12 @@ class UsageLedger:
         async with self._database.write() as connection:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
 
-    async def memory(self) -> list[tuple[Row, bytes]]:
-        """What rules about keys remember."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(usage_memory))
-            return [(Row(row.part, row.rule, row.key), row.state) for row in rows]
+    async def memory(self, parts: Collection[str]) -> AsyncGenerator[list[tuple[Row, bytes]], None]:
+        """What rules about keys remember in these parts, so many rows at once that nobody waits for long."""
+        statement = select(usage_memory).where(usage_memory.c.part.in_(parts))
+        async with self._database.read() as connection, connection.stream(statement) as rows:
+            async for some in rows.partitions(ROWS_AT_ONCE):
+                yield [(Row(part, rule, key), state) for part, rule, key, state in some]
 
     async def positions(self, stream: str) -> dict[str, str]:
         """How far each part of `stream` was read."""
@@ -281,6 +306,4 @@ def _labels(one: Series) -> str:
 
 
 def _page(book: Book, page: int) -> bytes:
-    return msgspec.msgpack.encode(
-        [(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page, PAGE)]
-    )
+    return msgspec.msgpack.encode([(one.id, one.shelf.kind.dump(one.value), one.touched) for one in book.of_page(page)])

@@ -11,7 +11,7 @@ import numpy as np
 from exporter.rulegen import evaluate
 from exporter.rulegen.evaluate import Evaluation
 from exporter.rulegen.history import Labels
-from exporter.rulegen.model import DAY, FAST_HOLD, LEVEL_SAMPLES, STAY, STEP
+from exporter.rulegen.model import DAY, FAST_HOLD, PAST_KEPT, STAY, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, Times
 from exporter.rulegen.settings import Signal, Signals
 from exporter.rulegen.signals import (
@@ -22,8 +22,11 @@ from exporter.rulegen.signals import (
     STOPPED_SHADOW,
     STOPPED_STAY,
     SURE,
+    least,
     model_of,
     sensitivity_of,
+    settling,
+    stopped_edge,
 )
 from exporter.rulegen.sliding import Values
 
@@ -53,7 +56,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When a signal is worth telling: `is_open` for every alert of its level, and where it is a holiday."""
+    """When a signal is worth telling: its outage where `is_open`, its level where `is_calm`, which no holiday or planned
+    work has been for a while; and where it is a holiday."""
 
     times: Times
     is_open: Mask
@@ -78,27 +82,16 @@ class Condition:
 
 def circumstances(signal: Signal, file: Signals, at: Moments, hidden: Mask) -> Circumstances:
     """The gates of a signal's alerts. `hidden`: where one of the file's `unless` returned something."""
-    work = at.at_work(file.holding(signal.name))
-    samples = settling(signal)
-    calm = ~lasting(at.holiday | work, samples)
+    planned, settle = file.holding(signal.name), settling(signal)
     is_open = at.during(signal.hours) & ~hidden
-    return Circumstances(at.times, is_open & ~work, is_open & calm, at.holiday)
+    is_calm = is_open & ~lasting(at.holiday, settle) & ~at.at_work(planned, settle)
+    return Circumstances(at.times, is_open & ~at.at_work(planned), is_calm, at.holiday)
 
 
 def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: Moments) -> Watched:
     """What the rules record of a series, whose `values` have neither Inf nor, for what is missing, anything but NaN."""
     course = evaluate.Signal(values, int(at.times[0]), at.learnt(file.holding(signal.name)), at.shifted)
     return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
-
-
-def settling(signal: Signal) -> int:
-    """So many evaluations after a holiday or planned work a level's score still knows of it."""
-    return LEVEL_SAMPLES + round(sensitivity_of(signal).hold / STEP)
-
-
-def lasting(is_true: Mask, samples: int) -> Mask:
-    """Where it was true at any of so many evaluations."""
-    return ~held(~is_true, (samples - 1) * STEP) & (np.maximum.accumulate(is_true) if len(is_true) else is_true)
 
 
 def edge_of(signal: Signal) -> Edge:
@@ -126,30 +119,32 @@ class Level:
 def below(signal: Signal, one: Watched, around: Circumstances, shadow: Mask) -> Level:
     """SignalBelowNormal; not true in the `shadow` of an outage."""
     found = one.recorded
-    is_open = _enough(signal, found) & around.is_calm & ~shadow
+    is_open = _enough(signal, found.normal) & around.is_calm & ~shadow
     return Level(found.score, found.level < found.normal, found.fast_score, is_open)
 
 
 def above(signal: Signal, one: Watched, around: Circumstances) -> Level:
     """SignalAboveNormal."""
     found = one.recorded
-    is_open = _enough(signal, found) & around.is_calm
+    is_open = _enough(signal, found.level) & around.is_calm
     return Level(found.score, found.level > found.normal, np.full_like(found.level, np.nan), is_open)
 
 
 def stopped(signal: Signal, one: Watched, around: Circumstances, edge: float = 1.0) -> Condition:
     """SignalStopped; `edge` is the score that must be exceeded."""
     found = one.recorded
-    at_once = (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > edge)
+    at_once = (
+        (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > stopped_edge(sensitivity_of(signal)))
+    )
     in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.score > edge)
     is_quiet_day = around.holiday & (found.normal * (HOLIDAY_SHARE * STEP) < SURE)
-    is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found) & around.is_open
+    is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found.normal) & around.is_open
     return Condition(is_true, np.fmax(found.below, found.fast_score) / edge, 0.0, STOPPED_STAY)
 
 
 def shadow(firing: Mask) -> Mask:
     """Where an outage is told, or was not long ago."""
-    return ~held(~firing, STOPPED_SHADOW - STEP)
+    return lasting(firing, STOPPED_SHADOW - STEP)
 
 
 def drifted(signal: Signal, one: Watched) -> Condition:
@@ -160,15 +155,16 @@ def drifted(signal: Signal, one: Watched) -> Condition:
         is_true |= ratio < 1 - DRIFT
     if signal.direction != "down":
         is_true |= ratio > 1 + DRIFT
-    return Condition(is_true & _enough(signal, one.recorded), np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
+    return Condition(is_true & _enough(signal, one.recorded.normal), np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
 
 
 def gone(series: Sequence[Watched], size: int) -> Condition:
-    """SignalGone: not a single series has a value."""
-    missing = np.ones(size, dtype=np.bool_)
+    """SignalGone: not a single series has a value, and in the last week there was one."""
+    missing, was_there = np.ones(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
     for one in series:
         missing &= np.isnan(one.values)
-    return Condition(missing, np.full(size, np.nan), GONE_HOLD, 0.0)
+        was_there |= lasting(~np.isnan(one.recorded.week), WEEK - PAST_KEPT)
+    return Condition(missing & was_there, np.full(size, np.nan), GONE_HOLD, 0.0)
 
 
 def held(is_true: Mask, seconds: float) -> Mask:
@@ -181,5 +177,14 @@ def held(is_true: Mask, seconds: float) -> Mask:
     return found
 
 
-def _enough(signal: Signal, found: Evaluation) -> Mask | np.bool_:
-    return found.normal >= signal.minimum.level if signal.minimum is not None else np.True_
+def lasting(is_true: Mask, seconds: float) -> Mask:
+    """That it was true at any evaluation of a time."""
+    known = np.concatenate(([0], np.cumsum(is_true)))
+    places = np.arange(1, len(known))
+    found: Mask = known[places] > known[np.maximum(places - round(seconds / STEP) - 1, 0)]
+    return found
+
+
+def _enough(signal: Signal, compared: Values) -> Mask | np.bool_:
+    least_told = least(signal)
+    return compared >= least_told if least_told is not None else np.True_

@@ -18,7 +18,7 @@ from exporter.rulegen.history import Labels
 from exporter.rulegen.model import DAY, LEVEL_SAMPLES, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, moments
 from exporter.rulegen.settings import Signal, Signals
-from exporter.rulegen.signals import model_of
+from exporter.rulegen.signals import least, model_of
 from exporter.rulegen.sliding import Values
 from exporter.rulegen.told import DRIFTED, Teller
 
@@ -162,9 +162,9 @@ class _Simulation:
 
 
 def _can_tell(signal: Signal, one: Watched, around: Circumstances) -> Mask:
-    normal = one.recorded.normal
-    enough = normal >= signal.minimum.level if signal.minimum is not None else ~np.isnan(normal)
-    found: Mask = enough & around.is_open & ~around.holiday & ~np.isnan(one.values)
+    normal, least_told = one.recorded.normal, least(signal)
+    enough = normal >= least_told if least_told is not None else ~np.isnan(normal)
+    found: Mask = enough & around.is_calm & ~np.isnan(one.values)
     return found
 
 

@@ -36,11 +36,11 @@ class Moments:
         """Whether a band is learnt from that moment: neither from holidays nor from planned work."""
         return ~self.holiday & ~self.at_work(planned)
 
-    def at_work(self, planned: Sequence[Maintenance]) -> Mask:
-        """Whether any of these is going on."""
+    def at_work(self, planned: Sequence[Maintenance], settle: float = 0.0) -> Mask:
+        """Whether any of these is going on, or ended less than `settle` seconds ago."""
         found = np.zeros(len(self.times), dtype=np.bool_)
         for one in planned:
-            found |= (self.times >= one.begins) & (self.times < one.ends)
+            found |= (self.times >= one.begins) & (self.times < one.ends + settle)
         return found
 
     def during(self, hours: Hours | None) -> Mask:

@@ -180,7 +180,8 @@ def _budget(slo: Slo, file: Signals) -> Iterator[Record | Alert]:
     )
     yield Alert(
         name="ObjectiveUnmeasured",
-        expr=f"absent({selector('slo:requests:rate5m', here)})",
+        # not where it never was measured: what is left of a budget stays known for as long as its window
+        expr=f"{left} unless {selector('slo:requests:rate5m', here)}",
         hold=1800.0,
         keep=0.0,
         labels={**_labels(slo, file), "severity": "warning"},

@@ -11,6 +11,10 @@ Labels = tuple[str, ...]
 """Label values, in the order of their shelf's names."""
 Deltas = Mapping["Series", Any]
 """What to add to each series."""
+PAGE = 256
+"""Series that the ledger stores together, by their numbers: a page is written whole when one of them grew."""
+MAX_SHARED = 1000
+"""Of each shelf so many label values, the first, are one object each, however many series have them."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Series:
     and when it last grew (Unix time). `since` is the last entry of the journal that its stored total holds: those up
     to there are not added again."""
 
-    __slots__ = ("created", "exemplar", "id", "labels", "lines", "shelf", "since", "touched", "value")
+    __slots__ = ("created", "id", "labels", "lines", "shelf", "since", "touched", "value")
 
     def __init__(self, shelf: "Shelf", labels: Labels, created: float) -> None:
         self.shelf, self.labels, self.created = shelf, labels, created
@@ -35,8 +39,6 @@ class Series:
         self.value: Any = shelf.kind.zero()
         self.lines: Any = None
         """What the exposition writes before its values, made when first asked for and only by it."""
-        self.exemplar: Exemplar | None = None
-        """One of the last events that it counts; not kept over a restart."""
 
 
 class Shelf:
@@ -45,6 +47,9 @@ class Shelf:
     def __init__(self, rule: str, kind: Kind, names: tuple[str, ...]) -> None:
         self.rule, self.kind, self.names = rule, kind, names
         self.series: dict[Labels, Series] = {}
+        self.exemplars: dict[Series, Exemplar] = {}
+        """One of the last events that each counts, where a rule shows them; not kept over a restart."""
+        self._shared: dict[str, str] = {}
         self.overflowed = 0
         """How many sets of label values found no room, and count as `other`: each time that they came."""
 
@@ -61,8 +66,15 @@ class Shelf:
     def put(self, labels: Labels, now: float) -> Series:
         """The series with these label values, made where it is new."""
         if labels not in self.series:
+            labels = tuple(map(self._one_object, labels))
             self.series[labels] = Series(self, labels, now)
         return self.series[labels]
+
+    def _one_object(self, value: str) -> str:
+        """The text `value`, as the object that it first came as."""
+        if len(self._shared) < MAX_SHARED:
+            self._shared.setdefault(value, value)
+        return self._shared.get(value, value)
 
 
 class Book:
@@ -73,7 +85,8 @@ class Book:
         self._shelves: dict[tuple[str, str, tuple[str, ...]], Shelf] = {}
         self._numbered: list[Series | None] = [None]
         """By number, which the ledger counts up from 1: a tenth of what a dictionary holds."""
-        self._grown: set[Series] = set()
+        self._grown: set[int] = set()
+        """The pages of the series that grew."""
         self.highest = 0
         """The highest number that was restored: those that other processes made since are beyond it."""
 
@@ -109,7 +122,7 @@ class Book:
         for one, delta in deltas:
             one.value = one.shelf.kind.add(one.value, delta)
             one.touched = max(one.touched, at)
-            self._grown.add(one)
+            self._grown.add(one.id // PAGE)
         self.applied = sequence
 
     def forget_lines(self) -> None:
@@ -118,17 +131,17 @@ class Book:
             for one in shelf.series.values():
                 one.lines = None
 
-    def take_grown(self) -> set[Series]:
-        """The series that grew since this was last asked."""
+    def take_grown(self) -> set[int]:
+        """The pages with series that grew since this was last asked."""
         grown, self._grown = self._grown, set()
         return grown
 
-    def put_back(self, grown: set[Series]) -> None:
+    def put_back(self, grown: set[int]) -> None:
         """These could not be stored: they are still to be asked for."""
         self._grown |= grown
 
-    def of_page(self, page: int, size: int) -> Iterator[Series]:
+    def of_page(self, page: int) -> Iterator[Series]:
         """The series with the numbers of page `page`."""
-        for one in self._numbered[page * size : (page + 1) * size]:
+        for one in self._numbered[page * PAGE : (page + 1) * PAGE]:
             if one is not None:
                 yield one

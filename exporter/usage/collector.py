@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from exporter.exposition import Family, line, series
+from exporter.exposition import Family, line, lines, series
 from exporter.usage.book import Exemplar, Series
 from exporter.usage.kinds import DAYS_OF_A_WEEK, Buckets, seen
 from exporter.usage.rules import CompiledRule
@@ -24,6 +24,8 @@ KEYS = Family("tocsin_exporter_sequence_keys", "gauge", "Keys that each rule abo
 SILENT = Family("tocsin_exporter_sequence_silent_keys", "gauge", "Keys that are silent now, by rule and its labels.")
 OVERFLOWS = Family("usage_rule_overflows_total", "counter", "Sets of label values that found no room, by usage rule.")
 Families = Iterator[tuple[Family, Iterable[bytes]]]
+AT_ONCE = 1000
+"""Series that are written together: few enough to be in the processor's cache still when their text is joined."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,6 @@ class UsageCollector:
         yield from self.metrics(now, shard, more)
         if shard.number == 1:
             yield from self.about()
-            yield from self._about_keys()
 
     def metrics(self, now: float, shard: Shard = WHOLE, more: More = NOTHING_MORE) -> Families:
         """The operator's metrics. Rules that count into one metric add up where their labels are equal."""
@@ -110,6 +111,7 @@ class UsageCollector:
     def own(self) -> Families:
         """What this process alone knows, whoever shares the ledger."""
         yield OVERFLOWS, [line(self._key(OVERFLOWS, rule.settings.name), rule.shelf.overflowed) for rule in self._rules]
+        yield from self._about_keys()
 
     def _infos(self) -> list[bytes]:
         watching = self._watching()
@@ -187,13 +189,19 @@ def _numbers(metric: str, every: Sequence[Series], alone: bool, more: More) -> I
     if more.created or more.exemplars:
         return _numbers_and_more(metric, every, more)
     if alone and every and every[0].shelf.kind.text != "sum":
-        # no function runs for a series that was written before
-        return [b"".join([b"%s%d\n" % (one.lines or _single(one, metric), one.value) for one in every])]
+        return _whole(metric, every)
     samples: dict[bytes, float] = {}
     for one in every:
         key = one.lines or _single(one, metric)
         samples[key] = samples[key] + one.value if key in samples else one.value
     return [line(key, value) for key, value in samples.items()]
+
+
+def _whole(metric: str, every: Sequence[Series]) -> Iterator[bytes]:
+    """Whole numbers, of which there may be hundreds of thousands."""
+    for start in range(0, len(every), AT_ONCE):
+        some = every[start : start + AT_ONCE]
+        yield lines([one.lines or _single(one, metric) for one in some], [one.value for one in some])
 
 
 def _numbers_and_more(metric: str, every: Sequence[Series], more: More) -> Iterator[bytes]:
@@ -202,7 +210,7 @@ def _numbers_and_more(metric: str, every: Sequence[Series], more: More) -> Itera
     for one in every:
         by_key.setdefault(one.lines or _single(one, metric), []).append(one)
     for key, same in by_key.items():
-        yield _exemplified(line(key, sum(one.value for one in same)), same[-1].exemplar if more.exemplars else None)
+        yield _exemplified(line(key, sum(one.value for one in same)), _exemplar(same[-1], more))
         if more.created:
             prefix = _prefix(same[0], f"{metric.removesuffix('_total')}_created")
             yield line(prefix, min(one.created for one in same))
@@ -216,7 +224,7 @@ def _single(one: Series, metric: str) -> bytes:
 def _histograms(metric: str, every: Sequence[Series], more: More) -> Iterator[bytes]:
     for one, prefixes, value in _merged(metric, every):
         *buckets, total = value
-        exemplar = one.exemplar if more.exemplars else None
+        exemplar = _exemplar(one, more)
         shown = bisect_left(_bounds(one), exemplar.value) if exemplar else -1
         reached = 0.0
         for place, (prefix, number) in enumerate(zip(prefixes, buckets, strict=False)):
@@ -252,6 +260,10 @@ def _bucket_prefixes(one: Series, metric: str) -> Sequence[bytes]:
 def _bounds(one: Series) -> tuple[float, ...]:
     kind = one.shelf.kind
     return kind.bounds if isinstance(kind, Buckets) else ()
+
+
+def _exemplar(one: Series, more: More) -> Exemplar | None:
+    return one.shelf.exemplars.get(one) if more.exemplars else None
 
 
 def _exemplified(text: bytes, exemplar: Exemplar | None) -> bytes:

@@ -1,27 +1,31 @@
 """The group commit: what many deliver at once is counted into one entry of the ledger, and then they are answered.
 
 While one commit is on its way to the disk, the next one's deliveries gather. A delivery that was counted before (its
-idempotency key says so), or whose position somebody else has moved on, leaves the group, and the rest goes on.
+idempotency key says so), or whose position somebody else has moved on, leaves the group, and the rest goes on. So it
+is with one that brings a defect to light: what of it can't be counted is rejected.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
-from exporter.ledger.usage import Entry, Keyed, Repeated, UsageLedger
-from exporter.usage.book import Book
-from exporter.usage.delivery import Fenced, Format, Position, Taken
+from exporter.ledger.usage import Astray, Entry, Repeated, UsageLedger
+from exporter.usage.book import Book, Exemplar, Series
+from exporter.usage.defects import Defects
+from exporter.usage.delivery import Delivery, Fenced, Format, Hold, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine
+from exporter.usage.keeping import OWN, Keeping
+from exporter.usage.logs.reader import LogReader
 from exporter.usage.rejects import Rejects, Shown
-from exporter.usage.sequences import Row
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally
-from exporter.usage.watching import Watching
+from exporter.usage.waiting import Waiting, answered, fail, once_each, without
+from exporter.usage.watching import Seen, Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
 from toolkit.storage import StorageUnavailable
@@ -32,6 +36,8 @@ LOOK_SECONDS = 1.0
 """How long nobody looks at keys where nothing comes."""
 PACE_SECONDS = 0.008
 """Commits begin no faster than this: each costs the same, however much it holds."""
+MOST_PLACES = 3
+"""So many beginnings of a delivery's parts are told of its rejects."""
 FOLD_SECONDS = 60.0
 FOLD_ENTRIES = 5_000
 """After so many entries the journal is folded early, which bounds what a start has to read."""
@@ -46,21 +52,23 @@ class CountingMetrics(Protocol):
     def unusable(self, rules: Mapping[str, int]) -> None:
         """So many events of each rule had no value that it could take."""
 
+    def unplaced(self, rules: Mapping[str, int]) -> None:
+        """So many events of each rule about keys came to a shared ledger by another way than in parts."""
+
     def committed(self, deliveries: int, seconds: float) -> None:
         """A commit took so long."""
 
 
-@dataclass(eq=False)
-class _Waiting:
-    tally: Tally
-    positions: Sequence[Position]
-    key: str
-    size: int
-    done: asyncio.Future[Taken] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+class _Found(NamedTuple):
+    """What some deliveries hold."""
 
-    @property
-    def named(self) -> tuple[str, str]:
-        return self.tally.source, self.key
+    deltas: dict[Series, Any]
+    sightings: Mapping[str, Iterable[Seen]]
+    """For rules about keys, by part."""
+    unusable: Mapping[str, int]
+    unplaced: Mapping[str, int]
+    shown: Mapping[Series, Exemplar]
+    """What is to be shown beside series from now on."""
 
 
 class Counting:
@@ -69,19 +77,30 @@ class Counting:
     def __init__(self, ledger: UsageLedger, metrics: CountingMetrics, now: Now, log: Logger) -> None:
         self.book, self._rejects = Book(), Rejects()
         self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
+        self._defects = Defects(log)
         self.engine = Engine(Usage(), self.book, 0.0)
-        self.watching = Watching((), self.book, 0.0)
-        self._kept: Sequence[tuple[Row, bytes]] = ()
-        """What was remembered of keys before there were rules about them."""
-        self._waiting: list[_Waiting] = []
+        self._keeping = Keeping(ledger, self.book, now)
+        self._looked = 0.0
+        """When the parts' turn last came (the loop's clock)."""
+        self._waiting: list[Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
         self._book_lock = asyncio.Lock()
+        """Held from what is decided to its commit."""
         self._entries = 0
 
     def reads(self, log: str) -> bool:
         """Whether lines can be read as the entry `log` of `usage.logs` ("": as the only one)."""
         return self.engine.reads(log)
+
+    def reader(self, log: str) -> LogReader:
+        """What reads lines as the entry `log` of `usage.logs`, which there has to be."""
+        return self.engine.reader(log)
+
+    @property
+    def watching(self) -> Watching:
+        """The rules about keys in force."""
+        return self._keeping.watching
 
     @property
     def shared(self) -> bool:
@@ -91,13 +110,16 @@ class Counting:
     async def start(self) -> None:
         """Reads what was counted before."""
         await self._ledger.load(self.book)
-        self._kept = await self._ledger.memory()
+        await self._keeping.start()
         self._entries = await self._ledger.journal_entries()
 
     def use(self, usage: Usage) -> None:
         """Counts by this configuration from now on. What was counted stays."""
         self.engine = Engine(usage, self.book, self._now())
         self.book.forget_lines()
+        if not self._book_lock.locked():
+            self._keeping.follow(usage.sequences)  # their series are shown at once
+        self._some.set()
 
     # --- the sources' side
 
@@ -110,37 +132,59 @@ class Counting:
         *,
         key: str = "",
         log: str = "",
+        part: str = OWN,
+        sent: Sequence[float] = (),
     ) -> Taken:
         """Counts `body`; it is in the ledger when this returns. One with a `key` that its source has used before is
-        not counted again, and answered as it was then. Raises Fenced or StorageUnavailable."""
-        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        not counted again, and answered as it was then. `part` and `sent` as in exporter.usage.delivery.Partitioned.
+        Raises Fenced or StorageUnavailable."""
+        delivery = Delivery(source, body, form, log, part, sent)
+        size = delivery.size
         if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            tally = self.engine.begin(source, self._now())
-            if size <= PIECE_BYTES:
-                self.engine.count(tally, body, form, log)
-            else:
-                await self._in_pieces(tally, body, form, log)
-            waiting = _Waiting(tally, positions, key, size)
+            engine = self.engine
+            waiting = Waiting(delivery, engine, await self._tallied(engine, delivery, size), positions, key)
             self._waiting.append(waiting)
             self._some.set()
             return await waiting.done  # who goes away cancels this future, not the commit
         finally:
             self._bytes -= size
 
-    async def _in_pieces(self, tally: Tally, body: bytes | Sequence[bytes], form: Format, log: str) -> None:
+    async def _tallied(self, engine: Engine, delivery: Delivery, size: int) -> Tally:
+        tally = engine.begin(delivery.source, self._now(), delivery.part, delivery.sent)
+        try:
+            if size <= PIECE_BYTES:
+                engine.count(tally, delivery.body, delivery.form, delivery.log)
+            else:
+                await self._in_pieces(engine, tally, delivery)
+        except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
+            defect = error
+        else:
+            return tally
+        return await self._defects.sifted(engine, delivery, tally.now, defect, _nothing)
+
+    async def _in_pieces(self, engine: Engine, tally: Tally, delivery: Delivery) -> None:
         """Counts a large body, and lets others have their turn meanwhile."""
-        engine = self.engine
-        for piece in engine.pieces(body, form, log):
-            engine.count(tally, piece, form, log)
+        for piece in engine.pieces(delivery.body, delivery.form, delivery.log):
+            engine.count(tally, piece, delivery.form, delivery.log)
             tally.before.append(piece)
             await asyncio.sleep(0)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read."""
         return await self._ledger.positions(stream)
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """See exporter.usage.delivery.Partitioned."""
+        async with self._book_lock:
+            self._keeping.follow(self.engine.usage.sequences)
+            return await self._keeping.hold(stream, parts)
+
+    def release(self, stream: str) -> None:
+        """See exporter.usage.delivery.Partitioned."""
+        self._keeping.release(stream)
 
     def rejects(self) -> Mapping[str, Shown]:
         """What was rejected and why, with samples, for people."""
@@ -167,26 +211,32 @@ class Counting:
             began = loop.time()
             self._some.clear()
             group, self._waiting = self._waiting, []
-            self._watch()
-            await self._commit(group)
+            if began - self._looked >= LOOK_SECONDS:
+                self._looked = began
+                self._keeping.turn()
+            try:
+                await self._go_through(group)
+            except BaseException as error:
+                fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
+                raise
             if group:
                 self._metrics.committed(len(group), loop.time() - began)
             await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
 
     async def _awaited(self) -> None:
         """Waits for a delivery; where keys are watched, not for long: time decides about them as well."""
-        patience = None if not self.engine.usage.sequences else 0.0 if self.watching.is_behind() else LOOK_SECONDS
+        patience = None if not self.engine.usage.sequences else 0.0 if self._keeping.is_behind else LOOK_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._some.wait()
 
-    def _watch(self) -> None:
-        """Goes by the rules in force, between two commits: what is remembered belongs to the last one."""
-        if self.watching.settings != self.engine.usage.sequences:
-            before = [*self._kept, *self.watching.rows()]
-            self.watching = Watching(self.engine.usage.sequences, self.book, self._now())
-            self.watching.restore(before)
-            self._kept = () if self.watching.settings else before
+    async def _go_through(self, group: Sequence[Waiting]) -> None:
+        """Commits what came, or else what time has decided."""
+        # what was counted before a reload is looked at by the rules of then
+        for _, same in groupby(group, attrgetter("engine")):
+            await self._commit(list(same))
+        if not group:
+            await self._tick()
 
     async def fold_forever(self) -> None:
         """Folds the journal once a minute, or sooner where it grows fast."""
@@ -208,104 +258,128 @@ class Counting:
         else:
             self._entries = 0
 
-    async def _commit(self, group: list[_Waiting]) -> None:
-        if not group:
-            await self._tick()
+    async def _commit(self, group: list[Waiting]) -> None:
+        """Stores deliveries of one engine, and tells each what became of it."""
         while group:
-            first, later = _once_each(group)
+            first, later = once_each(group)
             try:
-                unusable = await self._store(first)
+                group = await self._counted(first) + later
             except Repeated as error:
-                group = _answered(first, error) + later
+                group = answered(first, error) + later
             except Fenced as error:
-                group = _without(first, error) + later
+                self._keeping.lose(error)
+                group = without(first, error) + later
             except StorageUnavailable as error:
-                _fail(group, error)
+                fail(group, error)
                 return
-            except BaseException as error:
-                _fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
-                raise
-            else:
-                self._metrics.unusable(unusable)
-                self._metrics.counted([one.tally for one in first])
-                self.engine.exemplars([one.tally for one in first])
-                for one in first:
-                    self._told(one)
-                group = later
 
-    async def _store(self, group: Sequence[_Waiting]) -> Counter[str]:
-        tallies = [one.tally for one in group]
-        deltas, unusable = self.engine.deltas(tallies)
-        deltas |= self.watching.look(self.engine.sightings(tallies), self._now())
-        memory = self.watching.changes()
-        positions = [position for one in group for position in one.positions]
-        keys = [Keyed(*one.named, msgspec.json.encode(one.tally.taken)) for one in group if one.key]
-        if deltas or positions or keys or memory:
-            await self._stored(Entry(deltas, positions, keys, memory))
-        return unusable
-
-    async def _stored(self, entry: Entry) -> None:
+    async def _counted(self, group: list[Waiting]) -> list[Waiting]:
+        """Stores and answers these; returns those that have to be tried again."""
         try:
-            async with self._book_lock:
-                await self._ledger.commit(entry, self.book, self._now())
-        except BaseException:
-            self.watching.undo()
+            found = await self._store(group)
+        except (Repeated, Fenced, StorageUnavailable, Astray):
             raise
-        self.watching.committed()
+        except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
+            return await self._isolated(group, error)
+        self._done(group, found)
+        return []
+
+    def _done(self, group: Sequence[Waiting], found: _Found) -> None:
+        """Answers those that are stored."""
+        self._metrics.unusable(found.unusable)
+        self._metrics.unplaced(found.unplaced)
+        self._metrics.counted([one.tally for one in group])
+        for series, exemplar in found.shown.items():
+            series.shelf.exemplars[series] = exemplar
+        for one in group:
+            self._told(one)
+
+    async def _store(self, group: Sequence[Waiting]) -> _Found:
+        engine = group[0].engine
+        positions = [position for one in group for position in one.positions]
+        keys = [one.keyed for one in group if one.key and not one.tally.taken.is_refused]
+        async with self._book_lock:
+            self._keeping.follow(engine.usage.sequences)
+            found = self._found(engine, [one.tally for one in group])
+            await self._stored(Entry(found.deltas, positions, keys), found.sightings)
+        return found
+
+    def _found(self, engine: Engine, tallies: Sequence[Tally]) -> _Found:
+        deltas, unusable = engine.deltas(tallies)
+        shown = engine.exemplars(tallies)
+        sightings = _sightings(engine, tallies) if engine.usage.sequences else {}
+        unplaced = Counter(rule for rule, *_ in sightings.pop(OWN, ())) if self.shared else Counter[str]()
+        return _Found(deltas, sightings, unusable, unplaced, shown)
+
+    async def _stored(self, entry: Entry, sightings: Mapping[str, Iterable[Seen]], *, empty: bool = False) -> None:
+        """Stores `entry` with what is decided about keys; what is empty, only if that is asked for."""
+        try:
+            decided = self._keeping.look(sightings)
+            entry = entry if decided.is_empty else entry.joined(decided)
+            if entry.is_empty and not empty:
+                return
+            await self._ledger.commit(entry, self.book, self._now())
+        except BaseException:
+            self._keeping.undo()
+            raise
+        self._keeping.committed()
         self._entries += 1
+
+    # --- defects
+
+    async def _isolated(self, group: list[Waiting], error: Exception) -> list[Waiting]:
+        """Counts what of these deliveries can be counted, though `error` keeps them from it together; returns those
+        that have to be tried again. Raises what is no delivery's."""
+        self._keeping.again()
+        if len(group) > 1:
+            middle = len(group) // 2
+            await self._commit(group[:middle])
+            await self._commit(group[middle:])
+            return []
+        [one] = group
+        await self._goes_without(one)
+        await self._defects.repair(one, error, partial(self._rehearse, one.engine))
+        return group
+
+    async def _goes_without(self, one: Waiting) -> None:
+        """Commits what a delivery of nothing in its place would: where this fails too, the defect is no delivery's."""
+        async with self._book_lock:
+            self._keeping.follow(one.engine.usage.sequences)
+            await self._stored(Entry({}), {one.tally.part: ()}, empty=True)
+
+    async def _rehearse(self, engine: Engine, tally: Tally) -> None:
+        """What a commit does with a tally, undone."""
+        async with self._book_lock:
+            self._keeping.follow(engine.usage.sequences)
+            self._keeping.rehearse(self._found(engine, [tally]).sightings)
+
+    # --- time
 
     async def _tick(self) -> None:
         """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
-        deltas = self.watching.look((), self._now())
-        memory = self.watching.changes()
-        if deltas or memory:
-            try:
-                await self._stored(Entry(deltas, memory=memory))
-            except StorageUnavailable as error:
-                self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
+        try:
+            async with self._book_lock:
+                self._keeping.follow(self.engine.usage.sequences)
+                await self._stored(Entry({}), {})
+        except StorageUnavailable as error:
+            self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
+        except Fenced as error:
+            self._keeping.lose(error)
 
-    def _told(self, one: _Waiting) -> None:
+    def _told(self, one: Waiting) -> None:
         if one.tally.samples:
-            self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples)
-        _answer(one, one.tally.taken)
+            begin = ", ".join(position.begin for position in one.positions[:MOST_PLACES])
+            self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples, begin)
+        one.answer(one.tally.taken)
 
 
-def _once_each(group: Sequence[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:
-    """Those that can be in one commit, and those whose key or position is another's in it: they come after it."""
-    seen = set[object]()
-    first, later = list[_Waiting](), list[_Waiting]()
-    for one in group:
-        marks: list[object] = [one.named] if one.key else []
-        marks += [(position.stream, position.part) for position in one.positions]
-        (later if seen.intersection(marks) else first).append(one)
-        seen.update(marks)
-    return first, later
+def _sightings(engine: Engine, tallies: Sequence[Tally]) -> dict[str, Iterable[Seen]]:
+    """What the tallies hold for rules about keys, by part."""
+    parts: dict[str, list[Tally]] = {}
+    for tally in tallies:
+        parts.setdefault(tally.part, []).append(tally)
+    return {part: engine.sightings(same) for part, same in parts.items()}
 
 
-def _answered(group: Sequence[_Waiting], repeated: Repeated) -> list[_Waiting]:
-    """Answers those that were counted before; returns the others."""
-    for one in group:
-        if one.named in repeated.answers:
-            _answer(one, msgspec.json.decode(repeated.answers[one.named], type=Taken))
-    return [one for one in group if one.named not in repeated.answers]
-
-
-def _without(group: Sequence[_Waiting], fenced: Fenced) -> list[_Waiting]:
-    """Tells those whose position has moved on; returns the others."""
-
-    def is_behind(one: _Waiting) -> bool:
-        return any((at.stream, at.part) == (fenced.stream, fenced.part) for at in one.positions)
-
-    _fail([one for one in group if is_behind(one)], fenced)
-    return [one for one in group if not is_behind(one)]
-
-
-def _answer(one: _Waiting, taken: Taken) -> None:
-    if not one.done.done():
-        one.done.set_result(taken)
-
-
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
-    for one in group:
-        if not one.done.done():
-            one.done.set_exception(error)
+async def _nothing(_: Tally) -> None:
+    """Nothing more can be tried before the delivery's turn comes."""

@@ -7,19 +7,21 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from exporter.usage.book import Book, Labels, Series
-from exporter.usage.contract import Breach, Event, Key, Shape, compiled, deciding, measuring, shape
+from exporter.usage.book import Book, Exemplar, Labels, Series
+from exporter.usage.contract import Breach, Event, Key, Shape, contracts_of, deciding, measuring, shape
 from exporter.usage.delivery import Format
 from exporter.usage.logs.reader import LogReader, log_reader
+from exporter.usage.nesting import value_of
 from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import OTHER, Usage, fields_of_logs
-from exporter.usage.tally import Plan, Raws, Tally, items_of
+from exporter.usage.tally import LogRaws, Places, Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
@@ -37,7 +39,7 @@ class Engine:
     def __init__(self, usage: Usage, book: Book, now: float) -> None:
         self.usage = usage
         self._shape: Shape = shape(usage)
-        self._contracts = compiled(usage, self._shape)
+        self._contracts = contracts_of(usage, self._shape)
         self._times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
         self._rules = compile_rules(usage.rules, self._shape, book, self._times)
         self._watched = _by_event(usage.sequences)
@@ -64,28 +66,36 @@ class Engine:
 
     # --- bytes to groups
 
-    def begin(self, source: str, now: float) -> Tally:
-        """An empty tally for what `source` delivers."""
-        return Tally(source, now)
+    def begin(self, source: str, now: float, part: str = "", sent: Sequence[float] = ()) -> Tally:
+        """An empty tally for what `source` delivers; `part` and `sent` as in exporter.usage.delivery.Partitioned."""
+        return Tally(source, now, part=part, sent=sent)
 
     def pieces(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Iterator[bytes | Sequence[bytes]]:
         """The body in parts that take some milliseconds each; lines and entries stay whole, and JSON is one part."""
         if form == "json" or not isinstance(body, bytes):
             yield body
             return
-        start = 0
-        while len(body) - start > PIECE_BYTES:
-            end = body.find(b"\n", start + PIECE_BYTES) + 1 or len(body)
-            if form == "lines":
-                end = start + (self._reader(log).finished(body[start:end]) or end - start)
-            yield body[start:end]
-            start = end
+        start = end = 0
+        while len(body) - end > PIECE_BYTES:
+            end = body.find(b"\n", end + PIECE_BYTES) + 1 or len(body)
+            whole = self.reader(log).finished(body[start:end]) if form == "lines" else end - start
+            if whole:  # else one entry goes on for longer than that
+                yield body[start : start + whole]
+                start = end = start + whole
         yield body[start:] if start else body
+
+    def records(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Sequence[bytes]:
+        """The body in the smallest parts that can be counted alone: lines with their breaks, entries, items."""
+        if not isinstance(body, bytes):
+            return body
+        if form == "json":
+            return items_of(body)
+        return self.reader(log).split(body) if form == "lines" else [line + b"\n" for line in body.split(b"\n")]
 
     def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
         if form == "lines":
-            events, raws = self._log(tally, _bytes(piece), self._reader(log))
+            events, raws = self._log(tally, _bytes(piece), self.reader(log))
         elif form == "json":
             events, raws = self._values(tally, _bytes(piece))
         elif form == "records":
@@ -98,34 +108,34 @@ class Engine:
         """Whether lines of this name can be read; "" is the only kind of log that there is."""
         return log in self._readers or (not log and len(self._readers) == 1)
 
-    def _reader(self, log: str) -> LogReader:
+    def reader(self, log: str) -> LogReader:
+        """What reads lines of this name."""
         return self._readers[log or next(iter(self._readers))]
 
-    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Raws]:
+    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Places]:
         read = reader.read(piece)
         tally.lines += read.entries
         tally.cut += read.cut
         tally.idle += read.unmatched
         for reject in read.rejects:
-            tally.reject(reject.position, Breach("not_json", reject.reason), "", b"")
-        events = [self._of_line(tally, name, fields) for name, fields in read.events]
-        return [event for event in events if event is not None], Raws(())
+            tally.reject(reject.position, Breach("not_json", reject.reason), read.lines.text(reject.position))
+        raws, events = LogRaws(read), list[Event]()
+        for number, (name, fields) in enumerate(read.events):
+            event = self._built(name, fields, tally.source)
+            if isinstance(event, Breach):
+                tally.reject(raws.position(number), event, read.lines.text(raws.position(number)))
+            else:
+                raws.numbers.append(number)
+                events.append(event)
+        return events, raws
 
-    def _of_line(self, tally: Tally, name: str, fields: Mapping[str, Any]) -> Event | None:
-        """A line's event, unless it is against its contract."""
-        event = self._built(name, fields, tally.source)
-        if isinstance(event, Breach):
-            tally.reject(0, event, name, msgspec.json.encode(fields))
-            return None
-        return event
-
-    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Raws]:
+    def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Places]:
         try:
             return self._one.decode_lines(piece), Raws(piece)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._records(tally, piece.split(b"\n"))
 
-    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Raws]:
+    def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Places]:
         try:
             if body.lstrip()[:1] != b"[":
                 return [self._one.decode(body)], Raws([body])
@@ -133,7 +143,7 @@ class Engine:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._records(tally, items_of(body))
 
-    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], Raws]:
+    def _records(self, tally: Tally, records: Sequence[bytes]) -> tuple[list[Event], Places]:
         """One by one: the good are kept, the bad named. Blank ones are nothing, unless there is no other."""
         events, places = list[Event](), list[int]()
         alone = len(records) == 1
@@ -142,10 +152,11 @@ class Engine:
                 continue
             event = self._decoded(raw, tally.source)
             if isinstance(event, Breach):
-                tally.reject(place, event, "", bytes(raw))
+                tally.reject(place, event, bytes(raw))
             else:
                 events.append(event)
                 places.append(place)
+        tally.dated(events, places)
         return events, Raws(records, places)
 
     def _decoded(self, raw: bytes, source: str) -> Event | Breach:
@@ -176,34 +187,32 @@ class Engine:
         contract = self._contracts.get(name)
         settled = contract.settled({**fields, **self._trusted.get(source, {})}) if contract else {}
         if isinstance(settled, Breach):
-            return settled
+            return replace(settled, event=name)
+        found = {field: value_of(fields, field) for field in self._shape.attributes}
         loose = {
-            field: _plain(fields[field], self._shape.types.get(field))
-            for field in self._shape.attributes
-            if field in fields
+            field: _plain(value, self._shape.types.get(field)) for field, value in found.items() if value is not None
         }
         named = {self._shape.attributes[field]: value for field, value in {**loose, **settled}.items()}
         return self._shape.struct(**named | {"event": name})
 
     # --- groups to plans
 
-    def _group(self, tally: Tally, events: list[Event], raws: Raws) -> None:
+    def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
         plans = self._plans.setdefault(tally.source, {})
         followed = self._shape.follow(events, plans.get)
-        numbers = Counter(followed)
+        numbers: Counter[Plan] = Counter(followed)
         if None in numbers:
             followed = self._completed(tally, plans, events)
             numbers = Counter(followed)
-        apart = [plan for plan in numbers if plan is not None and not plan.simple]
+        apart = [plan for plan in numbers if not plan.simple]
         if apart:
             self._look_at(tally, apart, numbers, events, followed, raws)
-        for plan, number in numbers.items():
-            tally.events += number
-            if plan is not None and plan.matched:
-                tally.matched += number
+        kept = numbers.total()
+        tally.events += kept
+        tally.matched += kept - sum([number for plan, number in numbers.items() if not plan.matched])
         tally.numbers.append(numbers)
 
-    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan | None]:
+    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan]:
         """The plans of these events, after those were made that had been missing."""
         return self._shape.follow(events, lambda key: plans.get(key) or self._remember(plans, key, tally))
 
@@ -211,15 +220,15 @@ class Engine:
         self,
         tally: Tally,
         apart: list[Plan],
-        numbers: Counter[Plan | None],
+        numbers: Counter[Plan],
         events: list[Event],
-        followed: list[Plan | None],
-        raws: Raws,
+        followed: list[Plan],
+        raws: Places,
     ) -> None:
         """Rejects events that are against their contract, and keeps those that are measured."""
         groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
         for event, plan in zip(events, followed, strict=True):
-            if plan is not None and not plan.simple:
+            if not plan.simple:
                 groups[plan].append(event)
         for plan, group in groups.items():
             kept = self._kept(tally, plan, group, events, raws)
@@ -227,11 +236,12 @@ class Engine:
             if plan.unknown:
                 tally.unknown += len(kept)
                 place = followed.index(plan)
-                tally.sample("unknown_event", group[0].event, "no event of this name is declared", raws[place][1])
+                breach = Breach("unknown_event", "no event of this name is declared", group[0].event)
+                tally.sample(breach, *raws[place])
             if (plan.measures or plan.watched or plan.exemplary) and kept:
                 tally.groups.append((plan, kept))
 
-    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Raws) -> list[Event]:
+    def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Places) -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""
         if plan.breach is not None:
             breaches: Mapping[int, Breach] = dict.fromkeys(range(len(group)), plan.breach)
@@ -243,7 +253,7 @@ class Engine:
         for place, event in enumerate(events):
             if id(event) in wrong:
                 position, raw = raws[place]
-                tally.reject(position, wrong[id(event)], event.event, raw)
+                tally.reject(position, replace(wrong[id(event)], event=event.event), raw)
         return [event for event in group if id(event) not in wrong]
 
     def _remember(self, plans: dict[Key, Plan], key: Key, tally: Tally) -> Plan:
@@ -264,7 +274,8 @@ class Engine:
             plan.breach = contract.breach_of_key(fields)
             if plan.breach is not None:
                 return plan
-            plan.contract = contract if contract.columns or contract.time else None
+            asked = contract.trusting(self._trusted.get(tally.source, ()))
+            plan.contract = asked if asked.columns or asked.time else None
         plan.unknown = bool(self._known) and name not in self._known
         for rule in self._rules.get(name, ()):
             _follow(rule, fields, tally.now, plan)
@@ -287,7 +298,7 @@ class Engine:
         for tally in tallies:
             for piece in tally.numbers:
                 for plan, number in piece.items():
-                    if plan is not None and plan.counts:
+                    if plan.counts:
                         numbers[plan] = numbers.get(plan, 0) + number
         found: dict[Series, Any] = {}
         for plan, number in numbers.items():
@@ -310,22 +321,26 @@ class Engine:
                     found[series] = series.shelf.kind.add(found[series], delta) if series in found else delta
         return +unusable
 
-    def exemplars(self, tallies: Sequence[Tally]) -> None:
-        """Shows some of what the tallies hold, once it is counted."""
+    def exemplars(self, tallies: Sequence[Tally]) -> dict[Series, Exemplar]:
+        """What of the tallies is to be shown beside its series, once it is counted."""
+        found: dict[Series, Exemplar] = {}
         for tally in tallies:
             for plan, events in tally.groups:
                 for series, pick in plan.exemplary:
-                    series.exemplar = pick(events, tally.now) or series.exemplar
+                    exemplar = pick(events, tally.now)
+                    if exemplar is not None:
+                        found[series] = exemplar
+        return found
 
     def sightings(self, tallies: Sequence[Tally]) -> Iterator[tuple[str, str, str, Labels, float]]:
         """What the tallies hold for rules about keys."""
         for tally in tallies:
             for plan, events in tally.groups:
                 for rule, read, labels in plan.watched:
-                    time = self._times.get(events[0].event)
+                    time, date, dates = self._times.get(events[0].event), tally.date, tally.dates
                     for event in events:
                         at = time(event) if time else None
-                        when = at.timestamp() if isinstance(at, datetime) else tally.now
+                        when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
                         yield rule, event.event, text_of(read(event)), labels, when
 
 
@@ -377,9 +392,9 @@ def _bytes(piece: bytes | Sequence[bytes]) -> bytes:
 
 def _plain(value: Any, decoded: Any) -> Any:
     """A value that no contract speaks of, as the decoder would have it: text where it decodes text, and no list."""
-    if decoded is str:
-        return value if isinstance(value, str) or value is None else text_of(value)
-    return value if value is None or isinstance(value, (str, int, float)) else None
+    if not isinstance(value, (str, int, float)):
+        return None
+    return text_of(value) if decoded is str else value
 
 
 def _not_json(error: Exception) -> Breach:

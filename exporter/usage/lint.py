@@ -13,6 +13,7 @@ from exporter.usage.settings import (
     RESERVED_LABELS,
     RESERVED_PREFIXES,
     TOTALS,
+    FieldContract,
     Usage,
     UsageRule,
     fields_of_logs,
@@ -22,6 +23,13 @@ from exporter.usage.settings import (
 from exporter.usage.sources import settings as sources
 from toolkit.configfile import Location, nearest
 
+_UNTIMELY: Mapping[str, str] = {
+    "where": "and conditions are about text, numbers and truths",
+    "good": "and conditions are about text, numbers and truths",
+    "labels": "and a label of it would be a series for every moment",
+    "identity": "and no identity",
+    "exemplar": "and no trace's name",
+}
 Problems = Iterator[tuple[Location, str]]
 Known = Mapping[str, Collection[str] | None]
 """The fields of each event that a contract or a pattern declares; None where it may have any."""
@@ -94,9 +102,7 @@ def _rules(usage: Usage, known: Known) -> Problems:
         yield from _named(rule, at)
         yield from _fields(rule, known, at)
         yield from _of_sources(rule, usage, at)
-        measured = contracts.get(rule.event, {}).get(rule.value.field) if rule.value else None
-        if measured and measured.type not in ("integer", "number"):
-            yield (*at, "value"), f"it is a {measured.type}; a {rule.kind} needs a number"
+        yield from _of_types(rule, contracts.get(rule.event, {}), at)
         shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
         if shapes.setdefault(rule.metric, shape) != shape:
             others = "with another kind, help text, labels or buckets"
@@ -104,6 +110,16 @@ def _rules(usage: Usage, known: Known) -> Problems:
         elif rule.kind in ("last", "distinct") and rule.metric in seen:
             yield (*at, "metric"), f"another rule has the metric {rule.metric}, and a {rule.kind} can't be added up"
         seen.add(rule.metric)
+
+
+def _of_types(rule: UsageRule, fields: Mapping[str, FieldContract], at: Location) -> Problems:
+    """Fields whose type is of no use where a rule has them."""
+    for location, field in _used(rule, at):
+        kind, use = fields[field].type if field in fields else "", str(location[len(at)])
+        if use == "value" and kind and kind not in ("integer", "number"):
+            yield location, f"it is a {kind}; a {rule.kind} needs a number"
+        elif use != "value" and kind == "timestamp":
+            yield location, f"'{field}' is a timestamp, {_UNTIMELY[use]}"
 
 
 def _named(rule: UsageRule, at: Location) -> Problems:
@@ -203,9 +219,21 @@ def _sequences(usage: Usage, known: Known) -> Problems:
         metrics.add(one.metric)
         yield from _not_ours(one.metric, one.labels, (index,))
         yield from _key(one, known, (index,))
-    if usage.sequences and usage.ledger:
-        # keys are remembered by one exporter; over HTTP the events of one key may come to any of several
-        yield (), "rules about keys need an exporter's own ledger, not a shared one"
+        yield from _untimely(one, usage, (index,))
+    if usage.sequences and usage.ledger and not usage.sources.kafka:
+        # a key is remembered by one exporter, and over HTTP its events may come to any of several
+        yield (), "with a shared ledger rules about keys look at what comes by Kafka, and usage.sources has no kafka"
+
+
+def _untimely(one: SequenceSettings, usage: Usage, at: Location) -> Problems:
+    """Neither the key nor a label can be a timestamp."""
+    events = {event for _, event in one.mentions()}
+    fields = {name: field for event in usage.events if event.name in events for name, field in event.fields.items()}
+    timestamps = {name for name, field in fields.items() if field.type == "timestamp"}
+    if one.key in timestamps:
+        yield (*at, "key"), f"'{one.key}' is a timestamp, and no key"
+    for label in timestamps.intersection(one.labels):
+        yield (*at, "labels", label), f"'{label}' is a timestamp, and no label"
 
 
 def _key(one: SequenceSettings, known: Known, at: Location) -> Problems:

@@ -15,13 +15,15 @@ MAX_SAMPLE_BYTES = 500
 
 @dataclass(frozen=True)
 class Sample:
-    """One that was rejected: where from, which event it called itself (as far as is known), what was wrong with it."""
+    """One that was rejected: where from, which event it called itself (as far as is known), what was wrong with it, its
+    line or its place in what was delivered, from 1."""
 
     at: float
     source: str
     event: str
     detail: str
     raw: bytes
+    position: int
 
 
 class Shown(TypedDict):
@@ -36,31 +38,33 @@ class Rejects:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._samples: dict[str, deque[Sample]] = {}
+        self._samples: dict[str, deque[tuple[Sample, str]]] = {}
 
-    def note(self, why: Mapping[str, int], unknown: int, samples: Mapping[str, list[Sample]]) -> None:
-        """So many were rejected for each reason, so many had an undeclared name; `samples` are some of them."""
+    def note(self, why: Mapping[str, int], unknown: int, samples: Mapping[str, list[Sample]], begin: str = "") -> None:
+        """So many were rejected for each reason, so many had an undeclared name; `samples` are some of them. `begin`
+        tells where the delivery begins in what its source reads."""
         self.counts.update(why)
         if unknown:
             self.counts["unknown_event"] += unknown
         for reason, found in samples.items():
-            self._samples.setdefault(reason, deque(maxlen=MAX_SAMPLES)).extend(found)
+            self._samples.setdefault(reason, deque(maxlen=MAX_SAMPLES)).extend((one, begin) for one in found)
 
     def shown(self) -> dict[str, Shown]:
         """For `GET /v1/rejects`: by reason, how many since the start and the samples, newest first."""
         return {
-            reason: {"count": count, "samples": [_shown(one) for one in reversed(self._samples.get(reason, deque()))]}
+            reason: {"count": count, "samples": [_shown(*one) for one in reversed(self._samples.get(reason, deque()))]}
             for reason, count in sorted(self.counts.items())
         }
 
 
-def _shown(sample: Sample) -> dict[str, str]:
+def _shown(sample: Sample, begin: str) -> dict[str, str]:
     text = sample.raw[:MAX_SAMPLE_BYTES].decode(errors="replace")
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(sample.at)),
         "source": sample.source,
         "event": _safe(sample.event),
         "detail": _safe(sample.detail),
+        "position": f"{sample.position} from {_safe(begin)}" if begin else str(sample.position),
         "sample": _safe(text),
     }
 

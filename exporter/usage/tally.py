@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -11,6 +11,7 @@ from exporter.bodies import MAX_REJECTS_NAMED, Reject
 from exporter.usage.book import Labels, Series
 from exporter.usage.contract import Breach, CompiledContract, Event
 from exporter.usage.delivery import Taken
+from exporter.usage.logs.reader import Read
 from exporter.usage.measures import Exemplary, Measure
 from exporter.usage.rejects import MAX_SAMPLE_BYTES, MAX_SAMPLES, Sample
 
@@ -47,11 +48,12 @@ class Tally:
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Counter[Plan | None]] = field(default_factory=list)
+    numbers: list[Counter[Plan]] = field(default_factory=list)
     """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected: dict[str, int] = field(default_factory=dict)
+    """How many, by reason."""
     rejects: list[Reject] = field(default_factory=list)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     lines: int = 0
@@ -62,25 +64,74 @@ class Tally:
     """Those that are no event."""
     before: list[bytes | Sequence[bytes]] = field(default_factory=list)
     """The pieces of the body before the one at hand."""
+    part: str = ""
+    """The part of a stream that it came in, if it came in any."""
+    sent: Sequence[float] = ()
+    """When each record was sent (Unix time), where that is known."""
+    dates: dict[int, float] = field(default_factory=dict)
+    """By the identity of an event, when its record was sent."""
 
-    def reject(self, place: int, breach: Breach, event: str, raw: bytes) -> None:
+    @property
+    def date(self) -> float:
+        """When events happened that say nothing of it themselves: when the last record was sent, else when all came."""
+        return self.sent[-1] if self.sent else self.now
+
+    def dated(self, events: Sequence[Event], places: Sequence[int]) -> None:
+        """Notes when these events were sent, by the places of their records, from 1, within the piece. They stay until
+        it is counted."""
+        if self.sent:
+            sent = self.sent[self._begun :]
+            self.dates.update((id(event), sent[place - 1]) for event, place in zip(events, places, strict=True))
+
+    def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
-        self.rejected[breach.why] += 1
+        self.rejected[breach.why] = self.rejected.get(breach.why, 0) + 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
-            begun = sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
-            self.rejects.append(Reject(begun + place, breach.detail))
-        self.sample(breach.why, event, breach.detail, raw)
+            self.rejects.append(Reject(self._begun + place, breach.detail))
+        self.sample(breach, place, raw)
 
-    def sample(self, why: str, event: str, detail: str, raw: bytes) -> None:
+    def sample(self, breach: Breach, place: int, raw: bytes) -> None:
         """Keeps some of those that people will want to look at."""
-        kept = self.samples.setdefault(why, [])
+        kept = self.samples.setdefault(breach.why, [])
         if len(kept) < MAX_SAMPLES:
-            kept.append(Sample(self.now, self.source, event, detail, raw[:MAX_SAMPLE_BYTES]))
+            position = self._begun + place
+            shown = raw[:MAX_SAMPLE_BYTES]
+            kept.append(Sample(self.now, self.source, breach.event, breach.detail, shown, position))
+
+    @property
+    def _begun(self) -> int:
+        """How many lines or records came in the pieces before."""
+        return sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
 
     @property
     def taken(self) -> Taken:
         """What the sender is told."""
-        return Taken(self.events, self.matched, self.rejected.total(), tuple(self.rejects), self.lines)
+        rejected, defects = sum(self.rejected.values()), self.rejected.get("defect", 0)
+        return Taken(self.events, self.matched, rejected, tuple(self.rejects), self.lines, defects)
+
+
+class Places(Protocol):
+    """Where the events of a piece stood in it."""
+
+    def __getitem__(self, event: int, /) -> tuple[int, bytes]:
+        """The place, from 1, and the bytes of an event by its number among the decoded ones."""
+
+
+class LogRaws:
+    """The lines of a log that events were made of. `numbers` has, for each that was kept, its number among all."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.numbers: list[int] = []
+
+    def position(self, number: int) -> int:
+        """The line, from 1, in which the entry of an event begins, by its number among all."""
+        return self._read.lines.number(self._read.starts[number])
+
+    def __getitem__(self, event: int) -> tuple[int, bytes]:
+        """The first line of an event's entry, by the event's number among those that were kept."""
+        position = self.position(self.numbers[event])
+        return position, self._read.lines.text(position)
 
 
 class Raws:
@@ -98,7 +149,7 @@ class Raws:
             self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
             self._pieces = split
         if self._places is not None and event >= len(self._places):
-            return len(self._places), b""  # two events on a line, or lines of a log: nobody knows which
+            return len(self._places), b""  # two events on a line: nobody knows which
         place = self._places[event] if self._places is not None else event + 1
         return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
 

@@ -13,6 +13,7 @@ from exporter.usage.sequences import Outcome, Row, Sequences, Sighting, rule_of
 from exporter.usage.sequences.settings import SequenceSettings, Timed
 
 Deltas = dict[Series, object]
+Seen = Sighting | tuple[str, str, str, tuple[str, ...], float]
 
 
 class Watching:
@@ -22,6 +23,8 @@ class Watching:
         self.settings = tuple(settings)
         self._sequences = Sequences(map(rule_of, settings))
         self._now = now
+        self._read: dict[str, float] = {}
+        """How far each part has been read (Unix time)."""
         self.counters: dict[str, Shelf] = {}
         self.histograms: dict[str, Shelf] = {}
         for one in settings:
@@ -48,13 +51,18 @@ class Watching:
         """What is remembered, for the rules of another configuration."""
         return list(self._sequences.rows())
 
-    def look(self, sightings: Iterable[Sighting | tuple[str, str, str, tuple[str, ...], float]], now: float) -> Deltas:
-        """What these events, and the time that has passed, decided. The clock may be set back: then nothing is decided
-        until it is where it was."""
+    def look(self, sightings: Mapping[str, Iterable[Seen]], read: Mapping[str, float], now: float) -> Deltas:
+        """What these events, by part, and the time that has passed in the parts of `read` decided.
+
+        `read` says how far each part was read, `now` is the clock (Unix time). Either may go back: then nothing is
+        decided until it is where it was.
+        """
         self._now = max(self._now, now)
         found: Deltas = {}
-        for outcome in self._sequences.feed(sightings, self._now):
-            self._count(outcome, found)
+        for part, until in read.items():
+            self._read[part] = max(self._read.get(part, 0.0), until)
+            for outcome in self._sequences.feed(sightings.get(part, ()), self._read[part], part, self._now):
+                self._count(outcome, found)
         return found
 
     def _count(self, outcome: Outcome, found: Deltas) -> None:
@@ -78,9 +86,14 @@ class Watching:
         """It could not be stored: nothing since the last commit happened."""
         self._sequences.undo()
 
-    def is_behind(self) -> bool:
-        """Whether the last look left something for the next."""
-        return self._sequences.is_behind()
+    def drop(self, part: str) -> None:
+        """Forgets a part, which is another's now. Nothing is stored."""
+        self._read.pop(part, None)
+        self._sequences.drop(part)
+
+    def is_behind(self, part: str) -> bool:
+        """Whether the last look at a part left something for the next."""
+        return self._sequences.is_behind(part)
 
     def sizes(self) -> Mapping[str, int]:
         """How many keys each rule remembers."""

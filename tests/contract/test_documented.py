@@ -227,8 +227,8 @@ def usage() -> dict[str, Shape]:
     }
     settings, book = Usage.model_validate({"rules": [rule], "sequences": [quiet]}), Book()
     engine, watching = Engine(settings, book, 0.0), Watching(settings.sequences, book, 0.0)
-    watching.look([("q", "e", "t1", (), 1.0)], 2.0)
-    watching.look([], 1000.0)
+    watching.look({"": [("q", "e", "t1", (), 1.0)]}, {"": 2.0}, 2.0)
+    watching.look({}, {"": 1000.0}, 1000.0)
     collector = UsageCollector(tuple(engine.rules), lambda: watching)
     found = shapes_of_text(render((*collector.families(0.0), *collector.own()), openmetrics=False))
     return {name: shape for name, shape in found.items() if not name.startswith(("own_", "quiet_"))}

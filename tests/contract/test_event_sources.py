@@ -5,11 +5,13 @@ import base64
 import gzip
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.conftest import AUTH, Client, StartExporter
+from tests.support.processes import until
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,6 +35,19 @@ usage:
     - {name: orders, metric: orders_total, help: Orders., event: Order Completed, owner: me, labels: {plan: [free, pro], app: {}}}
     - {name: known, metric: known_total, help: Known., event: identify, owner: me, labels: {plan: {}}}
     - {name: paid, metric: paid_total, help: Paid., event: com.example.paid, owner: me, labels: {plan: {}}}
+"""
+JOINED = """
+auth: {bearer_token_files: [token]}
+usage:
+  logs:
+    - name: java
+      multiline: {begins: '^\\d', quiet: 1h}
+      patterns: [{event: failed, pattern: at failed}, {event: entry, pattern: '^\\d'}]
+  rules:
+    - {name: failed, metric: failed_total, help: F., event: failed, owner: me}
+    - {name: entries, metric: entries_total, help: E., event: entry, owner: me}
+  sources:
+    files: [{name: app, paths: [FILE], start: beginning, interval: 50ms}]
 """
 TRACK = {"event": "Order Completed", "userId": "u1", "messageId": "m1", "properties": {"plan": "pro", "amount": 3}}
 IDENTIFY = {"type": "identify", "userId": "u1", "messageId": "m2", "traits": {"plan": "pro"}}
@@ -156,6 +171,44 @@ async def test_a_producers_token_opens_nothing_else(client: Client) -> None:
     for path in ("/v1/events", "/v1/track", "/v1/logs"):
         assert (await client.post(path, data=b"{}", headers={"Authorization": "Bearer wrong"})).status == 401
         assert (await client.post(path, data=b"{}")).status == 401
+
+
+async def test_a_file_of_entries_of_several_lines_is_read_by_its_log(
+    start_exporter: StartExporter, folder: Path
+) -> None:
+    log = folder / "app.log"
+    client, _ = await start_exporter(JOINED.replace("FILE", str(log)))
+    log.write_bytes(b"1 a\n  at x\n  at failed\n2 b\n  at failed\n3 c\n")
+
+    async def both_failed() -> bool:
+        return (await counted(client)).get("failed_total") == 2
+
+    await until(both_failed, "two entries are counted")
+    assert (await counted(client))["entries_total"] == 2  # the third may go on
+
+
+async def test_what_a_file_holds_that_is_rejected_is_told_with_its_place(
+    start_exporter: StartExporter, folder: Path
+) -> None:
+    log = folder / "app.json"
+    events = "  events: [{name: buy, fields: {plan: {values: [pro]}}}]\n"
+    files = "  sources: {files: [{name: app, format: ndjson, paths: [FILE], start: beginning, interval: 50ms}]}\n"
+    config = f"auth: {{bearer_token_files: [token]}}\nusage:\n{events}{files}".replace("FILE", str(log))
+    client, _ = await start_exporter(config)
+    found: list[dict[str, str]] = []
+
+    async def all_rejected() -> bool:
+        shown = await (await client.get("/v1/rejects", headers=AUTH)).json()
+        found[:] = shown.get("not_allowed", {}).get("samples", [])
+        return len(found) == log.read_bytes().count(b"gold")
+
+    good, bad = b'{"event": "buy", "plan": "pro"}\n', b'{"event": "buy", "plan": "gold"}\n'
+    for more in (good + bad, good + good + bad):
+        with log.open("ab") as file:
+            file.write(more)
+        await until(all_rejected, "what is wrong is shown")
+    assert [one["position"] for one in found] == [f"3 from {log} at byte {len(good + bad)}", f"2 from {log} at byte 0"]
+    assert {one["event"] for one in found} == {"buy"}
 
 
 async def test_what_was_rejected_can_be_looked_at_without_its_secrets(client: Client) -> None:

@@ -96,6 +96,11 @@ class Desk:
         except AssertionError as error:
             raise AssertionError(f"{error}; counted {self.tally.counts}, log: {self.lines[-20:]}") from None
 
+    def read_until(self, part: str) -> float:
+        """Up to when the keys of a part were read; 0 where that is not known."""
+        hold = self.tally.held.get("kafka:shop")
+        return hold.until.get(part, 0.0) if hold else 0.0
+
     def value(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"tocsin_exporter_kafka_{name}", {"source": "shop", **labels}) or 0.0
 
@@ -267,6 +272,75 @@ async def test_while_the_ledger_is_out_of_reach_nothing_is_dropped_and_the_lag_i
     await desk.counted(111)
     assert desk.tally.counts == {**sender.truth, "old": (1, 1), "new": (10, 10)}
     await desk.until(lambda: desk.value("catching_up") == 0, "it has caught up")
+
+
+async def test_keys_are_told_up_to_when_their_part_was_read(desk: Desk) -> None:
+    part = "kafka:shop/0 of 1"
+    await desk.kafka.create(desk.topic)
+    sender, began = Sender(desk.kafka.address), time.time()
+    desk.tally.watched = True
+    desk.read()
+    await sender.send(desk.topic, 100)
+    await desk.counted(100)
+    await desk.until(lambda: desk.read_until(part) > began, "nothing waits, so the broker's word counts")
+    desk.tally.broken = True
+    broke = time.time()
+    for age in (300, 200, 100):
+        await sender.raw(desk.topic, b'{"event": "old", "n": 1}', timestamp=broke - age)
+    sent = time.time()
+    await desk.until(lambda: desk.value("storage_retries_total") >= 6, "the ledger was asked in vain for seconds")
+    assert desk.read_until(part) <= sent, "what waits was taken for read"
+    desk.tally.broken = False
+    mended = time.time()
+    await desk.counted(103)
+    await desk.until(lambda: desk.read_until(part) >= mended, "nothing waits any more")
+
+
+async def test_a_backlog_is_read_by_the_time_of_its_messages(desk: Desk) -> None:
+    part = "kafka:shop/0 of 1"
+    await desk.kafka.create(desk.topic)
+    sender, began = Sender(desk.kafka.address), time.time()
+    for age in range(3000, 0, -1):
+        await sender.put(desk.topic, b'{"event": "old", "n": 1}', timestamp=began - age)
+    await sender.confirmed()
+    desk.tally.watched, seen = True, set[float]()
+    desk.read(batch={"messages": 50, "wait": "20ms"})
+
+    def caught_up() -> bool:
+        seen.add(desk.read_until(part))
+        return desk.read_until(part) >= began
+
+    await until(caught_up, "nothing waits any more", PATIENCE, pause=0.001)
+    on_the_way = sorted(seen)[1:-1]
+    assert on_the_way, "it was never seen on the way"
+    assert all(began - 3000 <= one < began for one in sorted(seen) if 0 < one < began)
+
+
+async def test_topics_with_equally_many_partitions_share_their_keys(desk: Desk) -> None:
+    more, fewer = f"{desk.topic}-more", f"{desk.topic}-fewer"
+    for topic, count in ((desk.topic, 2), (more, 2), (fewer, 1)):
+        await desk.kafka.create(topic, count)
+        await Sender(desk.kafka.address).raw(topic, None)  # from then on everybody is told of the topic
+    desk.tally.watched = True
+    source = desk.read(topics=[desk.topic, more, fewer])
+    parts = {"kafka:shop/0 of 2", "kafka:shop/1 of 2", "kafka:shop/0 of 1"}
+    await desk.until(lambda: "kafka:shop" in desk.tally.held and desk.tally.held["kafka:shop"].parts == parts, "held")
+    await desk.stop(source)
+    await desk.until(lambda: not desk.tally.held, "what is not read is not held")
+
+
+async def test_a_hold_that_was_lost_is_taken_up_again(desk: Desk) -> None:
+    await desk.kafka.create(desk.topic)
+    desk.tally.watched = True
+    desk.read()
+    await desk.until(lambda: "kafka:shop" in desk.tally.held, "it is held")
+    before = desk.tally.held["kafka:shop"]
+    before.lost = True
+    await desk.until(lambda: desk.tally.held["kafka:shop"] is not before, "it is held again")
+    sender = Sender(desk.kafka.address)
+    await sender.send(desk.topic, 10)
+    await desk.counted(10)
+    assert desk.tally.counts == sender.truth
 
 
 async def test_a_ledger_that_is_out_of_reach_at_the_start_is_waited_for(desk: Desk) -> None:

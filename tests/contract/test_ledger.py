@@ -19,7 +19,7 @@ from tests.contract.conftest import sql
 from tests.support.counting import World, shown_text
 from toolkit.storage import StorageUnavailable
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 async def buy(one: Counting, *events: Mapping[str, Any], positions: Sequence[Position] = (), key: str = "") -> Taken:

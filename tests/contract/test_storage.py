@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, Text, insert, select, text, update
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,6 +100,38 @@ async def test_a_block_that_raises_leaves_nothing(database: Database) -> None:
     with pytest.raises(LookupError):
         await broken_off()
     assert await seen(database) == {}
+
+
+def stored(connection: Connection) -> None:
+    connection.execute(insert(things), {"name": "a", "number": 1})
+
+
+async def test_after_work_that_raised_in_the_thread_nothing_is_left_and_the_next_is_stored(database: Database) -> None:
+    def broken_off(connection: Connection) -> None:
+        stored(connection)
+        raise LookupError
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            await database.transact(broken_off)
+    await database.transact(stored)
+    with pytest.raises(IntegrityError):
+        await database.transact(stored)
+    assert await seen(database) == {"a": 1}
+
+
+async def test_after_work_that_could_not_begin_in_the_thread_the_next_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.1)
+    async with opened(f"sqlite:///{tmp_path}/it.db") as one:
+        await one.transact(things.metadata.create_all)
+        other = sqlite3.connect(tmp_path / "it.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert (await fails(one.transact(stored))).reason == "locked"
+        other.close()
+        await one.transact(stored)
+        assert await seen(one) == {"a": 1}
 
 
 async def test_a_timeout_of_the_block_itself_stays_what_it_is(database: Database) -> None:

@@ -33,12 +33,6 @@ QUIET = {
 USAGE = Usage.model_validate({"sequences": [PAID, QUIET]})
 
 
-async def send(world: World, one: Any, *events: str) -> None:
-    body = "\n".join(events).encode()
-    await one.take("http", body, "ndjson")
-    world.now += 1
-
-
 def placed(order: str, tenant: str = "t") -> str:
     return f'{{"event": "placed", "order_id": "{order}", "plan": "pro", "tenant": "{tenant}"}}'
 
@@ -53,15 +47,15 @@ async def counts(one: Any) -> dict[str, float]:
 
 async def test_what_comes_of_keys_is_counted_over_restarts(world: World) -> None:
     one = await world.exporter(USAGE)
-    await send(world, one, placed("a"), placed("b"))
-    await send(world, one, paid("a"))
-    await send(world, one)
+    await world.send(one, placed("a"), placed("b"))
+    await world.send(one, paid("a"))
+    await world.send(one)
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 1
     again = await world.exporter(USAGE)
     world.now += 601
-    await send(world, again)
-    await send(world, again, paid("c"))
-    await send(world, again)
+    await world.send(again)
+    await world.send(again, paid("c"))
+    await world.send(again)
     found = await counts(again)
     assert found['orders_paid_total{outcome="completed",plan="pro"}'] == 1
     assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 1
@@ -70,14 +64,14 @@ async def test_what_comes_of_keys_is_counted_over_restarts(world: World) -> None
     assert found['orders_paid_seconds_sum{outcome="completed",plan="pro"}'] == 1
     world.now += 3601
     third = await world.exporter(USAGE)
-    await send(world, third)
-    await send(world, third)
+    await world.send(third)
+    await world.send(third)
     assert (await counts(third))['quiet_total{outcome="silent"}'] == 1
 
 
 async def test_a_commit_that_fails_decides_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     one = await world.exporter(USAGE)
-    await send(world, one, placed("a"))
+    await world.send(one, placed("a"))
     commit, fails = one._ledger.commit, True
 
     async def failing(*given: Any) -> None:
@@ -87,12 +81,12 @@ async def test_a_commit_that_fails_decides_nothing(world: World, monkeypatch: py
 
     monkeypatch.setattr(one._ledger, "commit", failing)
     with pytest.raises(StorageUnavailable):
-        await one.take("http", paid("a").encode(), "ndjson")
+        await world.send(one, paid("a"))
     fails = False
-    await send(world, one)
+    await world.send(one)
     world.now += 601
-    await send(world, one)
-    await send(world, one)
+    await world.send(one)
+    await world.send(one)
     found = await counts(one)
     assert 'orders_paid_total{outcome="completed",plan="pro"}' not in found
     assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 1
@@ -100,12 +94,12 @@ async def test_a_commit_that_fails_decides_nothing(world: World, monkeypatch: py
 
 async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> None:
     one = await world.exporter(USAGE)
-    await send(world, one, placed("a", "t1"), placed("b", "t2"))
+    await world.send(one, placed("a", "t1"), placed("b", "t2"))
     one.use(Usage.model_validate({"sequences": [{**PAID, "metric": "renamed_total"}]}))
-    await send(world, one, paid("a"))
+    await world.send(one, paid("a"))
     one.use(USAGE)
-    await send(world, one, paid("b"))
-    await send(world, one)
+    await world.send(one, paid("b"))
+    await world.send(one)
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
 
 
@@ -120,14 +114,13 @@ async def test_of_a_body_that_is_rejected_nothing_is_seen(world: World) -> None:
         }
     )
     one = await world.exporter(usage)
-    await send(
-        world,
+    await world.send(
         one,
         '{"event": "placed", "order_id": 7}',
         '{"event": "placed", "order_id": "x", "plan": "free"}',
         placed("ok"),
     )
     world.now += 601
-    await send(world, one)
-    await send(world, one)
+    await world.send(one)
+    await world.send(one)
     assert (await counts(one)) == {'orders_paid_total{outcome="missed",plan="pro"}': 1}

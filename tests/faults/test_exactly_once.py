@@ -1,11 +1,12 @@
 """Exporters are killed with SIGKILL, or made to hang, at random while events come over HTTP and by Kafka: no event is
-lost or doubled, in the counters and as a real Prometheus sees them."""
+lost or doubled, nor what a rule about keys decides of them, in the counters and as a real Prometheus sees them."""
 
 import asyncio
 import contextlib
 import json
 import os
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -34,7 +35,27 @@ SUSPENDED_SHARE = 0.25
 SUSPENDED_SECONDS = (1.5, 3.0)
 """How often an exporter hangs and is not killed, for longer than its session with Kafka."""
 SETTLE_SECONDS = 300.0
+ORDERS = 20
+"""Orders that are placed together, BURST's pause apart."""
+PLACED_AGO = 10.0
+"""Seconds: all that an order's messages say happened before they are sent. The rest of the rule's `lateness` they may
+be on their way."""
+PAID = {
+    "name": "paid",
+    "metric": "paid_total",
+    "help": "P.",
+    "owner": "me",
+    "key": "order",
+    "after": "placed",
+    "expect": "paid",
+    "within": "5s",
+    "forget": "10s",
+    "lateness": "60s",
+    "max_keys": 1_000_000,
+}
+OUTCOMES = ("completed", "missed", "late", "unexpected", "unknown", "keyless", "untimely", "crowded", "evicted")
 SEED = 6
+COUNTERS = r'^(?:([he][0-4])_total|paid_total\{outcome="(\w+)"\}) (\d+)$'
 BINARIES = Path(os.environ.get("TOCSIN_BINARIES", ""))
 
 
@@ -64,6 +85,35 @@ class Producer:
                         return
             self.repeats += 1
             await asyncio.sleep(0.05)
+
+
+class Orders:
+    """Places orders in a topic, each message keyed by its order: of three, one is paid in time, one late, one never."""
+
+    def __init__(self, sender: Sender, topic: str) -> None:
+        self._sender, self._topic = sender, topic
+        self.truth: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Goes on until it is told to stop; what was begun is brought to its end."""
+        number = 0
+        while not stop.is_set():
+            for _ in range(ORDERS):
+                await self._order(number)
+                number += 1
+            await self._sender.confirmed()
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _order(self, number: int) -> None:
+        at, late = time.time() - PLACED_AGO, number % 3 == 1
+        await self._put("placed", number, at)
+        if number % 3 < 2:
+            await self._put("paid", number, at + (8 if late else 3))
+        self.truth.update(("completed",) if number % 3 == 0 else ("missed", "late") if late else ("missed",))
+
+    async def _put(self, event: str, number: int, at: float) -> None:
+        order = f"order-{number}"
+        await self._sender.put(self._topic, json.dumps({"event": event, "order": order}).encode(), order, at)
 
 
 def usage(**more: Any) -> str:
@@ -97,21 +147,18 @@ async def harass(group: Sequence[Process], chance: random.Random) -> None:
 async def counted(session: aiohttp.ClientSession, url: str) -> dict[str, int]:
     """The operator's counters as a scrape shows them."""
     async with session.get(f"{url}/metrics") as answer:
-        lines = [line.split(" ") for line in (await answer.text()).splitlines() if not line.startswith("#")]
-    return {
-        name.removesuffix("_total"): int(value) for name, value in lines if name[:1] in "he" and name[1:2].isdigit()
-    }
+        found = re.findall(COUNTERS, await answer.text(), re.MULTILINE)
+    return {outcome or name: int(value) for name, outcome, value in found}
 
 
 async def seen(session: aiohttp.ClientSession, url: str) -> dict[str, list[int]]:
     """Every sample of each counter that Prometheus has, in their order."""
-    async with session.get(f"{url}/api/v1/query", params={"query": '{__name__=~"[he][0-4]_total"}[1h]'}) as answer:
+    params = {"query": '{__name__=~"[he][0-4]_total|paid_total"}[1h]'}
+    async with session.get(f"{url}/api/v1/query", params=params) as answer:
         found = (await answer.json())["data"]["result"]
-    assert len({series["metric"]["__name__"] for series in found}) == len(found), "a metric has several series"
-    return {
-        series["metric"]["__name__"].removesuffix("_total"): [int(value) for _, value in series["values"]]
-        for series in found
-    }
+    names = [series["metric"].get("outcome") or series["metric"]["__name__"].removesuffix("_total") for series in found]
+    assert len(set(names)) == len(names), "a counter has several series"
+    return {name: [int(value) for _, value in series["values"]] for name, series in zip(names, found, strict=True)}
 
 
 async def judge(session: aiohttp.ClientSession, gateway: str, server: str, truth: dict[str, int]) -> None:
@@ -175,18 +222,19 @@ async def test_events_by_kafka_and_over_http_survive_three_exporters_that_are_ki
         session = await exits.enter_async_context(aiohttp.ClientSession())
         database = exits.enter_context(server.database())
         kafka = await exits.enter_async_context(broker(tmp_path))
-        await kafka.create("orders", PARTITIONS)
+        for topic in ("events", "orders"):
+            await kafka.create(topic, PARTITIONS)
         (tmp_path / "ledger.url").write_text(database)
         batch = {"messages": 500, "wait": "20ms"}
         source = {
             "name": "shop",
             "brokers": [kafka.address],
-            "topics": ["orders"],
+            "topics": ["events", "orders"],
             "session_timeout": "1s",
             "batch": batch,
         }
         config = tmp_path / "exporter.yml"
-        config.write_text(usage(ledger={"url_file": "ledger.url"}, sources={"kafka": [source]}))
+        config.write_text(usage(ledger={"url_file": "ledger.url"}, sources={"kafka": [source]}, sequences=[PAID]))
         group = [exporter(number, config, tmp_path, session) for number in range(3)]
         gateway = Gateway([one.url for one in group], {"collect[]": "usage"})
         await exits.enter_async_context(gateway.listening())
@@ -195,27 +243,30 @@ async def test_events_by_kafka_and_over_http_survive_three_exporters_that_are_ki
             await one.start()
         await asyncio.gather(*(until(one.ready, f"{one.name} is ready") for one in group))
         prom = exits.enter_context(prometheus(BINARIES, tmp_path, scraped=[f"127.0.0.1:{gateway.port}"]))
-        await until(lambda: _has_all(session, prom), "Prometheus has seen every counter at 0", SETTLE_SECONDS)
-        sender = Sender(kafka.address)
-        sending = asyncio.create_task(_send_on(sender))
+        counters = 10 + len(OUTCOMES)
+        await until(lambda: _has_all(session, prom, counters), "Prometheus has seen every counter at 0", SETTLE_SECONDS)
+        sender, stop, orders = Sender(kafka.address), asyncio.Event(), Orders(Sender(kafka.address), "orders")
+        sending, ordering = asyncio.create_task(_send_on(sender)), asyncio.create_task(orders.run(stop))
         truth, repeats = await posted(gateway.url, session, group)
         await asyncio.sleep(chance.uniform(0, 1))
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+        stop.set()
+        await ordering
         await sender.confirmed()
-        whole = {**truth, **{name: number for name, (number, _) in sender.truth.items()}}
+        whole = {**truth, **{name: number for name, (number, _) in sender.truth.items()}, **orders.truth}
         await judge(session, gateway.url, prom, whole)
     print(
         f"{KILLS} kills and hangs in {time.monotonic() - began:.0f} s: {truth.total():,} events over HTTP, "
-        f"{repeats} posts repeated, {sender.sent:,} events by Kafka"
+        f"{repeats} posts repeated, {sender.sent:,} events by Kafka, {orders.truth['completed'] * 3:,} orders"
     )
 
 
-async def _has_all(session: aiohttp.ClientSession, server: str) -> bool:
-    return len(await seen(session, server)) == 10
+async def _has_all(session: aiohttp.ClientSession, server: str, counters: int = 10) -> bool:
+    return len(await seen(session, server)) == counters
 
 
 async def _send_on(sender: Sender) -> None:
     while True:
-        await sender.send("orders", BURST)
+        await sender.send("events", BURST)
         await asyncio.sleep(PAUSE_SECONDS)

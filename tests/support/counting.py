@@ -1,6 +1,7 @@
 """One usage ledger, and what counts into it as exporters come and go."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 from exporter.ledger import MIGRATIONS, UsageLedger
 from exporter.usage.collector import UsageCollector
 from exporter.usage.counting import Counting
+from exporter.usage.delivery import Hold
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally
 from toolkit.storage import Database, migrate, storage_url
@@ -32,18 +34,24 @@ USAGE = Usage.model_validate(
     }
 )
 
+STREAM, PART = "kafka:shop", "kafka:shop/0 of 2"
+
 
 class Told:
     """What the counting tells of itself."""
 
     def __init__(self) -> None:
         self.events = 0
+        self.without_part = Counter[str]()
 
     def counted(self, tallies: Sequence[Tally]) -> None:
         self.events += sum(tally.events for tally in tallies)
 
     def unusable(self, rules: Mapping[str, int]) -> None:
         pass
+
+    def unplaced(self, rules: Mapping[str, int]) -> None:
+        self.without_part.update(rules)
 
     def committed(self, deliveries: int, seconds: float) -> None:
         pass
@@ -54,6 +62,8 @@ class World:
 
     def __init__(self, url: str, exits: AsyncExitStack) -> None:
         self.url, self._exits, self.now = url, exits, 1_700_000_000.0
+        self._holds: dict[Counting, Hold] = {}
+        self._work: dict[Counting, asyncio.Task[None]] = {}
         migrate(storage_url(url, Path(), ""), MIGRATIONS)
 
     async def exporter(self, usage: Usage = USAGE) -> Counting:
@@ -63,15 +73,32 @@ class World:
         one = Counting(UsageLedger(database), Told(), lambda: self.now, structlog.get_logger())
         await one.start()
         one.use(usage)
-        work = asyncio.create_task(one.run())
+        self._work[one] = asyncio.create_task(one.run())
+        self._exits.push_async_callback(self._stop, one)
+        return one
 
-        async def stop() -> None:
+    async def _stop(self, one: Counting) -> None:
+        if work := self._work.pop(one, None):
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work  # a defect of the counting fails the test here
 
-        self._exits.push_async_callback(stop)
-        return one
+    async def end_of(self, one: Counting) -> None:
+        """Waits for the counting to end by itself. Raises what it ended with."""
+        await self._work.pop(one)
+
+    async def send(self, one: Counting, *events: str) -> None:
+        """JSON events that happen now: over HTTP, or, to a shared ledger, in a part of a stream that is caught up.
+        Then a second passes."""
+        body = "\n".join(events).encode()
+        if not one.shared:
+            await one.take("http", body, "ndjson")
+        else:
+            if one not in self._holds or self._holds[one].lost:
+                self._holds[one] = await one.hold(STREAM, [PART])
+            self._holds[one].until = {PART: self.now}
+            await one.take("shop", body, "ndjson", part=PART)
+        self.now += 1
 
 
 async def shown_text(one: Counting) -> dict[str, float]:

@@ -224,7 +224,7 @@ class Sender:
         it waits with `confirmed`."""
         for number in range(self.sent, self.sent + count):
             event = f"e{number % kinds}"
-            await self._put(topic, json.dumps({"event": event, "n": number}).encode())
+            await self.put(topic, json.dumps({"event": event, "n": number}).encode())
             held, total = self.truth.get(event, (0, 0))
             self.truth[event], self.sent = (held + 1, total + number), number + 1
         await self.confirmed()
@@ -247,10 +247,11 @@ class Sender:
         """Makes transactions possible."""
         await asyncio.to_thread(self._producer.init_transactions)
 
-    async def _put(self, topic: str, value: bytes) -> None:
+    async def put(self, topic: str, value: bytes, key: str | None = None, timestamp: float = 0) -> None:
+        """Hands one message over; `timestamp` is in seconds since the epoch, 0 means now. `confirmed` waits for it."""
         while True:
             try:
-                return self._producer.produce(topic, value)
+                return self._producer.produce(topic, value, key, timestamp=round(timestamp * 1000))
             except BufferError:
                 await asyncio.to_thread(self._producer.poll, 0.1)
 

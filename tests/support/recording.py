@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from exporter.usage.delivery import Fenced, Format, Position, Taken
@@ -74,6 +74,10 @@ class RecordingIntake:
     def lines(self) -> Counter[bytes]:
         """How often each line was delivered."""
         return Counter(line for body in self.bodies for line in body.splitlines())
+
+    def entries(self, split: Callable[[bytes], Iterable[bytes]]) -> Counter[bytes]:
+        """How often each entry was delivered; `split` tells a body's entries from one another."""
+        return Counter(entry for body in self.bodies for entry in split(body))
 
     def close(self) -> None:
         """Closes the database."""

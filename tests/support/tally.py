@@ -1,16 +1,16 @@
 """A small ledger for tests of sources: what was counted and how far each part was read, in one SQLite file that several
-processes may use. It keeps the promises of `exporter.usage.delivery.Intake` and counts without rules."""
+processes may use. It keeps the promises of `exporter.usage.delivery.Partitioned` and counts without rules."""
 
 import asyncio
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from exporter.bodies import Reject
-from exporter.usage.delivery import Fenced, Format, Position, Taken
+from exporter.usage.delivery import Fenced, Format, Hold, Position, Taken
 from toolkit.storage import StorageUnavailable
 
 SCHEMA = """
@@ -27,14 +27,22 @@ class Tally:
 
     def __init__(self, path: Path) -> None:
         self._path, self.broken = path, False
+        self.watched, self.held = False, dict[str, Hold]()
         with self._connected() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
 
     async def take(
-        self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
+        self,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        positions: Sequence[Position] = (),
+        *,
+        part: str = "",  # noqa: ARG002 - keys are not remembered here
+        sent: Sequence[float] = (),  # noqa: ARG002 - nor when anything was sent
     ) -> Taken:
-        """See Intake. An event is `{"event": ..., "n": ...}`; a line is an event of the source's name."""
+        """See Partitioned. An event is `{"event": ..., "n": ...}`; a line is an event of the source's name."""
         records = [body] if isinstance(body, bytes) else list(body)
         if form == "lines":
             found: list[tuple[str, int]] = [(source, 1) for record in records for line in record.splitlines() if line]
@@ -46,8 +54,17 @@ class Tally:
         return Taken(len(found), len(found), rejected, rejects)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
-        """See Intake."""
+        """See Partitioned."""
         return await asyncio.to_thread(self.read_positions, stream)
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """See Partitioned. Keys are remembered by nobody; who reads what is noted."""
+        self.held[stream] = Hold(frozenset(parts), self.watched)
+        return self.held[stream]
+
+    def release(self, stream: str) -> None:
+        """See Partitioned."""
+        self.held.pop(stream, None)
 
     def _commit(self, found: Sequence[tuple[str, int]], positions: Sequence[Position]) -> None:
         counts: Counter[str] = Counter(event for event, _ in found)

@@ -99,6 +99,12 @@ EXPORTER = [
     ),
     ("a metric of Tocsin's", RULE.replace("metric: a", "▶metric: tocsin") + "}\n", "are Tocsin's own"),
     ("a label of Prometheus's", RULE + "labels: {▶job: [a]}}\n", "'job' is Prometheus's own"),
+    (
+        "rules about keys on a shared ledger, and nothing that comes in partitions",
+        "usage:\n  ledger: {url_file: full}\n"
+        + "  ▶sequences: [{name: s, key: k, never: a, before: b, metric: s_total, help: S., owner: me}]\n",
+        "with a shared ledger rules about keys look at what comes by Kafka, and usage.sources has no kafka",
+    ),
     ("no YAML at all", "providers: [\n▶", "not valid YAML"),
     ("a tab", "providers:\n▶\t- a\n", "not valid YAML"),
     ("a list where a mapping is due", "▶- a\n", "the file: should be a mapping, with a key and a value on each line"),

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition import Family, line, render, series
+from exporter.exposition import Family, line, lines, render, series
 
 # prometheus-client's parser takes a carriage return and its like for the end of a line; Prometheus doesn't
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"))
@@ -35,6 +35,13 @@ def test_a_counter_in_openmetrics_too(label: str, about: str, value: float) -> N
     found = next(iter(parse_openmetrics(ours.decode() + "# EOF\n")))
     assert (found.name, found.type, found.documentation) == (theirs.name, theirs.type, theirs.documentation)
     assert found.samples == [sample for sample in theirs.samples if sample.name == "c_total"]
+
+
+@given(st.lists(st.tuples(TEXT, st.integers(min_value=0))))
+def test_many_at_once_are_written_as_one_by_one(samples: list[tuple[str, int]]) -> None:
+    keys = [series("c_total", {"l": label}) for label, _ in samples]
+    numbers = [number for _, number in samples]
+    assert lines(keys, numbers) == b"".join(map(line, keys, numbers))
 
 
 def test_not_a_number_and_the_infinities_are_spelled_as_prometheus_spells_them() -> None:

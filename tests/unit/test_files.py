@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 from exporter.exposition import render
 from exporter.usage.delivery import Position
 from exporter.usage.sources.files import FileSettings, FileSource, lint
+from exporter.usage.sources.files import piece as pieces
 from exporter.usage.sources.files.counts import families
 from exporter.usage.sources.files.mark import EDGE_BYTES, Mark, read_mark
-from exporter.usage.sources.files.piece import PIECE_BYTES, Piece, cut
+from exporter.usage.sources.files.piece import PIECE_BYTES, Framing, Piece, Place, WholeLines, cut
+from tests.support.following import JOINED
 from tests.support.recording import RecordingIntake
 from toolkit import configfile
 from toolkit.storage import StorageUnavailable
@@ -33,11 +36,14 @@ class Timeline:
         self.folder, self.at = folder, 1000.0
         data = {"name": "app", "paths": ["*.log"], "start": "beginning", **given}
         self._settings = FileSettings.model_validate(data, context={"base": folder})
+        self.framing: Framing = WholeLines()
         self.intake = RecordingIntake()
         self.source = self._made()
 
     def _made(self) -> FileSource:
-        return FileSource(self._settings, self.intake, self.intake, lambda: self.at, structlog.get_logger())
+        return FileSource(
+            self._settings, self.intake, self.framing, self.intake, lambda: self.at, structlog.get_logger()
+        )
 
     def write(self, name: str, text: bytes) -> None:
         with (self.folder / name).open("ab") as file:
@@ -105,6 +111,68 @@ async def test_a_last_line_without_its_newline_is_taken_once_the_file_is_idle(ma
     assert t.text == b"one\n"
     await t.idle()
     assert t.text == b"one\nlast"
+
+
+async def test_an_entry_of_several_lines_waits_for_the_next_or_for_quiet(made: Made) -> None:
+    t = made()
+    t.framing = JOINED
+    t.restart()
+    t.write("a.log", b"1 failed\n  at a\n")
+    await t.poll()
+    t.write("a.log", b"  at b\n2 ok\n")
+    await t.poll()
+    assert t.intake.bodies == [b"1 failed\n  at a\n  at b\n"]
+    assert t.source.counts.lag == len(b"2 ok\n")
+    t.restart()
+    await t.poll()
+    t.at += 4
+    await t.poll()
+    assert len(t.intake.bodies) == 1
+    t.at += 1
+    await t.poll()
+    assert t.intake.bodies[1:] == [b"2 ok\n"]
+
+
+async def test_an_entry_that_never_ends_is_cut_and_its_rest_passed_over_also_after_a_restart(made: Made) -> None:
+    t = made()
+    t.framing = JOINED
+    t.restart()
+    t.write("a.log", b"1 first\n2 endless\n" + b"  at a\n" * 500_000)
+    await t.poll()
+    t.restart()
+    t.write("a.log", b"  at b\n" * 500_000 + b"3 after\n4 last\n")
+    await t.poll()
+    first, second, third = t.intake.bodies
+    assert (first, third) == (b"1 first\n", b"3 after\n")
+    assert second.startswith(b"2 endless\n  at a\n")
+    assert PIECE_BYTES - 10 < len(second) <= PIECE_BYTES
+    assert b"at b" not in second
+
+
+async def test_with_start_end_the_rest_of_an_entry_is_no_entry(made: Made) -> None:
+    t = made(start="end")
+    t.framing = JOINED
+    t.restart()
+    t.write("a.log", b"1 old\n  at a\n")
+    await t.poll()
+    t.write("a.log", b"  at b\n2 new\n  at c\n3 last\n")
+    await t.poll()
+    assert t.intake.bodies == [b"2 new\n  at c\n"]
+
+
+async def test_a_renamed_file_gives_its_last_entry_once(made: Made) -> None:
+    t = made(paths=["a.log*"])
+    t.framing = JOINED
+    t.restart()
+    t.write("a.log", b"1 a\n")
+    await t.poll()
+    (t.folder / "a.log").rename(t.folder / "a.log.1")
+    t.restart()
+    t.write("a.log.1", b" more\n")
+    t.write("a.log", b"2 b\n")
+    await t.poll()
+    await t.idle()
+    assert sorted(t.intake.bodies) == [b"1 a\n more\n", b"2 b\n"]
 
 
 async def test_a_large_file_comes_in_pieces_of_whole_lines(made: Made) -> None:
@@ -326,6 +394,77 @@ async def test_a_deleted_file_is_not_let_go_while_there_is_much_to_read_though_n
     assert len(t.text) == 4 + len(line) * 40_000
 
 
+Meanwhile = Callable[[Timeline], None]
+
+
+def _rotate(t: Timeline) -> None:
+    (t.folder / "a.log").rename(t.folder / "a.log.1")
+
+
+def _rotate_and_go_on(t: Timeline) -> None:
+    _rotate(t)
+    t.write("a.log.1", b"written after the renaming\n")
+    t.write("a.log", b"new\n")
+
+
+MEANWHILE: list[tuple[str, Meanwhile, list[bytes]]] = [
+    ("it is renamed", _rotate, []),
+    ("it is renamed, written to, and a new one begun", _rotate_and_go_on, [b"written after the renaming", b"new"]),
+]
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["a new file", "a known file"])
+@pytest.mark.parametrize("fails", ["", "before", "after"])
+@pytest.mark.parametrize(("meanwhile", "more"), [row[1:] for row in MEANWHILE], ids=[row[0] for row in MEANWHILE])
+async def test_what_becomes_of_a_file_while_its_lines_wait_neither_loses_nor_doubles_them(
+    made: Made, meanwhile: Meanwhile, more: list[bytes], fails: str, is_known: bool
+) -> None:
+    t = made()
+    await t.poll()  # the pattern has begun
+    if is_known:
+        t.write("a.log", b"zero\n")
+        await t.poll()
+    t.write("a.log", b"one\n" * 3 + b"x" * 2 * PIECE_BYTES + b"\nlast\n")
+
+    def waiting() -> None:
+        t.intake.before = t.intake.after = lambda: None
+        if fails:
+            setattr(t.intake, fails, _raise_once())
+        meanwhile(t)
+
+    t.intake.before = waiting
+    await t.poll()
+    await t.idle()
+    truth = Counter([b"one"] * 3 + [b"last"] + more + ([b"zero"] if is_known else []))
+    assert t.intake.lines == truth
+
+
+async def test_a_file_that_has_its_name_only_while_the_ledger_can_not_be_written_is_read(made: Made) -> None:
+    t = made(interval="50ms")
+    await t.poll()
+    t.write("a.log", b"one\n")
+    names = iter(["b.txt", "c.txt"])
+
+    def rotate() -> None:
+        (t.folder / "a.log").rename(t.folder / next(names))
+
+    def unable() -> None:
+        log = t.folder / "a.log"
+        if not (t.folder / "b.txt").exists():
+            rotate()
+            t.write("a.log", b"two\n")
+        elif log.exists() and any(inode == log.stat().st_ino for _, inode in t.source._glimpsed):
+            rotate()
+            t.intake.before = lambda: None
+        raise StorageUnavailable("io")
+
+    t.intake.before = unable
+    async with asyncio.timeout(60):
+        await t.poll()
+    await t.idle()
+    assert t.intake.lines == Counter([b"one", b"two"])
+
+
 @pytest.mark.parametrize(
     ("what", "old", "new"),
     [
@@ -533,27 +672,76 @@ def test_a_mark_made_of_what_was_read_is_the_one_that_the_file_shows(pieces: lis
     with tempfile.TemporaryFile() as file:
         mark = Mark()
         for piece in pieces:
-            mark = mark.after(piece)
+            mark = mark.after(piece, within=False)
         file.write(b"".join(pieces) + b"what came later" * EDGE_BYTES)
         file.flush()
         assert read_mark(file.fileno(), mark.offset) == mark
 
 
 CUTS = [
-    ("whole lines are taken, the rest waits", b"a\nb\nc", False, Piece(b"a\nb\n", 4)),
-    ("half a line waits", b"a", False, Piece(b"", 0)),
-    ("nothing gives nothing", b"", False, Piece(b"", 0)),
-    ("a piece without any newline is too long a line", b"x" * PIECE_BYTES, False, Piece(b"", PIECE_BYTES, True, 1)),
-    ("within it the next newline ends it", b"x\ny\n", True, Piece(b"", 2)),
-    ("within it no newline goes on", b"xxx", True, Piece(b"", 3, True)),
-    ("NULs ahead of half a line are passed over", b"\0\0a", False, Piece(b"", 2, nul_bytes=2)),
-    ("carriage returns stay", b"a\r\nb", False, Piece(b"a\r\n", 3)),
+    ("whole lines are taken, the rest waits", b"a\nb\nc", {}, Piece(b"a\nb\n", 4)),
+    ("half a line waits", b"a", {}, Piece(b"", 0)),
+    ("nothing gives nothing", b"", {}, Piece(b"", 0)),
+    ("a piece without any newline is too long a line", b"x" * PIECE_BYTES, {}, Piece(b"", PIECE_BYTES, True, 1)),
+    ("within it the next newline ends it", b"x\ny\n", {"within": True, "fresh": False}, Piece(b"y\n", 4)),
+    ("within it no newline goes on", b"xxx", {"within": True, "fresh": False}, Piece(b"", 3, True)),
+    ("what goes on where a line begins is a line", b"y\n", {"within": True}, Piece(b"y\n", 2)),
+    ("NULs ahead of half a line are passed over", b"\0\0a", {}, Piece(b"", 2, nul_bytes=2)),
+    ("carriage returns stay", b"a\r\nb", {}, Piece(b"a\r\n", 3)),
+    ("at the end half a line is one", b"a\nb", {"final": True}, Piece(b"a\nb", 3)),
 ]
+JOINED_CUTS = [
+    ("the last entry waits", b"1\n a\n2\n b\n", {}, Piece(b"1\n a\n", 5)),
+    ("and so it does alone", b"1\n a\n", {}, Piece(b"", 0)),
+    ("until it is quiet", b"1\n a\n2\n b\n c", {"quiet": 5.0}, Piece(b"1\n a\n2\n b\n", 10)),
+    ("or the file is over", b"1\n a\n b", {"final": True}, Piece(b"1\n a\n b", 7)),
+    ("an entry of a whole piece is cut", b"1\n" + b" a\n" * 349_525, {}, Piece(b"1\n" + b" a\n" * 349_524, 1_048_574, True, 1)),
+    ("its rest is passed over", b" a\n b\n2\n c\n3\n", {"within": True}, Piece(b"2\n c\n", 11)),
+    ("as far as whole lines go", b" a\n b", {"within": True}, Piece(b"", 3, True)),
+    ("also where it was cut in a line", b"a2\n b\n3\n4", {"within": True, "fresh": False}, Piece(b"", 6)),
+    ("the beginning of the next may be half a line", b"2", {"within": True}, Piece(b"", 0, True)),
+    ("or the last one", b"2", {"within": True, "final": True}, Piece(b"2", 1)),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("raw", "skipping", "piece"), [row[1:] for row in CUTS], ids=[row[0] for row in CUTS])
-def test_cut(raw: bytes, skipping: bool, piece: Piece) -> None:
-    assert cut(raw, skipping, final=False) == piece
+@pytest.mark.parametrize(
+    ("framing", "raw", "place", "piece"),
+    [(WholeLines(), *row[1:]) for row in CUTS] + [(JOINED, *row[1:]) for row in JOINED_CUTS],
+    ids=[row[0] for row in [*CUTS, *JOINED_CUTS]],
+)
+def test_cut(framing: Framing, raw: bytes, place: dict[str, Any], piece: Piece) -> None:
+    assert cut(raw[:PIECE_BYTES], Place(**place), framing) == piece
+
+
+ENTRY = st.tuples(st.integers(0, 9), st.lists(st.integers(0, 6), max_size=9)).map(
+    lambda one: b"%d first\n" % one[0] + b"".join(b" " + b"x" * length + b"\n" for length in one[1])
+)
+
+
+@given(st.lists(ENTRY, max_size=12), st.lists(st.integers(1, 90), max_size=40), st.booleans())
+def test_entries_come_whole_and_once_however_they_were_written(
+    entries: list[bytes], writes: list[int], are_long: bool
+) -> None:
+    """Beyond a piece, here of 32 or 256 bytes, only the beginning of an entry comes. What is known between two looks is
+    a mark alone."""
+    content, mark, found, there = b"".join(entries), Mark(), list[bytes](), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "PIECE_BYTES", size := 32 if are_long else 256)
+        for write in [*writes, len(content), len(content)]:
+            there = min(there + write, len(content))
+            is_over = there == len(content)
+            while True:
+                raw = content[mark.offset : min(there, mark.offset + size)]
+                fresh = not mark.offset or mark.tail.endswith(b"\n")
+                is_last = is_over and len(raw) < size
+                piece = cut(raw, Place(mark.within, fresh, 60.0 * is_last, is_last), JOINED)
+                mark = mark.after(raw[: piece.length], piece.within)
+                found += JOINED.split(piece.body)
+                if not piece.length:
+                    break
+    assert mark.offset == len(content)
+    assert len(found) == len(entries)
+    assert all(entry.startswith(one) if are_long else entry == one for entry, one in zip(entries, found, strict=True))
 
 
 def test_the_series_of_a_source_stand_at_zero_from_the_start(tmp_path: Path) -> None:

@@ -56,31 +56,41 @@ def test_a_partition_is_read_from(
 
 FROM = {("orders", 0): 5, ("orders", 1): 0}
 BATCHES = [
-    ("in the order of the partition", [Sent(5, b"a"), Sent(6, b"b")], (b"a", b"b"), 0, {0: 7}),
-    ("offsets have gaps", [Sent(5, b"a"), Sent(99, b"b")], (b"a", b"b"), 0, {0: 100}),
-    ("a tombstone is read and is no record", [Sent(5, None), Sent(6, b"b")], (b"b",), 1, {0: 7}),
-    ("nothing but tombstones", [Sent(5, None)], (), 1, {0: 6}),
-    ("an empty value is a record", [Sent(5, b"")], (b"",), 0, {0: 6}),
-    ("what was counted before is left out", [Sent(3), Sent(4), Sent(5, b"a")], (b"a",), 0, {0: 6}),
-    ("a message that comes twice counts once", [Sent(5, b"a"), Sent(5, b"a")], (b"a",), 0, {0: 6}),
-    ("partitions stand apart", [Sent(5, b"a"), Sent(0, b"c", 1), Sent(6, b"b")], (b"a", b"b", b"c"), 0, {0: 7, 1: 1}),
-    ("a partition that is another's", [Sent(5, b"z", 2)], (), 0, {}),
-    ("nothing came", [], (), 0, {}),
+    ("in the order of the partition", [Sent(5, b"a"), Sent(6, b"b")], {0: (b"a", b"b")}, 0, {0: 7}),
+    ("offsets have gaps", [Sent(5, b"a"), Sent(99, b"b")], {0: (b"a", b"b")}, 0, {0: 100}),
+    ("a tombstone is read and is no record", [Sent(5, None), Sent(6, b"b")], {0: (b"b",)}, 1, {0: 7}),
+    ("nothing but tombstones", [Sent(5, None)], {}, 1, {0: 6}),
+    ("an empty value is a record", [Sent(5, b"")], {0: (b"",)}, 0, {0: 6}),
+    ("what was counted before is left out", [Sent(3), Sent(4), Sent(5, b"a")], {0: (b"a",)}, 0, {0: 6}),
+    ("a message that comes twice counts once", [Sent(5, b"a"), Sent(5, b"a")], {0: (b"a",)}, 0, {0: 6}),
+    (
+        "partitions stand apart",
+        [Sent(5, b"a"), Sent(0, b"c", 1), Sent(6, b"b")],
+        {0: (b"a", b"b"), 1: (b"c",)},
+        0,
+        {0: 7, 1: 1},
+    ),
+    ("a partition that is another's", [Sent(5, b"z", 2)], {}, 0, {}),
+    ("nothing came", [], {}, 0, {}),
 ]
 
 
 @pytest.mark.parametrize(
     ("messages", "records", "tombstones", "ends"), [row[1:] for row in BATCHES], ids=[row[0] for row in BATCHES]
 )
-def test_a_batch_holds(messages: list[Sent], records: tuple[bytes, ...], tombstones: int, ends: dict[int, int]) -> None:
+def test_a_batch_holds(
+    messages: list[Sent], records: dict[int, tuple[bytes, ...]], tombstones: int, ends: dict[int, int]
+) -> None:
     batch = gather(messages, FROM)
-    assert (batch.records, batch.tombstones) == (records, tombstones)
+    assert batch.records == {("orders", number): held for number, held in records.items()}
+    assert batch.tombstones == tombstones
     assert batch.next == {("orders", number): offset for number, offset in ends.items()}
 
 
 def test_the_last_timestamp_of_each_partition_is_known_where_messages_have_one() -> None:
     batch = gather([Sent(5), Sent(6, stamp=(1, 8_500)), Sent(0, of=1, stamp=(0, -1))], FROM)
     assert batch.timestamps == {("orders", 0): 8.5}
+    assert batch.sent == {("orders", 0): (5.0, 8.5)}
 
 
 PROGRESS = [

@@ -341,7 +341,8 @@ FINISHED = [
     ("nothing whole", {}, b"ab", 0),
     ("an entry that may go on", {"multiline": BEGINS}, b"2026-a\n b\n2026-c\n d\n e", 10),
     ("one entry that may go on", {"multiline": BEGINS}, b"2026-a\n b\n", 0),
-    ("an entry that is too long already", {"multiline": BEGINS, "max_bytes": 256}, b"2026-a\n" + b"x\n" * 200, 407),
+    ("an entry that is too long already", {"multiline": BEGINS, "max_bytes": 256}, b"2026-a\n" + b"x\n" * 200, 0),
+    ("lines with carriage returns", {"multiline": {"begins": "^2026-.$"}}, b"2026-a\r\n b\r\n2026-c\r\n", 12),
     ("lines of JSON", {"format": "json"}, b"{}\n{", 3),
 ]  # fmt: skip
 

@@ -193,8 +193,11 @@ def test_room_is_for_all_parts_together() -> None:
     machine = sequences({**PAID, "max_keys": 10})
     found = []
     for part, count in (("0", 8), ("1", 5)):
+        machine.changes()
+        machine.committed()
         found += machine.feed([("it", "placed", f"k{n}", (), START) for n in range(count)], START, part)
     assert told(found) == {("evicted", None): 3}
+    assert [row.part for row, value in machine.changes().items() if value is None] == ["0"] * 3
     assert machine.sizes() == {"it": 10}
 
 

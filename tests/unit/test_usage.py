@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from exporter.exposition import render
 from exporter.usage.book import Book
-from exporter.usage.collector import More, UsageCollector
+from exporter.usage.collector import AT_ONCE, More, UsageCollector
 from exporter.usage.delivery import Format
 from exporter.usage.engine import MAX_PLANS, Engine
 from exporter.usage.rules import declared_labels
@@ -142,6 +142,21 @@ def test_a_large_body_is_counted_in_pieces_and_its_lines_keep_their_numbers() ->
     assert (tally.events, [reject.position for reject in tally.rejects]) == (199_999, [150_001])
 
 
+def test_in_a_large_body_of_log_lines_entries_stay_whole_however_long_they_are() -> None:
+    joined = {
+        "name": "java",
+        "multiline": {"begins": r"^\d"},
+        "patterns": [{"event": "failed", "pattern": "at a"}, {"event": "began", "pattern": r"^\d"}],
+    }
+    one = engine(rule(event="failed"), rule(name="s", metric="s_total", event="began"), logs=[joined])
+    body = (b"1 x\n" + b"  at a\n" * 500_000) + b"2 y\n  at a\n3 z\n" * 200_000
+    assert len(list(one.pieces(body, "lines"))) > 2
+    tally = one.begin("http", NOW)
+    for piece in one.pieces(body, "lines"):
+        one.count(tally, piece, "lines")
+    assert (tally.lines, sum(counted(one, tally).values())) == (400_001, 400_001)
+
+
 CONTRACT = {
     "name": "buy",
     "fields": {
@@ -170,6 +185,9 @@ KEPT = [
     ("a text in the place of a number", {**GOOD, "amount": "3"}, "wrong_type"),
     ("true is no number", {**GOOD, "amount": True}, "wrong_type"),
     ("a fraction of an item", {**GOOD, "items": 1.5}, "wrong_type"),
+    ("3.0 items are 3", {**GOOD, "items": 3.0}, ""),
+    ("3.0 where it is an integer here and text elsewhere", {"event": "sell", "plan": 3.0}, ""),
+    ("3.5 there", {"event": "sell", "plan": 3.5}, "wrong_type"),
     ("1 is not true", {**GOOD, "gift": 1}, "wrong_type"),
     ("a list", {**GOOD, "user": ["u"]}, "wrong_type"),
     ("a time without its zone", {**GOOD, "at": "2023-11-14T22:13:20"}, "wrong_type"),
@@ -194,6 +212,59 @@ def test_an_event_keeps_to_its_contract_or_is_rejected(event: dict[str, Any], wh
         assert json.loads(tally.samples[why][0].raw) == event
 
 
+LOGGED = {
+    "events": [
+        {
+            "name": "buy",
+            "fields": {"plan": {"values": ["pro"]}, "at": {"type": "timestamp"}, "n": {"type": "integer"}},
+            "time": {"field": "at"},
+        }
+    ],
+    "logs": [
+        {
+            "name": "text",
+            "multiline": {"begins": "^buy"},
+            "patterns": [{"event": "buy", "pattern": r"^buy(?: (?P<plan>[a-z]+))?(?: (?P<n>\d+))?(?: (?P<at>2\S+))?$"}],
+        },
+        {"name": "json", "format": "json", "patterns": [{"event": "buy", "where": {"is": "buy"}}]},
+    ],
+}
+LOST: list[tuple[str, str, bytes, str, int, bytes]] = [
+    ("a value that is not allowed", "text", b"buy pro\r\n more\r\nbuy gold\r\n", "not_allowed", 3, b"buy gold"),
+    ("text that is no number", "json", b'\n{"is": "buy"}\n{"is": "buy", "n": "x"}\n', "wrong_type", 3, b'{"is": "buy", "n": "x"}'),
+    ("a time long past", "text", b"buy pro\nother\nbuy pro 2020-01-01T00:00:00Z\n", "late", 3, b"buy pro 2020-01-01T00:00:00Z"),
+    ("no JSON", "json", b'{"is": "buy"}\n{oops\n', "not_json", 2, b"{oops"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("log", "body", "why", "position", "raw"), [row[1:] for row in LOST], ids=[row[0] for row in LOST]
+)
+def test_a_rejected_line_of_a_log_is_named_by_its_number(
+    log: str, body: bytes, why: str, position: int, raw: bytes
+) -> None:
+    one = engine(rule(), **LOGGED)
+    tally = one.begin("http", NOW)
+    for piece in (b"buy pro\nbuy pro\n" if log == "text" else b'{"is": "buy"}\n' * 2, body):
+        one.count(tally, piece, "lines", log)
+        tally.before.append(piece)
+    assert dict(tally.rejected) == {why: 1}
+    assert [reject.position for reject in tally.rejects] == [2 + position]
+    (sample,) = tally.samples[why]
+    assert (sample.position, sample.raw, sample.event) == (2 + position, raw, "" if why == "not_json" else "buy")
+
+
+def test_a_rejected_event_is_shown_with_its_name_as_far_as_it_has_one() -> None:
+    one = engine(rule(), events=[CONTRACT])
+    bad = {"event": "buy", "plan": "pro", "user": 7}, {"event": "buy", "plan": "pro"}, {"event": 3}
+    tally = tallied(one, b"\n".join(json.dumps(event).encode() for event in bad), ndjson=True)
+    assert {why: [(one.event, one.position) for one in found] for why, found in tally.samples.items()} == {
+        "wrong_type": [("buy", 1)],
+        "missing": [("buy", 2)],
+        "no_event": [("", 3)],
+    }
+
+
 def test_an_event_of_an_undeclared_name_is_counted_as_unknown_and_shown() -> None:
     tally = tallied(engine(rule(), events=[CONTRACT]), b'{"event": "bye"}')
     assert (tally.events, tally.unknown, tally.matched) == (1, 1, 0)
@@ -206,6 +277,26 @@ def test_labels_of_the_source_are_believed_and_not_those_of_the_body() -> None:
     for source, labels in (("web", ("shop",)), ("http", ("",))):
         tally = tallied(one, b'{"event": "buy", "app": "forged"}', source=source)
         assert counted(one, tally) == {labels: 1}
+
+
+@pytest.mark.parametrize("ndjson", [False, True])
+@pytest.mark.parametrize(
+    ("source", "event", "why"),
+    [
+        ("web", {"event": "buy"}, ""),
+        ("web", {"event": "buy", "app": 7}, ""),
+        ("web", {"event": "buy", "user": 7}, "wrong_type"),
+        ("http", {"event": "buy"}, "missing"),
+        ("http", {"event": "buy", "app": "shop"}, ""),
+    ],
+)
+def test_a_required_field_that_the_source_has_is_not_missing(
+    source: str, event: dict[str, Any], why: str, ndjson: bool
+) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    contract = {"name": "buy", "fields": {"app": {"required": True}, "user": {}}}
+    one = engine(rule(), events=[contract], producers=producers)
+    assert dict(tallied(one, json.dumps(event).encode(), ndjson, source).rejected) == ({why: 1} if why else {})
 
 
 MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
@@ -280,6 +371,14 @@ def test_two_rules_may_count_into_one_metric_and_add_up() -> None:
     assert text(one, tallied(one, b'[{"event": "buy"}, {"event": "sell"}]'))["m_total"] == ["m_total 2"]
 
 
+@pytest.mark.parametrize("number", [AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_a_rule_shows_each_of_its_series_once_however_many_are_written_together(number: int) -> None:
+    one = engine(rule(labels={"id": {}}, max_series=number))
+    events = [{"event": "buy", "id": n} for n in range(number) for _ in range(1 + n % 3)]
+    shown = text(one, tallied(one, json.dumps(events).encode()))["m_total"]
+    assert shown == [f'm_total{{id="{n}"}} {1 + n % 3}' for n in range(number)]
+
+
 def test_a_rule_with_thousands_of_combinations_declares_none() -> None:
     assert list(declared_labels(rule(labels={name: [str(n) for n in range(20)] for name in ("a", "b")}))) == []
 
@@ -331,7 +430,8 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
 def openmetrics(engine: Engine, tally: Tally, more: More) -> str:
     for series, delta in engine.deltas([tally])[0].items():
         series.value = series.shelf.kind.add(series.value, delta)
-    engine.exemplars([tally])
+    for series, exemplar in engine.exemplars([tally]).items():
+        series.shelf.exemplars[series] = exemplar
     found = UsageCollector(tuple(engine.rules)).families(NOW, more=more)
     return render(found, openmetrics=True).decode() + "# EOF\n"
 

@@ -1,7 +1,7 @@
 """Where the entries of a log begin and end: a line each, or lines joined to the one that begins them. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import re2
@@ -78,22 +78,48 @@ class Lines:
             start = end + 1
 
 
-class Joined:
-    """A line in which `begins` is found begins an entry. Lines before the first such line are an entry as well."""
+class Beginnings:
+    """Tells which lines begin an entry: those in whose first `max_bytes` the pattern is found."""
 
-    def __init__(self, chunk: bytes, max_bytes: int, multiline: Multiline) -> None:
-        begins = re2.compile(multiline.begins).search
+    def __init__(self, multiline: Multiline, max_bytes: int) -> None:
+        self.max_lines, self.max_bytes = multiline.max_lines, max_bytes
+        self._search: Callable[[bytes], object] = re2.compile(multiline.begins).search
+
+    def begins(self, line: bytes) -> bool:
+        """Whether `line`, without its line break, begins an entry."""
+        return bool(self._search(readable(line[: self.max_bytes]).removesuffix(b"\r")))
+
+    def first(self, chunk: bytes) -> int | None:
+        """Where in `chunk`, which is whole lines, the first entry begins; None where none does."""
+        return next((start for start, _, end in Lines(chunk, self.max_bytes) if self.begins(chunk[start:end])), None)
+
+    def last(self, chunk: bytes) -> int:
+        """Where the last one begins; 0 where none does. Looks at its lines alone."""
+        end = len(chunk)
+        while end > 0:
+            start = chunk.rfind(b"\n", 0, end - 1) + 1
+            if self.begins(chunk[start:end].removesuffix(b"\n")):
+                return start
+            end = start
+        return 0
+
+
+class Joined:
+    """A line that begins an entry, and those behind it. Lines before the first such line are an entry as well."""
+
+    def __init__(self, chunk: bytes, beginnings: Beginnings) -> None:
+        max_bytes, max_lines = beginnings.max_bytes, beginnings.max_lines
         self._spans: list[Span] = []
         lines = 0
         for span in Lines(chunk, max_bytes):
             start, stop, end = span
             lines += 1
-            if not self._spans or begins(readable(chunk[start:stop])):
+            if not self._spans or beginnings.begins(chunk[start:stop]):
                 self._spans.append(span)
                 lines = 1
             else:
                 first, stop, _ = self._spans[-1]
-                stop = min(end, first + max_bytes) if lines <= multiline.max_lines else stop
+                stop = min(end, first + max_bytes) if lines <= max_lines else stop
                 self._spans[-1] = first, stop, end
         self._starts = [start for start, _, _ in self._spans]
 

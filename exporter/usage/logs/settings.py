@@ -10,7 +10,7 @@ from pydantic import Field
 from exporter.usage.condition import Condition, Scalar
 from exporter.usage.logs import grok
 from exporter.usage.logs.grok import FieldType
-from toolkit.configfile import Location, Model, Name, Regex, nearest, regex
+from toolkit.configfile import Duration, Location, Model, Name, Regex, nearest, regex
 
 LineFormat = Literal["text", "json"]
 
@@ -60,10 +60,12 @@ class LogPattern(Model):
 
 
 class Multiline(Model):
-    """Lines in which `begins` is not found belong to the line before, `max_lines` of them at most."""
+    """Lines in which `begins` is not found belong to the line before, `max_lines` of them at most. In a file an entry
+    is over when the next begins, or when nothing was written for `quiet` seconds."""
 
     begins: Regex
     max_lines: int = Field(default=500, ge=2, le=100_000)
+    quiet: Duration = Field(default=5.0, gt=0)
 
 
 class LogSet(Model):

@@ -60,12 +60,12 @@ class Keys:
     def __len__(self) -> int:
         return len(self._memories)
 
-    def take(self, event: str, key: str, labels: Labels, time: float, now: float) -> Outcome | None:
+    def take(self, event: str, key: str, labels: Labels, time: float, clock: float) -> Outcome | None:
         """An event of a key. What comes of it is told by `advance`, but for an event that is not looked at."""
         rule = self._rule
         if not key:
             return Outcome(rule.name, "keyless", labels)
-        if not self._mark.watermark <= time <= now + rule.lateness:
+        if not self._mark.watermark <= time <= clock + rule.lateness:
             return Outcome(rule.name, "untimely", labels)
         old = self._memories.get(key)
         moment = Moment(time, rule.events[event], self._census.shared(labels))
@@ -88,6 +88,8 @@ class Keys:
         passed = list(islice(self._wheel.passed(watermark), MOST_AT_ONCE))
         if passed:
             self._before.setdefault("", self._mark)
+        for key in passed:  # all before the first is settled: the wheel has let go of them, and `undo` puts them back
+            self._before.setdefault(key, self._memories[key])
         self._mark = Mark(watermark, self._mark.blind_until)
         return [outcome for key in passed for outcome in self._settle(key, watermark)]
 
@@ -166,7 +168,6 @@ class Keys:
         """A key that the wheel has let go of. If it came up before it is due, nothing happens to it."""
         old = self._memories[key]
         new, outcomes = settle(self._rule, old, watermark, self._mark.blind_until)
-        self._before.setdefault(key, old)
         self._put(key, old, new)
         return outcomes
 

@@ -35,28 +35,35 @@ class Sequences:
     """All rules in all parts. Parts know nothing of one another: a part's events bear all keys that are remembered in
     it, and it may be restored and dropped alone.
 
-    `now` is how far a part has been read: the clock while nothing waits in it, else the latest time that was read.
-    It must not fall.
+    `now` is how far a part has been read (Unix time): what was sent before is here. It must not fall. `clock` is the
+    present where that is later: an event whose time is beyond it is from a time to come.
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules: Mapping[str, Rule] = {rule.name: rule for rule in rules}
         self._censuses = {name: Census() for name in self.rules}
         self._parts: dict[str, dict[str, Keys]] = {}
+        self._touched: dict[str, None] = {}
+        """The parts that were looked at since `changes` told of them; of those that it told of it is `_sent`."""
+        self._sent: dict[str, None] = {}
         self._useless: set[Row] = set()
         self._useless_sent: set[Row] = set()
 
     def feed(
-        self, sightings: Iterable[Sighting | tuple[str, str, str, Labels, float]], now: float, part: str = ""
+        self,
+        sightings: Iterable[Sighting | tuple[str, str, str, Labels, float]],
+        now: float,
+        part: str = "",
+        clock: float = 0.0,
     ) -> list[Outcome]:
         """Takes events, in whatever order, and tells what was decided by now: mostly of earlier ones.
 
         Raises KeyError for a rule or event that is not known.
         """
         found = self.tick(now, part)
-        keys = self._of(part)
+        keys, latest = self._of(part), max(now, clock)
         for rule, event, key, labels, time in sightings:
-            outcome = keys[rule].take(event, key, labels, time, now)
+            outcome = keys[rule].take(event, key, labels, time, latest)
             if outcome is not None:
                 found.append(outcome)
             elif self._censuses[rule].size > self.rules[rule].max_keys:
@@ -66,6 +73,7 @@ class Sequences:
     def tick(self, now: float, part: str = "") -> list[Outcome]:
         """Tells what was decided by now, where nothing came. At any pace; once a second is enough, and at once again
         while it `is_behind`: a look settles some thousand keys of a rule, so that it stops nobody else for long."""
+        self._touched[part] = None
         return [outcome for keys in self._of(part).values() for outcome in keys.advance(now)]
 
     def is_behind(self, part: str = "") -> bool:
@@ -77,24 +85,28 @@ class Sequences:
         of it. Asked again before `committed` or `undo`, it tells of all since the last `committed`."""
         self._useless_sent |= self._useless
         self._useless = set()
+        self._sent |= self._touched
+        self._touched = {}
         found: dict[Row, bytes | None] = dict.fromkeys(self._useless_sent)
-        for part, rule, keys in self._all():
+        for part, rule, keys in self._all(self._sent):
             found.update((Row(part, rule, key), row) for key, row in keys.changes())
         return found
 
     def committed(self) -> None:
         """The rows that `changes` told are stored."""
         self._useless_sent = set()
-        for _, _, keys in self._all():
+        for _, _, keys in self._all(self._sent):
             keys.committed()
+        self._sent = {}
 
     def undo(self) -> None:
         """Everything since the last `committed` did not happen, also what was fed after `changes`: nothing of it was
         counted, and all of it may be fed again."""
         self._useless |= self._useless_sent
         self._useless_sent = set()
-        for _, _, keys in self._all():
+        for _, _, keys in self._all({**self._sent, **self._touched}):
             keys.undo()
+        self._sent, self._touched = {}, {}
 
     def restore(self, rows: Iterable[tuple[Row | tuple[str, str, str], bytes]]) -> None:
         """Takes up what was stored. Rows of rules that are gone or have changed are among the next `changes`.
@@ -108,12 +120,14 @@ class Sequences:
         """Forgets a part, whose rows belong to another process now."""
         for keys in self._parts.pop(part, {}).values():
             keys.drop()
+        self._sent.pop(part, None)
+        self._touched.pop(part, None)
         self._useless = {row for row in self._useless if row.part != part}
         self._useless_sent = {row for row in self._useless_sent if row.part != part}
 
     def rows(self) -> Iterator[tuple[Row, bytes]]:
         """Everything as it would be stored: `restore` of other rules takes it up, and so does a changed file."""
-        for part, rule, keys in self._all():
+        for part, rule, keys in self._all(self._parts):
             yield from ((Row(part, rule, key), row) for key, row in keys.rows())
 
     def sizes(self) -> dict[str, int]:
@@ -128,12 +142,14 @@ class Sequences:
 
     def _evict(self, rule: str) -> Iterator[Outcome]:
         while self._censuses[rule].size > self.rules[rule].max_keys:
-            yield max((keys[rule] for keys in self._parts.values()), key=len).evict()
+            part = max(self._parts, key=lambda one: len(self._parts[one][rule]))
+            self._touched[part] = None
+            yield self._parts[part][rule].evict()
 
     def _of(self, part: str) -> dict[str, Keys]:
         if part not in self._parts:
             self._parts[part] = {name: Keys(rule, self._censuses[name]) for name, rule in self.rules.items()}
         return self._parts[part]
 
-    def _all(self) -> Iterator[tuple[str, str, Keys]]:
-        return ((part, rule, keys) for part, rules in self._parts.items() for rule, keys in rules.items())
+    def _all(self, parts: Iterable[str]) -> Iterator[tuple[str, str, Keys]]:
+        return ((part, rule, keys) for part in parts for rule, keys in self._of(part).items())

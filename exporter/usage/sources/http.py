@@ -159,9 +159,7 @@ class EventEndpoints:
             wanted = f"an Idempotency-Key has at most {MAX_KEY_CHARACTERS} printable ASCII characters\n"
             return web.Response(status=400, text=wanted)
         taken = await self._counting.take(source, body, form, key=key, log=log)
-        nothing_usable = taken.rejected and not taken.events
-        status = 400 if nothing_usable else 200
-        return web.Response(body=_told(taken), content_type="application/json", status=status)
+        return web.Response(body=_told(taken), content_type="application/json", status=_status(taken))
 
 
 class DoormanNow(Protocol):
@@ -181,6 +179,13 @@ class Unwrap(Protocol):
 def named(rejects: Iterable[Reject]) -> list[dict[str, object]]:
     """Rejects as an answer shows them."""
     return [{"position": reject.position, "reason": reject.reason} for reject in rejects]
+
+
+def _status(taken: Taken) -> int:
+    if taken.is_refused:
+        return 500
+    nothing_usable = taken.rejected and not taken.events
+    return 400 if nothing_usable else 200
 
 
 def _told(taken: Taken) -> bytes:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from exporter.exposition import Family
-from exporter.usage.delivery import Format, Position, Taken
+from exporter.usage.delivery import Format, Hold, Position, Taken
+from exporter.usage.logs.reader import LogReader
 from exporter.usage.sources.files import counts as file_counts
+from exporter.usage.sources.files.piece import WholeLines
 from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.source import FileSource
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
@@ -42,11 +44,22 @@ class Counted(Protocol):
         positions: Sequence[Position] = (),
         *,
         log: str = "",
+        part: str = "",
+        sent: Sequence[float] = (),
     ) -> Taken:
-        """See exporter.usage.delivery.Intake."""
+        """See exporter.usage.delivery.Partitioned."""
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """See exporter.usage.delivery.Intake."""
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        """See exporter.usage.delivery.Partitioned."""
+
+    def release(self, stream: str) -> None:
+        """See exporter.usage.delivery.Partitioned."""
+
+    def reader(self, log: str) -> LogReader:
+        """What reads lines as the entry `log` of `usage.logs`."""
 
     async def forget(self, stream: str, keep: Collection[str], age: float) -> None:
         """See exporter.usage.sources.files.deliveries.Forgetful."""
@@ -60,18 +73,37 @@ class Source(Protocol):
 
 
 class _ReadAs:
-    """The counting for a source whose lines are read as one entry of `usage.logs`."""
+    """The counting for a source whose lines are read as one entry of `usage.logs`, and where its entries end."""
 
     def __init__(self, counting: Counted, log: str) -> None:
         self._counting, self._log = counting, log
 
     async def take(
-        self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
+        self,
+        source: str,
+        body: bytes | Sequence[bytes],
+        form: Format,
+        positions: Sequence[Position] = (),
+        *,
+        part: str = "",
+        sent: Sequence[float] = (),
     ) -> Taken:
-        return await self._counting.take(source, body, form, positions, log=self._log)
+        return await self._counting.take(source, body, form, positions, log=self._log, part=part, sent=sent)
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         return await self._counting.positions(stream)
+
+    async def hold(self, stream: str, parts: Collection[str]) -> Hold:
+        return await self._counting.hold(stream, parts)
+
+    def release(self, stream: str) -> None:
+        self._counting.release(stream)
+
+    def finished(self, chunk: bytes, quiet: float) -> int:
+        return self._counting.reader(self._log).finished(chunk, quiet)
+
+    def resumes(self, chunk: bytes) -> int | None:
+        return self._counting.reader(self._log).resumes(chunk)
 
 
 @dataclass(frozen=True)
@@ -132,7 +164,8 @@ class RunningSources:
         if isinstance(settings, FileSettings):
             host = socket.gethostname() if self._counting.shared else ""
             clock = asyncio.get_running_loop().time
-            return FileSource(settings, intake, self._counting, clock, self._log, host)
+            framing = intake if settings.format == "lines" else WholeLines()
+            return FileSource(settings, intake, framing, self._counting, clock, self._log, host)
         from exporter.usage.sources.kafka.source import KafkaSource  # noqa: PLC0415 - its library is an extra
 
         return KafkaSource(settings, intake, self._kafka, self._log)

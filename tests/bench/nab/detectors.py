@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.rulegen.rules import Record as Generated
-from exporter.rulegen.settings import Signals
-
 from exporter.rulegen import build
 from exporter.rulegen.model import PAST_STEP, QUIET, STANDARD, STAY, STEP, Sensitivity
+from exporter.rulegen.rules import Record as Generated
+from exporter.rulegen.settings import Signals
 from tests.support.replay import Record
 
 SOURCE = "nab_value"

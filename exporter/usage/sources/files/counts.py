@@ -13,7 +13,11 @@ TRUNCATIONS = Family(
     "counter",
     "Times a file no longer held what had been read of it, and was begun anew.",
 )
-LONG = Family("tocsin_exporter_file_long_lines_total", "counter", "Lines of more than 1 MiB, which are passed over.")
+LONG = Family(
+    "tocsin_exporter_file_long_lines_total",
+    "counter",
+    "Lines of more than 1 MiB, which are passed over, and entries of several lines that were cut there.",
+)
 NULS = Family("tocsin_exporter_file_nul_bytes_total", "counter", "NUL bytes, which are left out of lines.")
 ERRORS = Family(
     "tocsin_exporter_file_errors_total",

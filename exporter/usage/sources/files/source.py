@@ -7,7 +7,9 @@ next one goes on where the ledger stands.
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from exporter.usage.delivery import Fenced, Intake, Position
 from exporter.usage.sources.files.counts import FileCounts
@@ -15,11 +17,13 @@ from exporter.usage.sources.files.deliveries import Deliveries, Forgetful
 from exporter.usage.sources.files.finding import Entry, Found, Key, find
 from exporter.usage.sources.files.known import Known, beginning_of, part_of
 from exporter.usage.sources.files.mark import offset_of
+from exporter.usage.sources.files.piece import Framing
 from exporter.usage.sources.files.settings import FileSettings
 from exporter.usage.sources.files.starting import ends_of, still_holds
 from exporter.usage.sources.files.tail import Stranger, Tail
 from toolkit.logs import Logger
 
+T = TypeVar("T")
 Clock = Callable[[], float]
 """Seconds that nobody sets, such as time.monotonic."""
 
@@ -37,14 +41,24 @@ class FileSource:
     """One source of files, running. Where machines share a ledger, `host` names this one: each has its own files."""
 
     def __init__(
-        self, settings: FileSettings, intake: Intake, ledger: Forgetful, clock: Clock, log: Logger, host: str = ""
+        self,
+        settings: FileSettings,
+        intake: Intake,
+        framing: Framing,
+        ledger: Forgetful,
+        clock: Clock,
+        log: Logger,
+        host: str = "",
     ) -> None:
         self.counts = FileCounts(settings.name)
         self._settings, self._clock, self._log = settings, clock, log.bind(source=settings.name)
         self._stream = f"file:{settings.name}@{host}" if host else f"file:{settings.name}"
         self._deliveries = Deliveries(settings.name, self._stream, settings.format, intake, ledger, self._log)
+        self._framing = framing
         self._tails: dict[Key, Tail] = {}
         self._strangers: set[Key] = set()
+        self._glimpsed: set[Key] = set()
+        """Files that a pattern matched while deliveries waited: they may have another name by the next look."""
         self._open: set[Key] = set()
         self._failing: set[Path] = set()
         self._failing_now: set[Path] = set()
@@ -68,13 +82,13 @@ class FileSource:
     async def poll(self) -> bool:
         """Looks for files once, delivers what they have; whether there is more to read at once."""
         known = await self._deliveries.known()
-        inodes = known.inodes | {inode for _, inode in self._tails}
+        inodes = known.inodes | {inode for _, inode in [*self._tails, *self._glimpsed]}
         found = await asyncio.to_thread(find, self._settings.paths, inodes)
         await self._begin(found)
         await self._follow(found)
         await asyncio.sleep(0)  # with thousands of files each of these steps takes some milliseconds
         due = [tail for tail in self._tails.values() if tail.is_due]
-        more = await asyncio.gather(*(self._advance(tail) for tail in due))
+        more = await self._meanwhile(asyncio.gather(*(self._advance(tail) for tail in due)))
         await asyncio.sleep(0)
         self._let_go()
         for path, error in found.errors:
@@ -115,6 +129,19 @@ class FileSource:
             self._deliveries.doubt()  # it was on record already: the answer was lost
             await self._begin(found)
 
+    async def _meanwhile(self, work: asyncio.Future[T]) -> T:
+        """The result of `work`, which may wait for the ledger; who rotates files does not."""
+        try:
+            while not (await asyncio.wait({work}, timeout=self._settings.interval))[0]:
+                found = await asyncio.to_thread(find, self._settings.paths, ())
+                self._glimpsed.update(found.entries)
+        except BaseException:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            raise
+        return work.result()
+
     async def _follow(self, found: Found) -> None:
         now = self._clock()
         for key, entry in found.entries.items():
@@ -122,6 +149,7 @@ class FileSource:
                 self._tails[key].seen(entry, now)
             elif entry.patterns or key not in self._strangers:
                 await self._add(entry, now)
+        self._glimpsed.clear()
         for tail in [tail for key, tail in self._tails.items() if key not in found.entries]:
             tail.missing(now)
             if not tail.is_open:
@@ -131,7 +159,7 @@ class FileSource:
         known = await self._deliveries.known()
         part = await self._part_of(entry, known)
         committed = known.text(part)
-        if not entry.patterns and not committed:
+        if not entry.patterns and not committed and entry.key not in self._glimpsed:
             self._strangers.add(entry.key)
         # what has another name now and was read to its end has nothing for us
         elif entry.patterns or offset_of(committed) != entry.size:
@@ -202,12 +230,14 @@ class FileSource:
 
     async def _deliver_piece(self, tail: Tail) -> bool:
         """Whether there was one. Raises what `Tail.read` does, and Fenced."""
-        final = self._clock() - tail.grew_at >= self._settings.idle
-        piece, mark = await asyncio.to_thread(tail.read, final)
+        quiet = self._clock() - tail.grew_at
+        piece, mark = await asyncio.to_thread(tail.read, self._framing, quiet, quiet >= self._settings.idle)
         # also where there is no line yet: the next process may find the file under another name only
-        if mark.text != tail.committed and not piece.skipping:
-            await self._deliveries.take(piece.body, [Position(self._stream, tail.part, tail.committed, mark.text)])
-        tail.moved(piece, mark)
+        if mark.text != tail.committed:
+            told = f"{tail.path} at byte {offset_of(tail.committed)}"
+            position = Position(self._stream, tail.part, tail.committed, mark.text, told)
+            await self._deliveries.take(piece.body, [position])
+        tail.moved(mark)
         self.counts.long_lines += piece.long_lines
         self.counts.nul_bytes += piece.nul_bytes
         return piece.length > 0

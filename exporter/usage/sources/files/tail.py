@@ -5,8 +5,8 @@ import stat
 from io import FileIO
 
 from exporter.usage.sources.files.finding import Entry
-from exporter.usage.sources.files.mark import Mark, offset_of, read_mark
-from exporter.usage.sources.files.piece import PIECE_BYTES, Piece, cut
+from exporter.usage.sources.files.mark import Mark, offset_of, read_again, read_mark
+from exporter.usage.sources.files.piece import PIECE_BYTES, Framing, Piece, Place, cut
 
 
 class Stranger(Exception):
@@ -27,7 +27,6 @@ class Tail:
         self.truncations = 0
         self._file: FileIO | None = None
         self._mark: Mark | None = None
-        self._skipping = False
         self._looked_at: tuple[int, int] | None = None
 
     # --- what doesn't block
@@ -53,15 +52,13 @@ class Tail:
         """Whether the file is held open. Does not block."""
         return self._file is not None
 
-    def moved(self, piece: Piece, mark: Mark) -> None:
-        """`piece`, which ends at `mark`, is done with. Does not block."""
-        self._mark, self._skipping = mark, piece.skipping
-        if not piece.skipping:
-            self.committed = mark.text
+    def moved(self, mark: Mark) -> None:
+        """The piece that ends at `mark` is done with. Does not block."""
+        self._mark, self.committed = mark, mark.text
 
     def rewind(self, committed: str) -> None:
         """The ledger holds `committed`: the next read goes on there. Does not block."""
-        self.committed, self._mark, self._skipping = committed, None, False
+        self.committed, self._mark = committed, None
 
     # --- what blocks
 
@@ -73,8 +70,9 @@ class Tail:
             if (status.st_size, status.st_mtime_ns) != (self.size, self._changed):
                 self.size, self._changed, self.grew_at = status.st_size, status.st_mtime_ns, now
 
-    def read(self, final: bool) -> tuple[Piece, Mark]:
-        """The next piece, and the mark at its end. With `final` the last line needs no newline.
+    def read(self, framing: Framing, quiet: float, final: bool) -> tuple[Piece, Mark]:
+        """The next piece, and the mark at its end; nothing was written for `quiet` seconds. With `final` the last line
+        needs no newline.
 
         Where what was read before is gone from the file, it is read from its beginning, and `truncations` grows.
         Raises OSError; FileNotFoundError when the path leads to another file; Stranger.
@@ -84,13 +82,15 @@ class Tail:
         mark = self._mark or self._resumed(file)
         raw = os.pread(file, PIECE_BYTES, mark.offset)
         # asked after the read: what holds now held then, so `raw` is of the same content
-        if read_mark(file, mark.offset) != mark:
+        if read_mark(file, mark.offset, mark.within) != mark:
             self.truncations += 1
-            self._skipping, mark = False, Mark()
+            mark = Mark()
             raw = os.pread(file, PIECE_BYTES, 0)
         self._mark, self._looked_at = mark, looked_at
-        piece = cut(raw, self._skipping, final and len(raw) < PIECE_BYTES)
-        return piece, mark.after(raw[: piece.length])
+        fresh = not mark.offset or mark.tail.endswith(b"\n")
+        place = Place(mark.within, fresh, quiet, final) if len(raw) < PIECE_BYTES else Place(mark.within, fresh)
+        piece = cut(raw, place, framing)
+        return piece, mark.after(raw[: piece.length], piece.within)
 
     def _opened(self) -> FileIO:
         if self._file is None:
@@ -105,7 +105,7 @@ class Tail:
 
     def _resumed(self, file: int) -> Mark:
         """Where the ledger stands, if the file still is what it was then."""
-        mark = read_mark(file, offset_of(self.committed))
+        mark = read_again(file, self.committed)
         if not self.committed or mark.text == self.committed:
             return mark
         if not self.named:

@@ -36,6 +36,10 @@ class Bridge:
         """Waits, unless the thread has to end."""
         self._stopping.wait(seconds)
 
+    def tell(self, news: Callable[[], None]) -> None:
+        """Calls `news` in the loop, soon."""
+        self._loop.call_soon_threadsafe(news)
+
     def settle(self, seconds: float) -> None:
         """Waits for the work under way, if there is any, at most `seconds`."""
         if self._under_way is not None:

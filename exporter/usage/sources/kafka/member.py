@@ -4,20 +4,22 @@ The ledger is the truth about what was counted. A rebalance gives all partitions
 after it, and whenever anything is in doubt, every partition is read from where the ledger says.
 """
 
+import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import tenacity
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from exporter.usage.delivery import Fenced, Intake, Position
+from exporter.usage.delivery import Fenced, Hold, Partitioned, Position
 from exporter.usage.sources.kafka import offsets
 from exporter.usage.sources.kafka.bridge import Abandoned, Bridge
 from exporter.usage.sources.kafka.client import Lines, configuration
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
 from exporter.usage.sources.kafka.offsets import Batch, Beginning, Part, Progress, begin, gather, name_of
+from exporter.usage.sources.kafka.reach import End, keys_part, until
 from exporter.usage.sources.kafka.settings import KafkaSettings
 from toolkit.logs import Logger
 from toolkit.secretfile import SecretUnreadable
@@ -28,6 +30,8 @@ REOPEN_SECONDS = 5.0
 LOOK_SECONDS = 1.0
 ASK_SECONDS = 5.0
 """How often the lag is looked at where the client knows it, and where a broker has to be asked."""
+LOOK_SHARE = 0.1
+"""How much of the time may go by looking, where there are many partitions."""
 BROKER_SECONDS = 5.0
 REVOKE_SECONDS = 10.0
 """How long a batch under way may take to finish when its partitions are taken away."""
@@ -37,7 +41,7 @@ class Member:
     """Reads what the group assigns, batch by batch: the next one is fetched once this one is counted."""
 
     def __init__(
-        self, settings: KafkaSettings, intake: Intake, bridge: Bridge, metrics: KafkaMetrics, log: Logger
+        self, settings: KafkaSettings, intake: Partitioned, bridge: Bridge, metrics: KafkaMetrics, log: Logger
     ) -> None:
         self._settings, self._intake, self._bridge = settings, intake, bridge
         self._metrics, self._log = metrics, log
@@ -52,7 +56,11 @@ class Member:
         self._high: dict[Part, int] = {}
         """As far as is known, the offset after each partition's last message."""
         self._timestamps: dict[Part, float] = {}
-        self._looked = 0.0
+        self._ends: dict[Part, End] = {}
+        self._hold, self._parts = Hold(), dict[Part, str]()
+        """What is held of the keys, and the part of them that each partition belongs to."""
+        self._looked, self._look_again = 0.0, 0.0
+        """When the lag was looked at, and when that may be done again (the monotonic clock)."""
         self._refused = False
         self.progress: tuple[Progress, ...] = ()
 
@@ -85,8 +93,12 @@ class Member:
 
     def _turn(self, consumer: Consumer) -> None:
         if self._assigned and not self._placed:
-            with suppress(Abandoned):
+            try:
                 self._place(consumer)
+            except Fenced:
+                self._metrics.fenced.labels(self._settings.name).inc()
+            except Abandoned:
+                pass
         if self._refused:
             self._sign_in_anew(consumer)
         messages = consumer.consume(self._settings.batch.messages, self._settings.batch.wait)
@@ -97,6 +109,8 @@ class Member:
             with suppress(Abandoned):
                 self._count(consumer, batch)
         self._look(consumer)
+        if self._hold.watched and self._placed:
+            self._hold.until = until(self._parts, self._read, self._ends, self._timestamps)
 
     def _sign_in_anew(self, consumer: Consumer) -> None:
         """Takes up a password that was changed while we run."""
@@ -127,43 +141,56 @@ class Member:
 
     def _forget(self) -> None:
         self._assigned, self._placed, self.progress = frozenset(), False, ()
-        self._next, self._read, self._high, self._timestamps = {}, {}, {}, {}
+        self._next, self._read, self._high, self._timestamps, self._ends = {}, {}, {}, {}, {}
+        self._hold = Hold()
+        self._bridge.tell(lambda: self._intake.release(self._stream))
 
     # --- where to begin
 
     def _place(self, consumer: Consumer) -> None:
         """Lets every assigned partition be read from where the ledger says; what that changes is put down there."""
-        assigned = self._assigned
+        self._hold_keys(consumer)
         stored = self._do(consumer, self._positions())
-        ends = {part: self._ends(consumer, part) for part in sorted(assigned)}
+        asked = time.time()
+        ends = {part: self._ends_of(consumer, part) for part in sorted(self._assigned)}
         places = {
             part: begin(stored.get(name_of(part), ""), low, high, self._settings.start)
             for part, (low, high) in ends.items()
         }
         moved = {part: place for part, place in places.items() if place.reason != "ledger"}
         before = {part: stored.get(name_of(part), "") for part in moved}
-        try:
-            self._do(consumer, self._take((), before, {part: place.offset for part, place in moved.items()}))
-        except Fenced:
-            self._metrics.fenced.labels(self._settings.name).inc()
-            return
+        self._do(consumer, self._take(None, before, {part: place.offset for part, place in moved.items()}))
         self._tell(moved, before)
         self._next = {part: place.offset for part, place in places.items()}
         self._read, self._high = dict(self._next), {part: high for part, (_, high) in ends.items()}
-        self._placed, self._looked = True, 0.0
+        self._ends, self._timestamps = {part: End(high, asked) for part, (_, high) in ends.items()}, {}
+        self._placed, self._look_again = True, 0.0
         reading = [TopicPartition(*part, place.offset) for part, place in places.items()]
         consumer.assign(reading)
         consumer.resume(reading)  # they may have rested when the group took them away
 
-    def _ends(self, consumer: Consumer, part: Part) -> tuple[int, int]:
+    def _hold_keys(self, consumer: Consumer) -> None:
+        """Takes up what is remembered of the keys in the assigned partitions."""
+        topics = {topic for topic, _ in self._assigned}
+        counts = self._answered(lambda: {topic: _partitions(consumer, topic) for topic in topics})
+        self._parts = {
+            (topic, number): keys_part(self._stream, number, counts[topic]) for topic, number in self._assigned
+        }
+        parts = frozenset(self._parts.values())
+        self._hold = self._do(consumer, self._retrying(self._intake.hold, self._stream, parts))
+
+    def _ends_of(self, consumer: Consumer, part: Part) -> tuple[int, int]:
         """A partition's first offset and the one after its last. Raises Abandoned when no broker says so."""
+        return self._answered(lambda: consumer.get_watermark_offsets(TopicPartition(*part), timeout=BROKER_SECONDS))
+
+    def _answered(self, asking: Callable[[], T]) -> T:
+        """What a broker says. Raises Abandoned when none does."""
         try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(*part), timeout=BROKER_SECONDS)
+            return asking()
         except KafkaException as error:
             self._failed(error.args[0])
             self._bridge.pause(LOOK_SECONDS)
             raise Abandoned from None
-        return low, high
 
     def _tell(self, moved: Mapping[Part, Beginning], before: Mapping[Part, str]) -> None:
         for part, place in moved.items():
@@ -190,27 +217,43 @@ class Member:
         assigned = self._assigned
         before = {part: str(self._next[part]) for part in batch.next}
         try:
-            self._do(consumer, self._take(batch.records, before, batch.next))
+            self._do(consumer, self._take(batch, before, batch.next))
         except Fenced as fenced:
             self._metrics.fenced.labels(self._settings.name).inc()
-            self._log.warning("batch dropped: it was counted elsewhere", partition=fenced.part)
+            self._log.warning("batch dropped: it has to be read anew", partition=fenced.part)
             self._placed = False
             return
-        self._metrics.messages.labels(self._settings.name).inc(len(batch.records))
+        self._metrics.messages.labels(self._settings.name).inc(sum(map(len, batch.records.values())))
         self._metrics.tombstones.labels(self._settings.name).inc(batch.tombstones)
         if self._assigned is assigned:  # not taken away while it was counted
             self._next |= batch.next
-            self._read |= batch.next
+            self._read |= {part: max(self._read[part], offset) for part, offset in batch.next.items()}
             self._timestamps |= batch.timestamps
             self._publish(consumer, batch.next)
 
-    async def _take(self, records: tuple[bytes, ...], before: Mapping[Part, str], after: Mapping[Part, int]) -> None:
-        if not after:
-            return
-        # in one order everywhere, so that two replicas never wait for each other's rows
-        positions = [Position(self._stream, name_of(part), before[part], str(after[part])) for part in sorted(after)]
+    async def _take(self, batch: Batch | None, before: Mapping[Part, str], after: Mapping[Part, int]) -> None:
+        """Each partition is a delivery of its own; most often they share a commit. Raises Fenced once all ended."""
+        deliveries = [
+            self._deliver(part, batch, Position(self._stream, name_of(part), before[part], str(offset)))
+            for part, offset in after.items()
+        ]
+        for ended in await asyncio.gather(*deliveries, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+    async def _deliver(self, part: Part, batch: Batch | None, position: Position) -> None:
+        records = batch.records.get(part, ()) if batch else ()
         body = b"\n".join(records) if self._settings.format == "lines" else records
-        await self._retrying(self._intake.take, self._settings.name, body, self._settings.format, positions)
+        sent = batch.sent.get(part, ()) if batch and self._hold.watched else ()
+        await self._retrying(
+            self._intake.take,
+            self._settings.name,
+            body,
+            self._settings.format,
+            [position],
+            part=self._parts[part],
+            sent=sent,
+        )
 
     @property
     def _retrying(self) -> tenacity.AsyncRetrying:
@@ -277,15 +320,33 @@ class Member:
 
     def _look(self, consumer: Consumer, *, cached: bool = True) -> None:
         """Notes how much is left; while nothing is fetched a broker has to be asked (`cached=False`)."""
-        if time.monotonic() - self._looked < (LOOK_SECONDS if cached else ASK_SECONDS):
+        began = time.monotonic()
+        if began < self._look_again or (not cached and began < self._looked + ASK_SECONDS):
             return
+        self._placed &= not self._hold.lost
         with suppress(KafkaException):  # no broker answers: what we knew stands
             for part in self._next:
-                ends = consumer.get_watermark_offsets(TopicPartition(*part), timeout=LOOK_SECONDS, cached=cached)
-                if ends:
-                    self._high[part] = max(self._high[part], ends[1])
+                self._look_at(consumer, part, cached and not (self._hold.watched and self._has_passed(part)))
         self.progress = tuple(
             Progress(*part, max(self._high[part] - read, 0), self._timestamps.get(part))
             for part, read in sorted(self._read.items())
         )
         self._looked = time.monotonic()
+        self._look_again = max(began + LOOK_SECONDS, self._looked + (self._looked - began) / LOOK_SHARE)
+
+    def _look_at(self, consumer: Consumer, part: Part, cached: bool) -> None:
+        asked = time.time()
+        ends = consumer.get_watermark_offsets(TopicPartition(*part), timeout=LOOK_SECONDS, cached=cached)
+        if ends:
+            self._high[part] = max(self._high[part], ends[1])
+            if not cached:
+                self._ends[part] = End(ends[1], asked)
+
+    def _has_passed(self, part: Part) -> bool:
+        """Whether all was read that was there when a broker was last asked."""
+        return self._read[part] >= self._ends[part].offset
+
+
+def _partitions(consumer: Consumer, topic: str) -> int:
+    """How many partitions a topic has."""
+    return len(consumer.list_topics(topic, timeout=BROKER_SECONDS).topics[topic].partitions)

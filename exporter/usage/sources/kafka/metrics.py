@@ -56,7 +56,7 @@ class KafkaMetrics:
         )
         self.fenced = Counter(
             f"{prefix}_fenced_total",
-            "Batches dropped because another process had read on; they were counted there.",
+            "Batches dropped, to be read anew: another process had read on, or has taken up the keys.",
             ["source"],
             registry=registry,
         )

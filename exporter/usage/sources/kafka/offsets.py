@@ -65,11 +65,13 @@ class Message(Protocol):
 class Batch:
     """Messages to be counted together: a partition's stand one after another, in its order.
 
-    `next` has for each partition the offset of the next message, `timestamps` when the last one was sent or stored, in
-    seconds since the epoch.
+    `next` has for each partition the offset of the next message; `sent` when each record was sent or stored (of
+    those partitions where every message says so), and `timestamps` when the last message was, in seconds since the
+    epoch.
     """
 
-    records: tuple[bytes, ...]
+    records: Mapping[Part, tuple[bytes, ...]]
+    sent: Mapping[Part, tuple[float, ...]]
     tombstones: int
     next: Mapping[Part, int]
     timestamps: Mapping[Part, float]
@@ -83,6 +85,7 @@ def gather(messages: Iterable[Message], next_offsets: Mapping[Part, int]) -> Bat
     """
     ends: dict[Part, int] = {}
     records: dict[Part, list[bytes]] = {}
+    sent: dict[Part, list[float]] = {}
     last: dict[Part, Message] = {}
     tombstones = 0
     for message in messages:
@@ -95,13 +98,16 @@ def gather(messages: Iterable[Message], next_offsets: Mapping[Part, int]) -> Bat
             tombstones += 1
         else:
             records.setdefault(part, []).append(value)
-    stamps = {part: stamp for part, message in last.items() if (stamp := _seconds(message)) is not None}
-    return Batch(tuple(value for held in records.values() for value in held), tombstones, ends, stamps)
+            sent.setdefault(part, []).append(_seconds(message))
+    stamps = {part: stamp for part, message in last.items() if (stamp := _seconds(message))}
+    known = {part: tuple(stamps) for part, stamps in sent.items() if all(stamps)}
+    return Batch({part: tuple(values) for part, values in records.items()}, known, tombstones, ends, stamps)
 
 
-def _seconds(message: Message) -> float | None:
+def _seconds(message: Message) -> float:
+    """0 where it does not say."""
     kind, milliseconds = message.timestamp()
-    return milliseconds / 1000 if kind else None
+    return milliseconds / 1000 if kind else 0.0
 
 
 @dataclass(frozen=True)

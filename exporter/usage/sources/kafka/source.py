@@ -3,7 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from exporter.usage.delivery import Intake
+from exporter.usage.delivery import Partitioned
 from exporter.usage.sources.kafka.bridge import Bridge
 from exporter.usage.sources.kafka.member import Member
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
@@ -15,7 +15,7 @@ from toolkit.logs import Logger
 class KafkaSource:
     """Reads the topics of `settings` and hands them to `intake`; the client library has a thread of its own."""
 
-    def __init__(self, settings: KafkaSettings, intake: Intake, metrics: KafkaMetrics, log: Logger) -> None:
+    def __init__(self, settings: KafkaSettings, intake: Partitioned, metrics: KafkaMetrics, log: Logger) -> None:
         self._settings, self._intake, self._metrics = settings, intake, metrics
         self._log = log.bind(source=settings.name)
         self._member: Member | None = None

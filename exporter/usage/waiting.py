@@ -1,0 +1,85 @@
+"""Deliveries that wait for the group commit: who can be in one commit, who leaves it, and what each is told."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from exporter.ledger.usage import Keyed, Repeated
+from exporter.usage.delivery import Delivery, Fenced, Position, Taken
+from exporter.usage.engine import Engine
+from exporter.usage.keeping import STREAM
+from exporter.usage.tally import Tally
+
+
+@dataclass(eq=False)
+class Waiting:
+    """One of them; who delivered it waits for `done`."""
+
+    delivery: Delivery
+    engine: Engine
+    """Whose tally it is: what was counted before a reload goes by the rules of then."""
+    tally: Tally
+    positions: Sequence[Position]
+    key: str
+    failures: int = 0
+    """How often a defect kept it alone from being stored."""
+    done: asyncio.Future[Taken] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Its idempotency key, among all."""
+        return self.tally.source, self.key
+
+    @property
+    def keyed(self) -> Keyed:
+        """Its key with the answer."""
+        return Keyed(*self.named, msgspec.json.encode(self.tally.taken))
+
+    def answer(self, taken: Taken) -> None:
+        """It is counted, now or before."""
+        if not self.done.done():
+            self.done.set_result(taken)
+
+
+def once_each(group: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+    """Those that can be in one commit, and those whose key or position is another's in it: they come after it."""
+    seen = set[object]()
+    first, later = list[Waiting](), list[Waiting]()
+    for one in group:
+        if not one.key and not one.positions:
+            first.append(one)
+            continue
+        marks: list[object] = [one.named] if one.key else []
+        marks += [(position.stream, position.part) for position in one.positions]
+        (later if seen.intersection(marks) else first).append(one)
+        seen.update(marks)
+    return first, later
+
+
+def answered(group: Sequence[Waiting], repeated: Repeated) -> list[Waiting]:
+    """Answers those that were counted before; returns the others."""
+    for one in group:
+        if one.named in repeated.answers:
+            one.answer(msgspec.json.decode(repeated.answers[one.named], type=Taken))
+    return [one for one in group if one.named not in repeated.answers]
+
+
+def without(group: Sequence[Waiting], fenced: Fenced) -> list[Waiting]:
+    """Tells those whose position has moved on, or whose keys are another's; returns the others."""
+
+    def is_behind(one: Waiting) -> bool:
+        if fenced.stream == STREAM:
+            return one.tally.part == fenced.part
+        return any((at.stream, at.part) == (fenced.stream, fenced.part) for at in one.positions)
+
+    fail([one for one in group if is_behind(one)], fenced)
+    return [one for one in group if not is_behind(one)]
+
+
+def fail(group: Sequence[Waiting], error: Exception) -> None:
+    """Tells them all that they were not counted."""
+    for one in group:
+        if not one.done.done():
+            one.done.set_exception(error)
