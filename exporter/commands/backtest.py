@@ -49,7 +49,7 @@ class _Tested:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads, computes and tells. Returns 1 when a signal couldn't be judged. Raises ConfigError, ValueError, OSError."""
+    """Reads, computes, tells; returns 1 when a signal couldn't be judged. Raises ConfigError, ValueError, OSError."""
     if arguments.budget < 0:
         raise ValueError("--budget is a number of false alarms, 0 or more")
     now = past.now()

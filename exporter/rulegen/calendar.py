@@ -101,8 +101,8 @@ def _day(here: str, days: Dates) -> str:
 def gates(
     name: str, hours: Hours | None, holidays: bool, maintenance: Sequence[Maintenance], settle: float = 0.0
 ) -> Iterator[str]:
-    """The conditions that an alert adds to its own, one a line; each begins with `and` or `unless`. Holidays and planned
-    work hold for `settle` seconds more: as long as what is asked still knows of them."""
+    """The conditions that an alert adds to its own, one a line; each begins with `and` or `unless`. Holidays and
+    planned work hold for `settle` seconds more: as long as what is asked still knows of them."""
     here = matcher(name)
     if hours is not None:
         yield from _open(f"calendar:local_time:seconds{here}", hours)

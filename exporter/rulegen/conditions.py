@@ -1,4 +1,4 @@
-"""When a signal's alerts are true, over what the rules record of its past: `exporter.rulegen.signals`' expressions. Pure.
+"""When a signal's alerts are true, over what the rules record of its past: the expressions of `signals.py`. Pure.
 
 An array has a value for each evaluation on the grid. NaN compares with nothing, as in PromQL.
 """
@@ -56,8 +56,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """When a signal is worth telling: its outage where `is_open`, its level where `is_calm`, which no holiday or planned
-    work has been for a while; and where it is a holiday."""
+    """When a signal is worth telling: its outage where `is_open`, its level where `is_calm`, with no holiday or planned
+    work for a while; and where it is a holiday."""
 
     times: Times
     is_open: Mask
@@ -101,8 +101,8 @@ def edge_of(signal: Signal) -> Edge:
 
 @dataclass(frozen=True)
 class Level:
-    """An alert of a level, whose edge can be moved: how far the level is outside, where on the alert's side; how far ten
-    minutes are (NaN of a gauge); and where it may be told at all."""
+    """An alert of a level, whose edge can be moved: how far the level is outside, where on the alert's side; how far
+    ten minutes are (NaN of a gauge); and where it may be told at all."""
 
     level: Values
     is_side: Mask

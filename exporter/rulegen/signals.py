@@ -54,8 +54,8 @@ def sensitivity_of(signal: Signal) -> Sensitivity:
 
 
 def stopped_edge(sensitivity: Sensitivity) -> float:
-    """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it is
-    held against what was, and not against a band that was made wide to be quiet."""
+    """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it
+    is held against what was, and not against a band that was made wide to be quiet."""
     return round(STANDARD.factor / sensitivity.fast_factor, 4)
 
 
@@ -210,9 +210,10 @@ class _Alerts:
     def _stopped(self, severity: Severity) -> Alert:
         edge = number(stopped_edge(self._sensitivity))
         value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
+        fast = f"{self._of('signal:fast_score')} > {edge}"
         lines = [
             "(",
-            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {self._of('signal:fast_score')} > {edge})",
+            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast})",
             f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
             ")",
         ]

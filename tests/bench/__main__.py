@@ -29,6 +29,7 @@ from tests.bench import (
     series,
     sinks,
     storm,
+    usageyear,
     verdicts,
     year,
 )
@@ -45,6 +46,7 @@ BENCHES: tuple[Bench, ...] = (
     drops.BENCH,
     rules.BENCH,
     backtest.BENCH,
+    usageyear.BENCH,
     scrape.BENCH,
     logs.BENCH,
     probing.BENCH,

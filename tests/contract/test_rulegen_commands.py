@@ -127,6 +127,16 @@ def test_a_backtest_finds_what_happened_and_judges_it(
     assert orders["recommended"]["within_budget"]
 
 
+def test_a_setting_that_was_tried_tells_what_the_file_would_tell_with_it(
+    url: str, written: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for factor in (0.8, 1.5):
+        assert _backtest(written({**ORDERS, "sensitivity": factor}, QUEUE), "--prometheus", url, *SPAN, "--json") == 0
+        orders, _ = json.loads(capsys.readouterr().out)["signals"]
+        [tried] = [one for one in orders["trials"] if one["sensitivity"] == factor]
+        assert (tried["told"], tried["false_per_series_week"]) == (orders["told"], orders["false_per_series_week"])
+
+
 def test_a_backtest_is_told_in_tables_with_what_it_thinks_of_the_data(
     url: str, written: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,7 +275,7 @@ def test_incidents_of_the_future_are_refused_with_file_and_line(
 
 def test_a_prometheus_that_cant_be_reached_is_told_with_what_to_try(written: Callable[..., Path]) -> None:
     address = f"http://127.0.0.1:{free_ports(1)[0]}"
-    with pytest.raises(ValueError, match="can't be reached .*; does it run, and does `curl .*/-/ready` answer?"):
+    with pytest.raises(ValueError, match=r"can't be reached .*; does it run, and does `curl .*/-/ready` answer"):
         _backtest(written(ORDERS), "--prometheus", address, *SPAN)
 
 
@@ -294,6 +304,6 @@ async def refusing() -> AsyncIterator[str]:
 async def test_a_prometheus_that_refuses_is_told_with_what_to_try(
     status: int, refusing: str, written: Callable[..., Path]
 ) -> None:
-    with pytest.raises(ValueError, match="try|token|run") as caught:
+    with pytest.raises(ValueError, match=r"try|token|run") as caught:
         await asyncio.to_thread(_backtest, written(ORDERS), "--prometheus", f"{refusing}{status}", *SPAN)
     assert REFUSALS[status][1] in str(caught.value)

@@ -70,5 +70,5 @@ def test_incidents_of_different_signals_may_overlap(tmp_path: Path) -> None:
 
 
 def test_a_file_that_isnt_there_is_a_problem_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.csv:1:1: can't read the file"):
+    with pytest.raises(ConfigError, match=r"none\.csv:1:1: can't read the file"):
         incidents.read(tmp_path / "none.csv", [], NOW)

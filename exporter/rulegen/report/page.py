@@ -22,8 +22,8 @@ from toolkit.clock import format_utc
 MOST_CHARTS = 4
 """Series of a signal that are drawn, those of which most was told."""
 MOST_ZOOMS = 9
-WIDTH, HEIGHT, COLUMNS = 1000, 170, 330
-ZOOM_WIDTH, ZOOM_HEIGHT, ZOOM_COLUMNS = 330, 120, 130
+WIDTH, HEIGHT, COLUMNS = 1000, 170, 250
+ZOOM_WIDTH, ZOOM_HEIGHT, ZOOM_COLUMNS = 330, 120, 96
 AROUND = 86_400.0
 """Seconds of the course before and after what a small picture is about."""
 _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(

@@ -116,8 +116,8 @@ def advised(signal: Signal, advice: Advice | None, budget: float) -> str:
         figures += f", {judged.found} of {judged.incidents} incidents found"
     if not advice.fits:
         return (
-            f"No sensitivity keeps the budget of {budget:g}: the least noisy is '{text}' ({figures}). Look at the false "
-            "episodes: planned work, holidays, or a query of another kind?"
+            f"No sensitivity keeps the budget of {budget:g}: the least noisy is '{text}' ({figures}). Look at the "
+            "false episodes: planned work, holidays, or a query of another kind?"
         )
     if value == signal.sensitivity:
         return f"Its sensitivity '{text}' is the best within the budget of {budget:g} ({figures})."
