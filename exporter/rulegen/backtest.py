@@ -189,7 +189,7 @@ def _sensitivity(factor: float, hold: float) -> Sensitivity | None:
 
 def advice(trials: Sequence[Trial], now: Sensitivity, budget: float) -> Advice:
     """Of those within the budget the one that finds most, of equal ones the least noisy where there are incidents;
-    without incidents the most sensitive, which is told most. Of equals the present one, else that nearest to standard."""
+    without incidents the most sensitive, which tells most. Of equals the present one, else the nearest to standard."""
     fitting = [one for one in trials if one.judged.noise <= budget]
     if not fitting:
         return Advice(min(trials, key=lambda one: one.judged.noise), fits=False)

@@ -1,7 +1,6 @@
 """A year of usage, twenty times: whether each incident was found, and what was told of nothing.
 
-The baseline is a threshold on each metric as many have it: an hour's mean below a third, or above three times, of the
-last week's. Neither is told while data is missing.
+The baseline is what many have: an hour's mean below half, or above twice, of the same hour a week before.
 """
 
 import tempfile
@@ -13,9 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from exporter.rulegen import sliding
 from exporter.rulegen.backtest import Backtested, backtest, is_true
 from exporter.rulegen.episodes import episodes
-from exporter.rulegen.model import STAY
+from exporter.rulegen.model import STAY, STEP, WEEK
 from exporter.rulegen.report.page import Report, page
 from exporter.rulegen.told import GONE
 from tests.bench.figure import Bench, Figure
@@ -54,10 +54,10 @@ def live(year: Year) -> tuple[Lived, list[Backtested]]:
 
 def _plain(one: Backtested) -> int:
     """How often the baseline would have told of nothing."""
-    level, week = one.series[0].recorded.level, one.series[0].recorded.week
-    size = len(level)
-    times = np.arange(size, dtype=np.float64) * 300.0
-    is_off = (level < week / 3) | (level > 3 * week)
+    level = one.series[0].recorded.level
+    before, size = sliding.before(level, WEEK // STEP), len(level)
+    times = np.arange(size, dtype=np.float64) * STEP
+    is_off = (level < before / 2) | (level > 2 * before)
     return len(episodes(times, is_off, np.full(size, np.nan), 1800.0, STAY))
 
 
@@ -93,7 +93,7 @@ def _figure(years: Sequence[Lived]) -> Figure:
     )
     is_missed = bool(missed) or worst > MOST_FALSE or pages > 0
     return Figure(
-        "a year of usage", plain / max(1, tickets), "a third and three times of the week's mean", text, is_missed
+        "a year of usage", plain / max(1, tickets), "half or twice of the same hour a week before", text, is_missed
     )
 
 
