@@ -77,6 +77,10 @@ class _Exemplars(msgspec.Struct):
     exemplars: list[_Exemplar] = []
 
 
+class _Metadata(msgspec.Struct):
+    kind: str = msgspec.field(name="type", default="")
+
+
 class _Rule(msgspec.Struct):
     name: str
     query: str
@@ -127,6 +131,15 @@ class Prometheus:
         data = await self._asked("query_exemplars", {"query": expression, "start": f"{start:.3f}", "end": f"{end:.3f}"})
         found = _decoded(data, list[_Exemplars]) if data != b"null" else []
         return [Exemplar(two.labels, one.series, two.timestamp) for one in found for two in one.exemplars]
+
+    async def names(self) -> list[str]:
+        """The names of all metrics that it knows."""
+        return _decoded(await self._asked("label/__name__/values", {}, "GET"), list[str])
+
+    async def kinds(self, metric: str) -> frozenset[str]:
+        """As what those who expose a metric declare it: `counter`, `gauge`...; empty where nobody does now."""
+        found = _decoded(await self._asked("metadata", {"metric": metric}, "GET"), dict[str, list[_Metadata]])
+        return frozenset(one.kind for one in found.get(metric, ()))
 
     async def alert_queries(self, name: str) -> frozenset[str]:
         """The different expressions of the alerting rules that are called `name`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from exporter.commands import backtest, simulate
 from exporter.rulegen import build, document
 from exporter.rulegen.rules import Alert, number
 from exporter.rulegen.settings import Signal, Signals, Slo, lint
@@ -22,6 +23,14 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     about = "write FILE's recording and alerting rules, and a test of them for promtool"
     _build_flags(actions.add_parser("build", help=about, description=about, allow_abbrev=False))
+    about = "tell what FILE's alerts would have told of the past, and how that meets what really happened"
+    parser_of_past = actions.add_parser("backtest", help=about, description=about, allow_abbrev=False)
+    backtest.add(parser_of_past)
+    parser_of_past.set_defaults(act=backtest.run)
+    about = "tell what FILE's alerts would find of drops, outages, surges and drifts put into the past"
+    parser_of_past = actions.add_parser("simulate", help=about, description=about, allow_abbrev=False)
+    simulate.add(parser_of_past)
+    parser_of_past.set_defaults(act=simulate.run)
 
 
 def _build_flags(parser: argparse.ArgumentParser) -> None:

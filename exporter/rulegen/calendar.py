@@ -8,7 +8,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from exporter.rulegen.rules import Group, Record, number, quoted
+from exporter.rulegen.rules import Group, Record, duration, number, quoted
 from exporter.rulegen.settings import DAYS, Dates, Hours, Maintenance, Signals
 
 FIRST_YEAR, LAST_YEAR = 2025, 2037
@@ -98,15 +98,20 @@ def _day(here: str, days: Dates) -> str:
 # --- what an alert asks of the calendar
 
 
-def gates(name: str, hours: Hours | None, holidays: bool, maintenance: Sequence[Maintenance]) -> Iterator[str]:
-    """The conditions that an alert adds to its own, one a line; each begins with `and` or `unless`."""
+def gates(
+    name: str, hours: Hours | None, holidays: bool, maintenance: Sequence[Maintenance], settle: float = 0.0
+) -> Iterator[str]:
+    """The conditions that an alert adds to its own, one a line; each begins with `and` or `unless`. Holidays and
+    planned work hold for `settle` seconds more: as long as what is asked still knows of them."""
     here = matcher(name)
     if hours is not None:
         yield from _open(f"calendar:local_time:seconds{here}", hours)
     if holidays:
-        yield f"unless on () calendar:holiday{here}"
+        holiday = f"calendar:holiday{here}"
+        lasting = f"last_over_time({holiday}[{duration(settle + INTERVAL / 2)}])" if settle else holiday
+        yield f"unless on () {lasting}"
     for window in maintenance:
-        yield f"unless on () (vector(time()) >= {number(window.begins)} < {number(window.ends)})"
+        yield f"unless on () (vector(time()) >= {number(window.begins)} < {number(window.ends + settle)})"
 
 
 def _open(clock: str, hours: Hours) -> Iterator[str]:

@@ -15,11 +15,15 @@ WEEK_SECONDS = 604_800
 
 @dataclass(frozen=True)
 class Episode:
-    """One alert: when it began to fire, when it was resolved, and the highest score between."""
+    """One alert: when it began to fire, when it was resolved, and the highest score between (NaN where none is known).
+
+    One that isn't over still fires at the last evaluation, its `end`.
+    """
 
     start: float
     end: float
     peak: float
+    is_over: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def episodes(
     found: list[Episode] = []
     firing: tuple[int, int] | None = None
     for first, last in _runs(is_true):
-        if firing is not None and times[_resolved(times, firing[1], keep)] >= times[first]:
+        if firing is not None and _resolved(times, firing[1], keep) >= first:
             firing = (firing[0], last)  # it still fired: it goes on, with no waiting
             continue
         if firing is not None:
@@ -107,21 +111,35 @@ def episodes(
 
 def _runs(is_true: NDArray[np.bool_]) -> Iterable[tuple[int, int]]:
     """The first and the last place of each run of truths."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_true, [False])).astype(np.int8)))
-    return zip(edges[::2].tolist(), (edges[1::2] - 1).tolist(), strict=True)
+    places = np.flatnonzero(is_true)
+    if not len(places):
+        return ()
+    ends = np.flatnonzero(np.diff(places) > 1)
+    firsts, lasts = places[np.concatenate(([0], ends + 1))], places[np.concatenate((ends, [-1]))]
+    return zip(firsts.tolist(), lasts.tolist(), strict=True)
 
 
 def _resolved(times: NDArray[np.float64], last: int, keep: float) -> int:
-    """Where an alert whose expression was true at `last` for the last time is resolved, at the latest at the end: as
-    long as it must be kept after the first evaluation that wasn't true."""
-    gone = min(last + 1, len(times) - 1)
-    return min(int(np.searchsorted(times, times[gone] + keep)), len(times) - 1)
+    """The evaluation that resolves an alert whose expression was true at `last` for the last time: so long after the
+    first that wasn't true. Beyond the last evaluation where it still fires."""
+    gone = last + 1
+    return int(np.searchsorted(times, times[gone] + keep)) if gone < len(times) else gone
 
 
 def _episode(times: NDArray[np.float64], scores: NDArray[np.float64], firing: tuple[int, int], keep: float) -> Episode:
     start, last = firing
-    end = times[_resolved(times, last, keep)]
-    return Episode(float(times[start]), float(end), float(np.nanmax(scores[start : last + 1])))
+    resolved = _resolved(times, last, keep)
+    is_over = resolved < len(times)
+    peak = np.fmax.reduce(scores[start : last + 1])
+    return Episode(float(times[start]), float(times[resolved if is_over else -1]), float(peak), is_over)
+
+
+def firing(times: NDArray[np.float64], episodes: Iterable[Episode]) -> NDArray[np.bool_]:
+    """At which of the evaluations any of them fires."""
+    found = np.zeros(len(times), dtype=np.bool_)
+    for one in episodes:
+        found |= (times >= one.start) & ((times < one.end) | (not one.is_over))
+    return found
 
 
 def judge(episodes: Sequence[Episode], incidents: Sequence[Incident], seconds: float, grace: float) -> Judged:

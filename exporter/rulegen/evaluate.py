@@ -29,6 +29,7 @@ from exporter.rulegen.model import (
     STEP,
     WEEK,
     WEEKLY_SHARE,
+    WHOLE_WEEK,
     YOUNG,
     Model,
 )
@@ -52,7 +53,7 @@ class Evaluation:
 
     `above` and `below` are how far the level is from its normal, 1 at the edge of the band, and below 0 on the other
     side. `fast_score` is that of ten minutes downwards, of counts only. `drift` is the ratio of the week's mean to that
-    of three weeks before.
+    of three weeks before. `week` is the newest mean of a week, for as long as it holds.
     """
 
     level: Values
@@ -63,6 +64,7 @@ class Evaluation:
     below: Values
     fast_score: Values
     drift: Values
+    week: Values
 
     @property
     def score(self) -> Values:
@@ -104,7 +106,8 @@ def evaluate(signal: Signal, model: Model) -> Evaluation:
         (level - normal) / band.up,
         (normal - level) / band.down,
         _fast_score(signal, normal, unit, slope, past, model) if model.kind == "count" else np.full_like(level, np.nan),
-        past.latest(_drift(week)),
+        past.latest(_drift(past.recorded(_whole_week, learnt))),
+        past.latest(week),
     )
 
 
@@ -206,8 +209,14 @@ def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, pas
     return np.maximum((normal - fast) / reach, 0.0)
 
 
+def _whole_week(learnt: Values, ends: Places) -> Values:
+    """`signal:whole_week`: the mean of a week of which enough is known."""
+    is_whole = sliding.count(learnt, WEEK // STEP, ends) >= WHOLE_WEEK
+    return np.where(is_whole, sliding.mean(learnt, WEEK // STEP, ends), np.nan)
+
+
 def _drift(week: Values) -> Values:
-    """`signal:drift:ratio`, for each evaluation of the group."""
+    """`signal:drift:ratio`, for each evaluation of the group; `week` are the whole ones."""
     then = np.full_like(week, np.nan)
     for late in range(PAST_KEPT // PAST_STEP + 1):
         then = np.where(np.isnan(then), sliding.before(week, DRIFT_SPAN // PAST_STEP + late), then)

@@ -1,16 +1,16 @@
 """A signal's past, read once from a Prometheus, on the grid on which rules are evaluated."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exporter.rulegen.model import STEP
 from toolkit.prometheus import Prometheus
 
-STEP = 300
-"""Seconds between two evaluations of a signal, and so between two points."""
 MOST_POINTS = 10_000
 """Prometheus refuses more than 11,000 a series and question."""
 AT_ONCE = 4
@@ -26,16 +26,16 @@ class Grid:
     @classmethod
     def of(cls, start: float, end: float) -> "Grid":
         """From the first multiple of STEP at or after `start` to the last at or before `end`."""
-        first = -(-int(start) // STEP) * STEP
-        return cls(first, max(0, (int(end) - first) // STEP + 1))
+        first = math.ceil(start / STEP) * STEP
+        return cls(first, max(0, int(end - first) // STEP + 1))
 
     def times(self) -> NDArray[np.float64]:
         """Every evaluation's time."""
         return self.start + STEP * np.arange(self.size, dtype=np.float64)
 
     def place(self, at: float) -> int:
-        """The first evaluation at or after `at`; may lie beyond the grid."""
-        return -(-int(at - self.start) // STEP)
+        """The first evaluation at or after `at`, which may lie before or beyond the grid."""
+        return math.ceil((at - self.start) / STEP)
 
 
 Labels = tuple[tuple[str, str], ...]

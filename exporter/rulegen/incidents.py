@@ -2,8 +2,8 @@
 
 import csv
 import datetime
+import math
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from exporter.rulegen.episodes import Incident
@@ -65,22 +65,29 @@ def _incident(row: dict[str, str], signals: Sequence[str], now: float) -> Incide
 
 def _time(text: str, name: str) -> float:
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
+        moment = _moment(text)
+    except (ValueError, OverflowError, OSError):
         raise ValueError(f"{name}: {text!r} is no time; write it like 2026-11-02T14:30:00Z") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+
+
+def _moment(text: str) -> datetime.datetime:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return datetime.datetime.fromisoformat(text)
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 def _overlaps(path: Path, found: Sequence[tuple[int, Incident]]) -> list[Problem]:
     problems = []
     for signal in {one.signal for _, one in found}:
         same = sorted(((one.start, one.end, line) for line, one in found if one.signal == signal))
-        for (_, end, before), (start, _, line) in pairwise(same):
-            if start < end:
+        latest, before = -math.inf, 0
+        for start, end, line in same:
+            if start < latest:
                 text = f"overlaps with line {before}: make one of them, or the same trouble counts twice"
                 problems.append(Problem(path, line, 1, text))
+            if end > latest:
+                latest, before = end, line
     return problems

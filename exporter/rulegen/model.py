@@ -43,6 +43,8 @@ another would cost five minutes."""
 STAY = 21_600.0
 """Seconds that an alert is kept firing."""
 DRIFT_SPAN = 3 * WEEK
+WHOLE_WEEK = 6 * DAY // STEP
+"""Samples without which a week's mean is no week's: of nights and a weekend alone it is another."""
 YOUNG: Mapping[Kind, float] = {"count": 1.5, "gauge": 1.1}
 """How much wider a band is while there is nothing from a week ago. Of a count's weekends nothing is known by then; for
 gauges 1.5 would cost 4 points (`make bench-nab`)."""

@@ -24,6 +24,7 @@ from exporter.rulegen.model import (
     STEP,
     WEEK,
     WEEKLY_SHARE,
+    WHOLE_WEEK,
     YOUNG,
     Model,
 )
@@ -32,6 +33,8 @@ from exporter.rulegen.rules import Record, duration, number, selector
 HALF_STEP = STEP / 2
 """Windows end between two samples, so that they hold as many where the left end belongs to them (Prometheus 2) as where
 it doesn't (3)."""
+KEPT = duration(PAST_KEPT - HALF_STEP)
+"""The range in which the newest of what summarises weeks is looked for."""
 
 
 def window(samples: int) -> str:
@@ -113,7 +116,7 @@ class Normal:
         yield self._record("signal:expected", self._latest("signal:week"), model="week")
 
     def _latest(self, name: str, **labels: str) -> str:
-        return f"last_over_time({self._of(name, **labels)}[{duration(PAST_KEPT)}])"
+        return f"last_over_time({self._of(name, **labels)}[{KEPT}])"
 
     def _unit(self) -> str:
         week = self._of("signal:expected", model="week")
@@ -207,9 +210,12 @@ class Normal:
             yield self._record(
                 "signal:fast_stray", self._at_least_half("signal:fast_deviation:down", "signal:fast_deviation:up")
             )
-        before = f"last_over_time({self._of('signal:week')}[{duration(PAST_KEPT)}] offset {duration(DRIFT_SPAN)})"
+        week = f"{self._of(self._learnt)}[{duration(WEEK - HALF_STEP)}]"
+        whole = f"{self._of('signal:week')} and count_over_time({week}) >= {WHOLE_WEEK}"
+        yield self._record("signal:whole_week", whole, "Of which at least six days are known.")
+        before = f"last_over_time({self._of('signal:whole_week')}[{KEPT}] offset {duration(DRIFT_SPAN)})"
         note = "The mean of a week against that of three weeks before, as a ratio."
-        yield self._record("signal:drift:ratio", f"{self._of('signal:week')} / ({before} != 0)", note)
+        yield self._record("signal:drift:ratio", f"{self._of('signal:whole_week')} / ({before} != 0)", note)
 
     def _strays(self, name: str, quantile: float) -> Iterator[Record]:
         span = f"{self._of(name)}[{duration(LEARN - HALF_STEP)}] offset {duration(LEARN_LAG)}"

@@ -20,6 +20,8 @@ DAYS: tuple[Day, ...] = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """In PromQL's order: `day_of_week()` is 0 on a Sunday."""
 Direction = Literal["down", "up", "both"]
 Severity = Literal["ticket", "page"]
+Sensitivity = Literal["quiet", "standard"] | float
+"""A profile of `exporter.rulegen.model`, or the factor that stands in for standard's."""
 SEVERITIES = {"ticket": "warning", "page": "critical"}
 """A class of alert -> the label `severity` that the receiver knows."""
 OWN_LABELS = frozenset(

@@ -12,7 +12,7 @@ from exporter.rulegen import calendar
 from exporter.rulegen.model import (
     DAY,
     FAST_HOLD,
-    PAST_KEPT,
+    LEVEL_SAMPLES,
     PAST_STEP,
     QUIET,
     STANDARD,
@@ -22,7 +22,7 @@ from exporter.rulegen.model import (
     Sensitivity,
     scaled,
 )
-from exporter.rulegen.normal import Calendar, Normal, window
+from exporter.rulegen.normal import KEPT, Calendar, Normal, window
 from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
 from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
 
@@ -34,8 +34,9 @@ DRIFT = 0.25
 """A week's mean that differs by more from that of three weeks before is told."""
 DRIFT_HOLD = 43_200.0
 STOPPED_STAY = 900.0
-STOPPED_SHADOW = "2h"
-"""After an outage a level needs an hour to come back: no second alert for that."""
+STOPPED_SHADOW = 7200.0
+"""After an outage a level needs an hour to come back: no second alert for that (seconds)."""
+GONE_HOLD = 1800.0
 
 
 def model_of(signal: Signal) -> Model:
@@ -56,6 +57,16 @@ def stopped_edge(sensitivity: Sensitivity) -> float:
     """The score of ten minutes beyond which none at all is an outage: none is certain, it only must not be usual. So it
     is held against what was, and not against a band that was made wide to be quiet."""
     return round(STANDARD.factor / sensitivity.fast_factor, 4)
+
+
+def settling(signal: Signal) -> float:
+    """Seconds after a holiday or planned work in which a level's score, held for its time, still knows of it."""
+    return sensitivity_of(signal).hold + (LEVEL_SAMPLES - 1) * STEP
+
+
+def least(signal: Signal) -> float | None:
+    """Below this much nothing is told, as the rules write it."""
+    return float(f"{signal.least:.6g}") if signal.least is not None else None
 
 
 def query(signal: Signal) -> str:
@@ -138,12 +149,9 @@ class _Alerts:
             yield self._drifted()
         yield self._gone()
 
-    def _gates(self, holidays: bool = True) -> list[str]:
-        found = [
-            *calendar.gates(
-                self._calendar, self._signal.hours, holidays and bool(self._file.holidays), self._maintenance
-            )
-        ]
+    def _gates(self, holidays: bool = True, settle: float = 0.0) -> list[str]:
+        has_holidays = holidays and bool(self._file.holidays)
+        found = [*calendar.gates(self._calendar, self._signal.hours, has_holidays, self._maintenance, settle)]
         return found + [f"unless on () ({text})" for text in self._file.unless]
 
     def _held(self, name: str, seconds: float) -> str:
@@ -155,8 +163,8 @@ class _Alerts:
         return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
 
     def _minimum(self, name: str = "signal:normal") -> list[str]:
-        least = self._signal.least
-        return [f"and {self._of(name)} >= {number(float(f'{least:.6g}'))}"] if least is not None else []
+        most = least(self._signal)
+        return [f"and {self._of(name)} >= {number(most)}"] if most is not None else []
 
     def _off(self, name: str, *, is_below: bool) -> Alert:
         level, normal = self._of("signal:level"), self._of("signal:normal")
@@ -165,12 +173,17 @@ class _Alerts:
         conditions = [f"{self._held('signal:score', self._sensitivity.hold)} and {side}"]
         if is_below and self._is_count:
             conditions.append(self._held("signal:fast_score", FAST_HOLD))
-        lines = ["(", "  " + "\n  or ".join(conditions), ")", *self._minimum(compared), *self._gates()]
+        lines = [
+            "(",
+            "  " + "\n  or ".join(conditions),
+            ")",
+            *self._minimum(compared),
+            *self._gates(settle=settling(self._signal)),
+        ]
         if is_below and self._signal.stops_as is not None:
             stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
-            lines.append(
-                f"unless on ({', '.join(('signal', *self._signal.by))}) last_over_time({stopped}[{STOPPED_SHADOW}])"
-            )
+            shadow = f"last_over_time({stopped}[{window(round(STOPPED_SHADOW / STEP))}])"
+            lines.append(f"unless on ({', '.join(('signal', *self._signal.by))}) {shadow}")
         word = "below" if is_below else "above"
         return Alert(
             name=name,
@@ -195,11 +208,12 @@ class _Alerts:
         )
 
     def _stopped(self, severity: Severity) -> Alert:
-        edge, fast = number(stopped_edge(self._sensitivity)), self._of("signal:fast_score")
+        edge = number(stopped_edge(self._sensitivity))
         value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
+        fast = f"{self._of('signal:fast_score')} > {edge}"
         lines = [
             "(",
-            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast} > {edge})",
+            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast})",
             f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
             ")",
         ]
@@ -222,7 +236,7 @@ class _Alerts:
         )
 
     def _drifted(self) -> Alert:
-        ratio = f"last_over_time({self._of('signal:drift:ratio')}[{duration(PAST_KEPT)}])"
+        ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
         conditions = {
             "down": f"{ratio} < {number(1 - DRIFT)}",
             "up": f"{ratio} > {number(1 + DRIFT)}",
@@ -240,7 +254,7 @@ class _Alerts:
                     f"{self._about}The mean of the last week differs by more than {number(100 * DRIFT)} % from that of "
                     "three weeks before, without having left its band for long: a slope, or a step that is normal now."
                 ),
-                "value_query": f"last_over_time({self._alerting('signal:drift:ratio')}[{duration(PAST_KEPT)}])",
+                "value_query": f"last_over_time({self._alerting('signal:drift:ratio')}[{KEPT}])",
                 "value_unit": "% of what it was three weeks before",
                 "normal": f"{number(100 - 100 * DRIFT)} to {number(100 + 100 * DRIFT)} %",
                 **self._shared("SignalDrifted"),
@@ -255,7 +269,7 @@ class _Alerts:
                 f"group by (signal) (last_over_time({self._of('signal:week')}[1w]))\n"
                 f"unless on (signal) {self._of('signal:value')}"
             ),
-            hold=1800.0,
+            hold=GONE_HOLD,
             keep=0.0,
             labels=self._alert_labels("ticket"),
             annotations={

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tests.bench import (
     alerta,
+    backtest,
     drops,
     enriching,
     events,
@@ -28,6 +29,7 @@ from tests.bench import (
     series,
     sinks,
     storm,
+    usageyear,
     verdicts,
     year,
 )
@@ -43,6 +45,8 @@ BENCHES: tuple[Bench, ...] = (
     noise.BENCH,
     drops.BENCH,
     rules.BENCH,
+    backtest.BENCH,
+    usageyear.BENCH,
     scrape.BENCH,
     logs.BENCH,
     probing.BENCH,
