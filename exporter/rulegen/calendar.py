@@ -114,6 +114,18 @@ def gates(
         yield f"unless on () (vector(time()) >= {number(window.begins)} < {number(window.ends + settle)})"
 
 
+def unlearnt(name: str, file: Signals, signals: Sequence[str]) -> Iterator[str]:
+    """The conditions under which these signals' levels are learnt from: neither on holidays nor during planned work,
+    which may be one signal's alone."""
+    everybodys = [one for one in file.maintenance if not one.signals]
+    yield from gates(name, None, bool(file.holidays), everybodys)
+    for window in file.maintenance:
+        for signal in signals:
+            if signal in window.signals:
+                during = f"vector(time()) >= {number(window.begins)} < {number(window.ends)}"
+                yield f'unless on (signal) label_replace({during}, "signal", {quoted(signal)}, "", "")'
+
+
 def _open(clock: str, hours: Hours) -> Iterator[str]:
     if hours.opens or hours.closes < 24 * 60:
         yield f"and on () ({clock} % 86400 >= {hours.opens * 60} < {hours.closes * 60})"

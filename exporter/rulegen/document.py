@@ -33,7 +33,7 @@ def is_untouched(text: str) -> bool:
     """Whether a file is as `sealed` made it."""
     head, found, rest = text.partition(_SUM)
     digest, _, body = rest.partition("\n")
-    return bool(found) and head.count("\n") == head.count("#") == 2 and digest == _digest(body)
+    return bool(found) and [line[:1] for line in head.splitlines()] == ["#", "#"] and digest == _digest(body)
 
 
 def _digest(text: str) -> str:

@@ -201,7 +201,9 @@ def _total(parts: Sequence[Values]) -> Values:
 
 
 def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, past: _Past, model: Model) -> Values:
-    fast = _mean(signal.values, FAST_SAMPLES)
+    places = np.arange(len(signal.values))
+    whole = sliding.count(signal.values, FAST_SAMPLES, places) >= FAST_SAMPLES
+    fast = np.where(whole, _mean(signal.values, FAST_SAMPLES), np.nan)
     deviation = (fast - normal) / unit
     learnt = deviation if signal.learnt is None else np.where(signal.learnt, deviation, np.nan)
     stray = _stray(past, learnt, FAST_QUANTILE).down

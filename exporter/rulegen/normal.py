@@ -96,7 +96,9 @@ class Normal:
         yield self._record("signal:lower", self._edge("-", "down"))
         yield self._record("signal:score", self._score(), "0 is normal, 1 the edge of the band.")
         if self._is_count:
-            yield self._record("signal:fast", self._over("avg_over_time", "signal:value", FAST_SAMPLES))
+            fast = (self._over(f"{word}_over_time", "signal:value", FAST_SAMPLES) for word in ("avg", "count"))
+            note = "Not of a single sample, which may be of some seconds after a gap."
+            yield self._record("signal:fast", " and ".join(fast) + f" >= {FAST_SAMPLES}", note)
             yield self._record("signal:fast_deviation", self._fast_deviation())
             yield self._record("signal:fast_score", self._fast_score(), "The same for ten minutes, downwards.")
 

@@ -50,6 +50,11 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def plain(text: str) -> str:
+    """A text that stands in a label or an annotation as it is: these are templates, and `{{` would begin one."""
+    return text.replace("{{", "{{ `{{` }}")
+
+
 def number(value: float) -> str:
     """A number of PromQL, as short as it can be without being another."""
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else repr(value)

@@ -261,13 +261,6 @@ class Slo(Owned):
         return value
 
 
-UNWATCHED = (
-    "max(last_over_time(tocsin_exporter_kafka_catching_up[5m])) == 1",
-    'min(avg_over_time(up{job="tocsin-exporter"}[15m])) < 0.9',
-)
-"""While an exporter catches up with Kafka, or was away, what it counts is too little now and too much later."""
-
-
 class Defaults(Model):
     """What holds for every signal and objective that doesn't say otherwise."""
 
@@ -280,7 +273,7 @@ class Signals(Model):
 
     timezone: Zone = "UTC"
     defaults: Defaults = Defaults()
-    unless: tuple[str, ...] = UNWATCHED
+    unless: tuple[str, ...] = ()
     holidays: tuple[Holiday, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
     signals: tuple[Signal, ...] = ()
@@ -337,7 +330,7 @@ _PAIRS: dict[str, str] = {")": "(", "]": "[", "}": "{"}
 def _unbalanced(location: Location, text: str) -> Iterator[tuple[Location, str]]:
     """PromQL is Prometheus's to read (`promtool check rules`); what would swallow the rest of a rule is told here."""
     open_: list[Any] = []
-    for character in _TEXT.sub("", text):
+    for character in re.sub("#.*", "", _TEXT.sub("", text)):
         if character in _PAIRS.values():
             open_.append(character)
         elif character in _PAIRS and (not open_ or open_.pop() != _PAIRS[character]):

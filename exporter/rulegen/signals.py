@@ -23,7 +23,7 @@ from exporter.rulegen.model import (
     scaled,
 )
 from exporter.rulegen.normal import KEPT, Calendar, Normal, window
-from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
+from exporter.rulegen.rules import Alert, Group, Record, duration, number, plain, quoted, selector
 from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
 
 SURE = 20.0
@@ -82,33 +82,32 @@ def query(signal: Signal) -> str:
 
 def value(signal: Signal) -> str:
     """`signal:value`: the query, without what is no number (NaN compares with nothing)."""
-    return f"({query(signal)}) > -Inf < +Inf"
+    return f"({query(signal)}\n) > -Inf < +Inf" if "#" in query(signal) else f"({query(signal)}) > -Inf < +Inf"
 
 
 def groups(file: Signals, calendar_name: str) -> Iterator[Group]:
     """The rules of all signals: for each profile what is now, every five minutes, and what was, every three hours."""
     shifts = bool(calendar.changes(file.timezone))
-    for name, signals in _profiles(file).items():
-        unlearnt = calendar.gates(calendar_name, None, bool(file.holidays), file.holding(signals[0].name))
+    for name, signals in _profiles(file, calendar_name).items():
+        unlearnt = calendar.unlearnt(calendar_name, file, [one.name for one in signals])
         normal = Normal(name, model_of(signals[0]), Calendar(calendar_name, shifts, tuple(unlearnt)))
         told = [_Alerts(signal, file, calendar_name) for signal in signals]
         values = [record for one in told for record in one.values(name)]
         alerts = [alert for one in told for alert in one.all()]
-        yield Group(f"{calendar_name}-{name}", STEP, (*values, *normal.now(), *alerts))
-        yield Group(f"{calendar_name}-{name}-past", PAST_STEP, tuple(normal.past()))
+        yield Group(name, STEP, (*values, *normal.now(), *alerts))
+        yield Group(f"{name}:past", PAST_STEP, tuple(normal.past()))
 
 
-def _profiles(file: Signals) -> dict[str, list[Signal]]:
+def _profiles(file: Signals, name: str) -> dict[str, list[Signal]]:
     found: dict[str, list[Signal]] = {}
     for signal in file.signals:
-        found.setdefault(profile(signal, file), []).append(signal)
+        found.setdefault(profile(signal, name), []).append(signal)
     return found
 
 
-def profile(signal: Signal, file: Signals) -> str:
-    """What a signal shares its rules by, as a name. Planned work of some sets them apart: it isn't learnt from."""
-    work = [str(place) for place, one in enumerate(file.maintenance) if signal.name in one.signals]
-    return "-".join([signal.kind, signal.seasonality, str(signal.sensitivity), *(["work", *work] if work else [])])
+def profile(signal: Signal, name: str) -> str:
+    """What a signal of the file called `name` shares its rules by."""
+    return f"{name}-{signal.kind}-{signal.seasonality}-{signal.sensitivity}"
 
 
 class _Alerts:
@@ -152,7 +151,7 @@ class _Alerts:
     def _gates(self, holidays: bool = True, settle: float = 0.0) -> list[str]:
         has_holidays = holidays and bool(self._file.holidays)
         found = [*calendar.gates(self._calendar, self._signal.hours, has_holidays, self._maintenance, settle)]
-        return found + [f"unless on () ({text})" for text in self._file.unless]
+        return found + [f"unless on () (\n  {text.strip()}\n)" for text in self._file.unless]
 
     def _held(self, name: str, seconds: float) -> str:
         """That a score was beyond its edge at every evaluation of a time, and that there were that many."""
@@ -278,7 +277,7 @@ class _Alerts:
                     f"{self._about}Its query returned nothing for half an hour: the metric is gone or renamed, or what "
                     "exports it is down. As long as this lasts nothing is told about it."
                 ),
-                "value_query": f"count({query(self._signal)}) or vector(0)",
+                "value_query": f"count(\n{plain(query(self._signal))}\n) or vector(0)",
                 "value_unit": "series",
                 "normal": "at least 1",
                 **self._shared("SignalGone"),
@@ -297,12 +296,12 @@ class _Alerts:
 
     @property
     def _about(self) -> str:
-        return f"{self._signal.help.strip().rstrip('.')}. " if self._signal.help.strip() else ""
+        return f"{plain(self._signal.help).strip().rstrip('.')}. " if self._signal.help.strip() else ""
 
     @property
     def _unit_word(self) -> str:
         unit = self._signal.unit or ("events/min" if self._is_count else "")
-        return f" {unit}" if unit else ""
+        return f" {plain(unit)}" if unit else ""
 
     @property
     def _times(self) -> str:
@@ -310,7 +309,8 @@ class _Alerts:
         return " * 60" if self._is_count and not self._signal.unit else ""
 
     def _alert_labels(self, severity: Severity) -> dict[str, str]:
-        found = {"owner": self._owner, "service": self._signal.service, "severity": SEVERITIES[severity]}
+        told = {"owner": plain(self._owner), "service": plain(self._signal.service)}
+        found = {**told, "severity": SEVERITIES[severity]}
         # what is found normal in which way is no part of what an alert is: an empty label is none
         return {**self._labels, **{name: text for name, text in found.items() if text}, "profile": ""}
 
@@ -359,5 +359,5 @@ class _Alerts:
         return f"{{{{ with {self._template(text)} }}}}{{{{ . | first | value | printf `%.0f` }}}}{{{{ end }}}}"
 
     def _shared(self, name: str) -> dict[str, str]:
-        found = {"runbook_url": self._signal.runbook_url or f"{self._file.defaults.runbooks}/{name}"}
-        return {**found, "impact": self._signal.impact} if self._signal.impact else found
+        found = {"runbook_url": plain(self._signal.runbook_url or f"{self._file.defaults.runbooks}/{name}")}
+        return {**found, "impact": plain(self._signal.impact)} if self._signal.impact else found

@@ -6,12 +6,12 @@ on SLOs", table 5-8). They are the same for every length of an objective: what t
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.rulegen import calendar
-from exporter.rulegen.rules import Alert, Group, Record, duration, number, quoted, selector
-from exporter.rulegen.settings import SEVERITIES, Severity, Signals, Slo
+from exporter.rulegen.rules import Alert, Group, Record, duration, number, plain, quoted, selector
+from exporter.rulegen.settings import SEVERITIES, Maintenance, Severity, Signals, Slo
 
 INTERVAL = 60.0
 SLOW_INTERVAL = 300.0
@@ -46,16 +46,23 @@ def groups(slo: Slo, file: Signals, calendar_name: str) -> Iterator[Group]:
     """The rules of one objective."""
     here = {"slo": slo.name}
     errors, requests = _sources(slo)
+    planned = [one for one in file.maintenance if not one.signals]
     burns = [burn for burn in BURNS if can_fire(burn, slo)]
     windows = sorted({window for burn in burns for window in (burn.short, burn.long)})
     records = [
-        Record("slo:requests:rate5m", requests, here),
-        Record("slo:errors:rate5m", errors, here),
+        Record("slo:requests:rate5m", _counted(requests, planned), here),
+        Record("slo:errors:rate5m", _counted(errors, planned), here),
         *(_ratio(here, window) for window in windows),
     ]
     alerts = [_burning(slo, burn, file, calendar_name) for burn in burns if slo.page or burn.severity == "ticket"]
     yield Group(f"slo-{slo.name}", INTERVAL, (*records, *alerts))
-    yield Group(f"slo-{slo.name}-budget", SLOW_INTERVAL, tuple(_budget(slo, file)))
+    yield Group(f"slo-{slo.name}:budget", SLOW_INTERVAL, tuple(_budget(slo, file)))
+
+
+def _counted(expr: str, planned: Sequence[Maintenance]) -> str:
+    """Not what planned work made: neither while it lasts, nor while a rate of five minutes knows of it."""
+    gates = calendar.gates("", None, holidays=False, maintenance=planned, settle=HOURS / 12)
+    return "\n".join([f"(\n  {expr}\n)", *gates]) if planned else expr
 
 
 def _sources(slo: Slo) -> tuple[str, str]:
@@ -93,6 +100,7 @@ def _sum(name: str, here: dict[str, str], window: float) -> str:
 
 def _burning(slo: Slo, burn: Burn, file: Signals, calendar_name: str) -> Alert:
     here = {"slo": slo.name}
+    planned = [one for one in file.maintenance if not one.signals]
     budget = 1 - slo.objective / 100
     short, long = duration(burn.short), duration(burn.long)
     limit = number(round(burn.factor * budget, 12))
@@ -103,9 +111,9 @@ def _burning(slo: Slo, burn: Burn, file: Signals, calendar_name: str) -> Alert:
     ]
     has_requests = slo.freshness is None and slo.third_party is None
     if has_requests:
-        seconds = number(burn.long)
-        lines.append(f"and avg_over_time({selector('slo:requests:rate5m', here)}[{long}]) * {seconds} >= {least}")
-    lines += calendar.gates(calendar_name, slo.hours, holidays=False, maintenance=file.maintenance)
+        seconds = number(INTERVAL)
+        lines.append(f"and sum_over_time({selector('slo:requests:rate5m', here)}[{long}]) * {seconds} >= {least}")
+    lines += calendar.gates(calendar_name, slo.hours, holidays=False, maintenance=planned)
     per = f"{100 * burn.factor * burn.long / slo.window:.3g} % of {_days(slo)}' budget"
     return Alert(
         name="ErrorBudgetBurn",
@@ -119,7 +127,7 @@ def _burning(slo: Slo, burn: Burn, file: Signals, calendar_name: str) -> Alert:
                 f"{slo.name} promises {number(slo.objective)} % over {_days(slo)}. In the last {long}, and in the last "
                 f"{short} too, errors were so many that {long} like these cost {per}."
             ),
-            "runbook_url": slo.runbook_url or f"{file.defaults.runbooks}/ErrorBudgetBurn",
+            "runbook_url": plain(slo.runbook_url) or f"{file.defaults.runbooks}/ErrorBudgetBurn",
             "value_query": selector(f"slo:error_ratio:{short}", here),
             "value_unit": f"% bad in the last {short}",
             "normal": f"at most {number(round(100 * budget, 9))} % over {_days(slo)}",
@@ -127,7 +135,7 @@ def _burning(slo: Slo, burn: Burn, file: Signals, calendar_name: str) -> Alert:
                 f"{{{{ with query {quoted(selector('slo:error_budget_left:ratio', here))} }}}}"
                 "{{ . | first | value | humanizePercentage }}{{ end }}"
             ),
-            **({"impact": slo.impact} if slo.impact else {}),
+            **({"impact": plain(slo.impact)} if slo.impact else {}),
         },
         note=f"With fewer than {least} requests in {long} a single error would be enough." if has_requests else "",
     )
@@ -139,7 +147,8 @@ def _budget(slo: Slo, file: Signals) -> Iterator[Record | Alert]:
     errors, requests = (
         f"sum_over_time({selector(name, here)}[{window}])" for name in ("slo:errors:rate5m", "slo:requests:rate5m")
     )
-    left = selector("slo:error_budget_left:ratio", here)
+    left, asked = selector("slo:error_budget_left:ratio", here), selector("slo:requests:rate5m", here)
+    planned = [one for one in file.maintenance if not one.signals]
     yield Record("slo:objective:ratio", f"vector({number(round(slo.objective / 100, 12))})", here)
     yield Record(
         "slo:error_budget_left:ratio",
@@ -171,17 +180,23 @@ def _budget(slo: Slo, file: Signals) -> Iterator[Record | Alert]:
                 f"Over the last {_days(slo)} {slo.name} was worse than the {number(slo.objective)} % it promises. "
                 "Nothing may be wrong at this moment."
             ),
-            "runbook_url": slo.runbook_url or f"{file.defaults.runbooks}/ErrorBudgetSpent",
+            "runbook_url": plain(slo.runbook_url) or f"{file.defaults.runbooks}/ErrorBudgetSpent",
             "value_query": left,
             "value_unit": "% of the budget is left",
             "normal": "above 0 %",
-            **({"impact": slo.impact} if slo.impact else {}),
+            **({"impact": plain(slo.impact)} if slo.impact else {}),
         },
     )
     yield Alert(
         name="ObjectiveUnmeasured",
         # not where it never was measured: what is left of a budget stays known for as long as its window
-        expr=f"{left} unless {selector('slo:requests:rate5m', here)}",
+        expr="\n".join(
+            [
+                f"(\n  {left} unless {asked}",
+                f"  or {asked} unless {selector('slo:errors:rate5m', here)}\n)",  # a bucket that there isn't
+                *calendar.gates("", None, holidays=False, maintenance=planned, settle=HOURS / 6),
+            ]
+        ),
         hold=1800.0,
         keep=0.0,
         labels={**_labels(slo, file), "severity": "warning"},
@@ -191,14 +206,14 @@ def _budget(slo: Slo, file: Signals) -> Iterator[Record | Alert]:
                 f"Half an hour without a single measurement for {slo.name}: its metric is gone or was renamed, or what "
                 "exports it is down. As long as this lasts no burn of its budget is told."
             ),
-            "runbook_url": slo.runbook_url or f"{file.defaults.runbooks}/ObjectiveUnmeasured",
+            "runbook_url": plain(slo.runbook_url) or f"{file.defaults.runbooks}/ObjectiveUnmeasured",
         },
     )
 
 
 def _labels(slo: Slo, file: Signals) -> dict[str, str]:
     owner = slo.owner if slo.owner is not None else file.defaults.owner
-    found = {"slo": slo.name, "owner": owner, "service": slo.service}
+    found = {"slo": slo.name, "owner": plain(owner), "service": plain(slo.service)}
     return {name: value for name, value in found.items() if value}
 
 

@@ -27,7 +27,7 @@ WEEKEND = 0.6
 
 def tests_file(file: Signals, rules: str) -> str:
     """The tests of the rules in the file called `rules`, which lies beside them."""
-    signals = [_signal(signal, file) for signal in file.signals]
+    signals = [_signal(signal, file, rules.removesuffix(".rules.yml").rpartition("/")[2]) for signal in file.signals]
     objectives = [_slo(slo, file) for slo in file.slos]
     tests = [
         signals
@@ -60,7 +60,7 @@ def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
     }
 
 
-def _signal(signal: Signal, file: Signals) -> _Trial:
+def _signal(signal: Signal, file: Signals, name: str) -> _Trial:
     """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first
     day; then a drop (or a surge), some hours of the usual, and nothing at all."""
     tried = _tried(signal.hours, file)
@@ -83,7 +83,7 @@ def _signal(signal: Signal, file: Signals) -> _Trial:
     ]
     if stops is not None and _is_open(signal.hours, file, tried + 4 * 3600):
         checks.append(_expects(f"count({_firing('SignalStopped', own)})", tried + 4 * 3600, 1.0))
-    recorded = {**own, "profile": profile(signal, file)}
+    recorded = {**own, "profile": profile(signal, name)}
     return _Trial(({"series": selector("signal:value", recorded), "values": course.values()},), tuple(checks))
 
 

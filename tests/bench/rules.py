@@ -30,7 +30,7 @@ FILE = Signals.model_validate(
         "signals": [{"name": "orders", "query": "last_over_time(orders[1h])", "by": ["shop"], "kind": "count"}],
     }
 )
-PROFILE = "count-weekly-standard"
+PROFILE = "shop-count-weekly-standard"
 Z_SCORE = """
   - name: z-score
     interval: 5s

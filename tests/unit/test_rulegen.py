@@ -162,7 +162,7 @@ def test_a_burn_waits_for_as_many_requests_as_tell_it_from_a_single_error() -> N
     first = next(
         rule for group in slos.groups(slo, Signals(), "shop") for rule in group.rules if isinstance(rule, Alert)
     )
-    assert "* 3600 >= 70" in first.expr  # 1 / (14.4 * 0.001) = 69.4
+    assert "[1h]) * 60 >= 70" in first.expr  # 1 / (14.4 * 0.001) = 69.4
 
 
 # --- what is written
@@ -234,3 +234,41 @@ def test_a_sealed_text_is_known_by_its_sum(text: str) -> None:
     assert document.is_untouched(sealed)
     assert not document.is_untouched(sealed + "x")
     assert not document.is_untouched(text)
+
+
+def expressions(text: str, folder: Path) -> str:
+    return "\n".join(
+        rule.expr for group in build.build(loaded(folder, text), "shop.yml").groups for rule in group.rules
+    )
+
+
+def test_planned_work_of_one_signal_is_not_that_of_others_and_begins_none_anew(tmp_path: Path) -> None:
+    planned = "maintenance: [{from: 2026-12-05T22:00:00Z, to: 2026-12-06T02:00:00Z, signals: [a]}]"
+    others = f"signals: [{COUNT}, {COUNT.replace('name: a', 'name: b')}]"
+    slo = "slos: [{name: api, objective: 99.9, availability: {errors: e, total: t}}]"
+    with_, without = (build.build(loaded(tmp_path, f"{others}\n{slo}\n{more}"), "s.yml") for more in (planned, ""))
+    assert [group.name for group in with_.groups] == [group.name for group in without.groups]
+    assert with_.groups[-2:] == without.groups[-2:], "the objective knows nothing of it"
+
+
+def test_what_an_operator_writes_is_no_template(tmp_path: Path) -> None:
+    text = "signals: [{name: a, kind: count, metric: x_total, help: 'Of {{ $value }}', owner: '{{ team', match: {r: '/{{id}}'}}]"
+    built = build.build(loaded(tmp_path, text), "shop.yml")
+    alerts = [rule for group in built.groups for rule in group.rules if isinstance(rule, Alert)]
+    assert {alert.labels["owner"] for alert in alerts} == {"{{ `{{` }} team"}
+    assert all("Of {{ `{{` }} $value }}" in alert.annotations["description"] for alert in alerts)
+
+
+def test_a_comment_at_the_end_of_a_query_ends_with_its_line(tmp_path: Path) -> None:
+    assert "# (no)\n) > -Inf" in expressions("signals: [{name: a, kind: gauge, query: 'sum(x) # (no)'}]", tmp_path)
+
+
+def test_two_files_record_different_series(tmp_path: Path) -> None:
+    profiles = {
+        label
+        for name in ("one.yml", "two.yml")
+        for group in build.build(loaded(tmp_path, f"signals: [{COUNT}]"), name).groups
+        for rule in group.rules
+        if (label := rule.labels.get("profile"))
+    }
+    assert profiles == {"one-count-weekly-standard", "two-count-weekly-standard"}
