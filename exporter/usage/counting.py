@@ -140,7 +140,7 @@ class Counting:
         Raises Fenced or StorageUnavailable."""
         delivery = Delivery(source, body, form, log, part, sent)
         size = delivery.size
-        if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
+        if self._bytes and self._bytes + size > MAX_WAITING_BYTES:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
