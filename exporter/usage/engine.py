@@ -31,6 +31,8 @@ MAX_PLANS = 20_000
 
 MAX_REMEMBERED_CHARACTERS = 200
 """What has a longer text in it is asked about each time: many such would hold much."""
+MAX_KEY_BYTES = 500
+"""PostgreSQL can't index a text of some thousand bytes. A longer key is none, on SQLite too."""
 
 
 class Engine:
@@ -341,7 +343,7 @@ class Engine:
                     for event in events:
                         at = time(event) if time else None
                         when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
-                        yield rule, event.event, text_of(read(event)), labels, when
+                        yield rule, event.event, _key(text_of(read(event))), labels, when
 
 
 def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
@@ -373,6 +375,11 @@ def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceS
 def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
     texts = ((text_of(fields.get(label)), values) for label, values in one.labels.items())
     return tuple(text if text in values else OTHER for text, values in texts)
+
+
+def _key(text: str) -> str:
+    """A key as every ledger can hold it, or else none: PostgreSQL knows no NUL in a text."""
+    return "" if "\0" in text or len(text.encode()) > MAX_KEY_BYTES else text
 
 
 def _wanted(usage: Usage) -> dict[str, set[str]]:

@@ -1,5 +1,6 @@
 """Rules about keys on a real ledger: what they decide is counted once, and what they remember survives."""
 
+import json
 from typing import Any
 
 import pytest
@@ -101,6 +102,19 @@ async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> Non
     await world.send(one, paid("b"))
     await world.send(one)
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
+
+
+@pytest.mark.parametrize("key", ["a\0b", "ä" * 251], ids=["with a NUL", "of 502 bytes"])
+async def test_a_key_that_no_database_holds_is_none_and_spoils_no_other(world: World, key: str) -> None:
+    one = await world.exporter(USAGE)
+    bad = {"event": "placed", "order_id": key, "plan": "pro", "tenant": "t"}
+    await world.send(one, placed("a"), json.dumps(bad), placed("ä" * 250))
+    world.now += 601
+    await world.send(one)
+    await world.send(one)
+    found = await counts(one)
+    assert found['orders_paid_total{outcome="keyless",plan="pro"}'] == 1
+    assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 2
 
 
 async def test_of_a_body_that_is_rejected_nothing_is_seen(world: World) -> None:
