@@ -302,7 +302,7 @@ def test_a_required_field_that_the_source_has_is_not_missing(
 MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a sum", {"kind": "sum", "value": "n"}, ["m_total 6.5"]),
     ("a sum of cents, in whole units", {"kind": "sum", "value": {"field": "n", "unit": "cents"}}, ["m_total 0.065"]),
-    ("the last value", {"kind": "last", "metric": "m", "value": "n"}, ["m 3.5"]),
+    ("the last value, of those at one time the greatest", {"kind": "last", "metric": "m", "value": "n"}, ["m 3.5"]),
     ("the distinct users of the day and the week", {"kind": "distinct", "metric": "m", "identity": "user"}, ['m{period="day"} 2', 'm{period="week"} 2']),
     ("a histogram, its bounds inclusive", {"kind": "histogram", "metric": "m", "value": "n", "buckets": [1, 2]}, ['m_bucket{le="1.0"} 1', 'm_bucket{le="2.0"} 2', 'm_bucket{le="+Inf"} 3', "m_sum 6.5", "m_count 3"]),
     ("a histogram of milliseconds, in seconds", {"kind": "histogram", "metric": "m", "value": {"field": "n", "unit": "ms"}, "buckets": [0.001, 0.002]}, ['m_bucket{le="0.001"} 1', 'm_bucket{le="0.002"} 2', 'm_bucket{le="+Inf"} 3', "m_sum 0.0065", "m_count 3"]),
@@ -314,8 +314,8 @@ def test_a_rule_takes_the_values_that_it_can(fields: dict[str, Any], lines: list
     one = engine(rule(**fields))
     values: list[dict[str, Any]] = [
         {"n": 1, "user": "a"},
-        {"n": 2, "user": "b"},
         {"n": 3.5, "user": "a"},
+        {"n": 2, "user": "b"},
         {"n": "x", "user": {}},
         {},
     ]
