@@ -116,7 +116,6 @@ class Counting:
     def use(self, usage: Usage) -> None:
         """Counts by this configuration from now on. What was counted stays."""
         self.engine = Engine(usage, self.book, self._now())
-        self.book.forget_lines()
         if not self._book_lock.locked():
             self._keeping.follow(usage.sequences)  # their series are shown at once
         self._some.set()

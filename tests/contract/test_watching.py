@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from exporter.usage.settings import Usage
-from tests.support.counting import World, shown_text
+from tests.support.counting import World, shown_text, written
 from toolkit.storage import StorageUnavailable
 
 PAID = {
@@ -102,6 +102,18 @@ async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> Non
     await world.send(one, paid("b"))
     await world.send(one)
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
+
+
+async def test_a_rule_that_is_renamed_while_a_commit_is_under_way_has_its_new_name_from_the_next(world: World) -> None:
+    one = await world.exporter(USAGE)
+    async with one._book_lock:  # as a commit holds it
+        one.use(Usage.model_validate({"sequences": [{**PAID, "metric": "renamed_total"}]}))
+        assert 'orders_paid_total{outcome="missed",plan="pro"}' in written(one)
+    await world.send(one)
+    assert {name.partition("{")[0] for name in written(one)} == {
+        "renamed_total",
+        *(f"renamed_seconds_{part}" for part in ("bucket", "sum", "count")),
+    }
 
 
 @pytest.mark.parametrize("key", ["a\0b", "ä" * 251], ids=["with a NUL", "of 502 bytes"])
