@@ -1,12 +1,13 @@
 """Rules about keys on a real ledger: what they decide is counted once, and what they remember survives."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from exporter.usage.settings import Usage
-from tests.support.counting import World, shown_text, written
+from tests.support.counting import PART, World, shown_text, written
 from toolkit.storage import StorageUnavailable
 
 PAID = {
@@ -127,6 +128,27 @@ async def test_a_key_that_no_database_holds_is_none_and_spoils_no_other(world: W
     found = await counts(one)
     assert found['orders_paid_total{outcome="keyless",plan="pro"}'] == 1
     assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 2
+
+
+async def test_what_was_tallied_by_earlier_rules_makes_those_in_force_forget_no_key(world: World) -> None:
+    one = await world.exporter(USAGE)
+    await world.send(one, placed("a", "t1"))
+    async with one._book_lock:  # as a commit holds it
+        one.use(Usage.model_validate({"sequences": [{**PAID, "within": "20m"}, QUIET]}))
+        earlier = asyncio.create_task(
+            one.take("shop", placed("b", "t2").encode(), "ndjson", part=PART if one.shared else "")
+        )
+        await asyncio.sleep(0)  # it is tallied by these
+        one.use(USAGE)
+    await earlier
+    await world.send(one, paid("a"))
+    world.now += 3601
+    await world.send(one)
+    await world.send(one)
+    found = await counts(one)
+    assert found['orders_paid_total{outcome="completed",plan="pro"}'] == 1
+    assert 'orders_paid_total{outcome="missed",plan="pro"}' not in found, "another rule saw it"
+    assert found['quiet_total{outcome="silent"}'] == 2, "the rule that did not change saw both"
 
 
 async def test_of_a_body_that_is_rejected_nothing_is_seen(world: World) -> None:
