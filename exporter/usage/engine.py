@@ -6,7 +6,7 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -282,7 +282,8 @@ class Engine:
         for rule in self._rules.get(name, ()):
             _follow(rule, fields, tally.now, plan)
         plan.watched = tuple(
-            (one.name, self._shape.column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
+            (one.name, self._column(one.key, tally.source), _watched_labels(one, fields))
+            for one in self._watched.get(name, ())
         )
         plan.matched = bool(plan.counts or plan.measures or plan.watched)
         return plan
@@ -291,6 +292,14 @@ class Engine:
         """The fields, with the source's own labels in the place of what the body says."""
         trusted = self._trusted.get(source)
         return {**fields, **trusted} if trusted else fields
+
+    def _column(self, field: str, source: str) -> Callable[[Event], Any]:
+        """What reads a field of the source's events, which may be a label of its own. A label of others is no field
+        unless a contract declares it."""
+        trusted = self._trusted.get(source, {})
+        if field in trusted or field not in self._shape.attributes:
+            return lambda _: trusted.get(field)
+        return self._shape.column(field)
 
     # --- plans to deltas
 

@@ -279,6 +279,27 @@ def test_labels_of_the_source_are_believed_and_not_those_of_the_body() -> None:
         assert counted(one, tally) == {labels: 1}
 
 
+@pytest.mark.parametrize(
+    ("events", "source", "key"),
+    [
+        ([], "web", "shop"),
+        ([], "http", ""),
+        ([{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}], "web", "shop"),
+        ([{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}], "http", "forged"),
+    ],
+    ids=["its own", "another's", "its own that is declared", "another's that is declared"],
+)
+@pytest.mark.parametrize("n", ["3", "3.0"], ids=["at the first look", "at the second look"])
+def test_a_key_that_is_a_label_of_a_source_is_taken_from_no_body(
+    events: list[Any], source: str, key: str, n: str
+) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    names = {"name": "s", "metric": "s_total", "help": "S.", "owner": "me"}
+    one = engine(events=events, producers=producers, sequences=[{**names, "key": "app", "silent": "buy", "for": "1h"}])
+    tally = tallied(one, b'{"event": "buy", "app": "forged", "n": %s}' % n.encode(), source=source)
+    assert (tally.rejected, list(one.sightings([tally]))) == ({}, [("s", "buy", key, (), NOW)])
+
+
 @pytest.mark.parametrize("ndjson", [False, True])
 @pytest.mark.parametrize(
     ("source", "event", "why"),
