@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -270,20 +271,20 @@ class Engine:
 
     def _plan(self, key: Key, tally: Tally) -> Plan:
         plan, name = Plan(), str(key[0])
+        trusted, column = self._trusted.get(tally.source, ()), partial(self._column, source=tally.source)
         fields = self._trusting(self._shape.fields(key), tally.source)
         contract = self._contracts.get(name)
         if contract is not None:
             plan.breach = contract.breach_of_key(fields)
             if plan.breach is not None:
                 return plan
-            asked = contract.trusting(self._trusted.get(tally.source, ()))
+            asked = contract.trusting(trusted)
             plan.contract = asked if asked.columns or asked.time else None
         plan.unknown = bool(self._known) and name not in self._known
         for rule in self._rules.get(name, ()):
-            _follow(rule, fields, tally.now, plan)
+            _follow(rule.trusting(trusted, column) if trusted else rule, fields, tally.now, plan)
         plan.watched = tuple(
-            (one.name, self._column(one.key, tally.source), _watched_labels(one, fields))
-            for one in self._watched.get(name, ())
+            (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
         )
         plan.matched = bool(plan.counts or plan.measures or plan.watched)
         return plan

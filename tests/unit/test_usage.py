@@ -300,6 +300,18 @@ def test_a_key_that_is_a_label_of_a_source_is_taken_from_no_body(
     assert (tally.rejected, list(one.sightings([tally]))) == ({}, [("s", "buy", key, (), NOW)])
 
 
+@pytest.mark.parametrize("n", ["3", "3.0"], ids=["at the first look", "at the second look"])
+def test_an_identity_that_is_a_label_of_the_source_is_taken_from_no_body(n: str) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    events = [{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}]
+    one = engine(rule(kind="distinct", metric="apps", identity="app"), events=events, producers=producers)
+    tallies = [
+        tallied(one, b'{"event": "buy", "app": "%s", "n": %s}' % (forged, n.encode()), source="web")
+        for forged in (b"a", b"b")
+    ]
+    assert text(one, *tallies)["apps"] == ['apps{period="day"} 1', 'apps{period="week"} 1']
+
+
 @pytest.mark.parametrize("ndjson", [False, True])
 @pytest.mark.parametrize(
     ("source", "event", "why"),
