@@ -50,8 +50,19 @@ class Shelf:
         self.exemplars: dict[Series, Exemplar] = {}
         """One of the last events that each counts, where a rule shows them; not kept over a restart."""
         self._shared: dict[str, str] = {}
+        self._metric = ""
+        """The name under which the exposition wrote the series last."""
         self.overflowed = 0
         """How many sets of label values found no room, and count as `other`: each time that they came."""
+
+    def written_as(self, metric: str) -> list[Series]:
+        """The series, for the exposition alone. A rule may have a new metric: then what was written is made anew."""
+        every = list(self.series.values())  # at once: others may come while they are written
+        if metric != self._metric:
+            self._metric = metric
+            for one in every:
+                one.lines = None
+        return every
 
     def find(self, labels: Labels, now: float, room: int) -> Series:
         """The series with these label values, made where there is room; else the one where every label is `other`."""
@@ -124,12 +135,6 @@ class Book:
             one.touched = max(one.touched, at)
             self._grown.add(one.id // PAGE)
         self.applied = sequence
-
-    def forget_lines(self) -> None:
-        """What the exposition writes before values is to be made anew: a rule may have a new metric."""
-        for shelf in self._shelves.values():
-            for one in shelf.series.values():
-                one.lines = None
 
     def take_grown(self) -> set[int]:
         """The pages with series that grew since this was last asked."""

@@ -7,7 +7,7 @@ from typing import Any
 from zlib import crc32
 
 from exporter.exposition import Family, line, lines, series
-from exporter.usage.book import Exemplar, Series
+from exporter.usage.book import Exemplar, Series, Shelf
 from exporter.usage.kinds import DAYS_OF_A_WEEK, Buckets, seen
 from exporter.usage.rules import CompiledRule
 from exporter.usage.sequences.settings import SequenceSettings, Timed
@@ -80,7 +80,7 @@ class UsageCollector:
 
     def _metric(self, metric: str, rules: Sequence[CompiledRule], now: float, shard: Shard, more: More) -> Families:
         settings = rules[0].settings
-        every = _living([(rule.settings, rule.shelf) for rule in rules], now, shard)
+        every = _living(metric, [(rule.settings, rule.shelf) for rule in rules], now, shard)
         about = Family(metric, _TYPES[settings.kind], settings.help)
         more = More(more.created, more.exemplars and any(rule.settings.exemplar for rule in rules))
         if settings.kind == "histogram":
@@ -93,7 +93,8 @@ class UsageCollector:
             yield about, _numbers(metric, every, len(rules) == 1, more)
         good = [(rule.settings, rule.good_shelf) for rule in rules if rule.good_shelf is not None]
         if good:
-            name, above = good_name(metric), _living(good, now, shard)
+            name = good_name(metric)
+            above = _living(name, good, now, shard)
             about = Family(name, "counter", f"{settings.help} Those that are good.")
             yield about, _numbers(name, above, len(good) == 1, more)
 
@@ -137,10 +138,10 @@ class UsageCollector:
 def _sequence(one: SequenceSettings, watching: Watching, shard: Shard, more: More) -> Families:
     """A rule's counter, and its histogram where it measures seconds."""
     more = More(more.created)
-    counted = _of_shard(watching.counters[one.name].series.values(), shard)
+    counted = _of_shard(watching.counters[one.name].written_as(one.metric), shard)
     yield Family(one.metric, "counter", one.help), _numbers(one.metric, counted, True, more)
     if isinstance(one, Timed):
-        timed = _of_shard(watching.histograms[one.name].series.values(), shard)
+        timed = _of_shard(watching.histograms[one.name].written_as(one.histogram), shard)
         about = Family(one.histogram, "histogram", f"{one.help} How long it took.")
         yield about, _histograms(one.histogram, timed, more)
 
@@ -164,18 +165,17 @@ def _info(rule: UsageRule | SequenceSettings) -> bytes:
     return series(INFO.name, labels)
 
 
-def _living(shelves: Iterable[tuple[UsageRule, Any]], now: float, shard: Shard) -> list[Series]:
+def _living(metric: str, shelves: Iterable[tuple[UsageRule, Shelf]], now: float, shard: Shard) -> list[Series]:
     """The series that are shown. One that was idle for longer than its rule's `expire` is not, until it grows again;
     its value goes on from where it stood, so that nobody takes it for a reset."""
     found: list[Series] = []
     for settings, shelf in shelves:
-        every = _of_shard(shelf.series.values(), shard)
+        every = _of_shard(shelf.written_as(metric), shard)
         found += [one for one in every if one.touched >= now - settings.expire] if settings.expire else every
     return found
 
 
-def _of_shard(found: Iterable[Series], shard: Shard) -> list[Series]:
-    every = list(found)  # at once: others may come while we write
+def _of_shard(every: list[Series], shard: Shard) -> list[Series]:
     if shard.of == 1:
         return every
     return [one for one in every if shard.holds(crc32("\0".join(one.labels).encode(errors="replace")))]

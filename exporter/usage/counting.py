@@ -116,10 +116,13 @@ class Counting:
     def use(self, usage: Usage) -> None:
         """Counts by this configuration from now on. What was counted stays."""
         self.engine = Engine(usage, self.book, self._now())
-        self.book.forget_lines()
         if not self._book_lock.locked():
-            self._keeping.follow(usage.sequences)  # their series are shown at once
+            self._follow()  # their series are shown at once
         self._some.set()
+
+    def _follow(self) -> None:
+        """The rules about keys in force are those of the configuration, also for what was tallied by an earlier one."""
+        self._keeping.follow(self.engine.usage.sequences)
 
     # --- the sources' side
 
@@ -140,7 +143,7 @@ class Counting:
         Raises Fenced or StorageUnavailable."""
         delivery = Delivery(source, body, form, log, part, sent)
         size = delivery.size
-        if self._bytes + size > MAX_WAITING_BYTES and self._waiting:
+        if self._bytes and self._bytes + size > MAX_WAITING_BYTES:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
@@ -179,7 +182,7 @@ class Counting:
     async def hold(self, stream: str, parts: Collection[str]) -> Hold:
         """See exporter.usage.delivery.Partitioned."""
         async with self._book_lock:
-            self._keeping.follow(self.engine.usage.sequences)
+            self._follow()
             return await self._keeping.hold(stream, parts)
 
     def release(self, stream: str) -> None:
@@ -232,7 +235,7 @@ class Counting:
 
     async def _go_through(self, group: Sequence[Waiting]) -> None:
         """Commits what came, or else what time has decided."""
-        # what was counted before a reload is looked at by the rules of then
+        # what was tallied before a reload is counted by the rules of then
         for _, same in groupby(group, attrgetter("engine")):
             await self._commit(list(same))
         if not group:
@@ -299,7 +302,7 @@ class Counting:
         positions = [position for one in group for position in one.positions]
         keys = [one.keyed for one in group if one.key and not one.tally.taken.is_refused]
         async with self._book_lock:
-            self._keeping.follow(engine.usage.sequences)
+            self._follow()
             found = self._found(engine, [one.tally for one in group])
             await self._stored(Entry(found.deltas, positions, keys), found.sightings)
         return found
@@ -307,7 +310,7 @@ class Counting:
     def _found(self, engine: Engine, tallies: Sequence[Tally]) -> _Found:
         deltas, unusable = engine.deltas(tallies)
         shown = engine.exemplars(tallies)
-        sightings = _sightings(engine, tallies) if engine.usage.sequences else {}
+        sightings = _sightings(engine, tallies, self.watching) if engine.usage.sequences else {}
         unplaced = Counter(rule for rule, *_ in sightings.pop(OWN, ())) if self.shared else Counter[str]()
         return _Found(deltas, sightings, unusable, unplaced, shown)
 
@@ -344,13 +347,13 @@ class Counting:
     async def _goes_without(self, one: Waiting) -> None:
         """Commits what a delivery of nothing in its place would: where this fails too, the defect is no delivery's."""
         async with self._book_lock:
-            self._keeping.follow(one.engine.usage.sequences)
+            self._follow()
             await self._stored(Entry({}), {one.tally.part: ()}, empty=True)
 
     async def _rehearse(self, engine: Engine, tally: Tally) -> None:
         """What a commit does with a tally, undone."""
         async with self._book_lock:
-            self._keeping.follow(engine.usage.sequences)
+            self._follow()
             self._keeping.rehearse(self._found(engine, [tally]).sightings)
 
     # --- time
@@ -359,7 +362,7 @@ class Counting:
         """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
         try:
             async with self._book_lock:
-                self._keeping.follow(self.engine.usage.sequences)
+                self._follow()
                 await self._stored(Entry({}), {})
         except StorageUnavailable as error:
             self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
@@ -373,12 +376,16 @@ class Counting:
         one.answer(one.tally.taken)
 
 
-def _sightings(engine: Engine, tallies: Sequence[Tally]) -> dict[str, Iterable[Seen]]:
-    """What the tallies hold for rules about keys, by part."""
+def _sightings(engine: Engine, tallies: Sequence[Tally], watching: Watching) -> dict[str, Iterable[Seen]]:
+    """What the tallies hold for the rules about keys in force, by part."""
     parts: dict[str, list[Tally]] = {}
     for tally in tallies:
         parts.setdefault(tally.part, []).append(tally)
-    return {part: engine.sightings(same) for part, same in parts.items()}
+    if engine.usage.sequences == watching.settings:
+        return {part: engine.sightings(same) for part, same in parts.items()}
+    # tallied before a reload: what rules saw that are gone or have changed says nothing now
+    kept = watching.of_same_version(engine.usage.sequences)
+    return {part: [seen for seen in engine.sightings(same) if seen[0] in kept] for part, same in parts.items()}
 
 
 async def _nothing(_: Tally) -> None:

@@ -6,9 +6,10 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ MAX_PLANS = 20_000
 
 MAX_REMEMBERED_CHARACTERS = 200
 """What has a longer text in it is asked about each time: many such would hold much."""
+MAX_KEY_BYTES = 500
+"""PostgreSQL can't index a text of some thousand bytes. A longer key is none, on SQLite too."""
 
 
 class Engine:
@@ -268,19 +271,20 @@ class Engine:
 
     def _plan(self, key: Key, tally: Tally) -> Plan:
         plan, name = Plan(), str(key[0])
+        trusted, column = self._trusted.get(tally.source, ()), partial(self._column, source=tally.source)
         fields = self._trusting(self._shape.fields(key), tally.source)
         contract = self._contracts.get(name)
         if contract is not None:
             plan.breach = contract.breach_of_key(fields)
             if plan.breach is not None:
                 return plan
-            asked = contract.trusting(self._trusted.get(tally.source, ()))
+            asked = contract.trusting(trusted)
             plan.contract = asked if asked.columns or asked.time else None
         plan.unknown = bool(self._known) and name not in self._known
         for rule in self._rules.get(name, ()):
-            _follow(rule, fields, tally.now, plan)
+            _follow(rule.trusting(trusted, column) if trusted else rule, fields, tally.now, plan)
         plan.watched = tuple(
-            (one.name, self._shape.column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
+            (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
         )
         plan.matched = bool(plan.counts or plan.measures or plan.watched)
         return plan
@@ -289,6 +293,14 @@ class Engine:
         """The fields, with the source's own labels in the place of what the body says."""
         trusted = self._trusted.get(source)
         return {**fields, **trusted} if trusted else fields
+
+    def _column(self, field: str, source: str) -> Callable[[Event], Any]:
+        """What reads a field of the source's events, which may be a label of its own. A label of others is no field
+        unless a contract declares it."""
+        trusted = self._trusted.get(source, {})
+        if field in trusted or field not in self._shape.attributes:
+            return lambda _: trusted.get(field)
+        return self._shape.column(field)
 
     # --- plans to deltas
 
@@ -341,7 +353,7 @@ class Engine:
                     for event in events:
                         at = time(event) if time else None
                         when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
-                        yield rule, event.event, text_of(read(event)), labels, when
+                        yield rule, event.event, _key(text_of(read(event))), labels, when
 
 
 def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
@@ -373,6 +385,11 @@ def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceS
 def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
     texts = ((text_of(fields.get(label)), values) for label, values in one.labels.items())
     return tuple(text if text in values else OTHER for text, values in texts)
+
+
+def _key(text: str) -> str:
+    """A key as every ledger can hold it, or else none: PostgreSQL knows no NUL in a text."""
+    return "" if "\0" in text or len(text.encode()) > MAX_KEY_BYTES else text
 
 
 def _wanted(usage: Usage) -> dict[str, set[str]]:

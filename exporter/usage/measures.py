@@ -67,11 +67,11 @@ def _histogram(values: list[float], events: Sequence[Event], scale: Scale, bound
 
 
 def _last(stamped: list[tuple[float, Any]], scale: Scale) -> tuple[Any, int]:
-    """The newest; of those at one time the last to come, as far as they came together."""
+    """The newest; of those at one time the greatest, however they came."""
     usable = [(at, value) for at, value in stamped if _is_usable(value)]
     if not usable:
         return None, len(stamped)
-    at, value = max(reversed(usable), key=lambda one: one[0])
+    at, value = max(usable)
     return (at, _scaled(value, scale)), len(stamped) - len(usable)
 
 

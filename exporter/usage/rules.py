@@ -1,8 +1,8 @@
 """Usage rules as compiled matchers: an event's fields -> the label values under which a rule counts it. Pure."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -10,12 +10,14 @@ import re2
 
 from exporter.usage.book import Book, Labels, Shelf
 from exporter.usage.condition import Match, Scalar
-from exporter.usage.contract import Event, Shape
+from exporter.usage.contract import Event, Shape, measuring
 from exporter.usage.kinds import Buckets, Kind, Newest, Number, Sketched
 from exporter.usage.measures import Exemplary, Measure, exemplary_of, measure_of
 from exporter.usage.settings import OTHER, Label, UsageRule
 
 Fields = Mapping[str, Any]
+Column = Callable[[str], Callable[[Event], Any]]
+"""A field -> what reads it of an event."""
 MAX_DECLARED = 100
 """Of more combinations than this none is declared: they would stand at 0 for ever, most of them."""
 MAX_LABEL_CHARACTERS = 200
@@ -37,6 +39,15 @@ class CompiledRule:
     """What it takes of a group's events; None where only their number counts."""
     exemplary: Exemplary | None
     """What picks one of them to show; None where nobody asks."""
+    time: Callable[[Event], Any] | None
+    """What reads when an event happened, where its contract says so."""
+
+    def trusting(self, trusted: Container[str], column: Column) -> "CompiledRule":
+        """The rule for events whose source has the fields `trusted` of its own, which `column` reads there."""
+        if not any(field in trusted for field in measuring(self.settings)):
+            return self
+        measure, exemplary = _measure(self.settings, column, self.time), _exemplary(self.settings, column)
+        return replace(self, measure=measure, exemplary=exemplary)
 
     def labels_of(self, fields: Fields) -> Labels | None:
         """The label values of an event with these fields, or None when a condition doesn't hold."""
@@ -90,7 +101,6 @@ def text_of(value: Any) -> str:
 
 def _compile(rule: UsageRule, shape: Shape, book: Book, time: Callable[[Event], Any] | None) -> CompiledRule:
     names = tuple(rule.labels)
-    measured = rule.value.field if rule.value else rule.identity
     return CompiledRule(
         settings=rule,
         conditions=_conditions(rule.where),
@@ -98,9 +108,19 @@ def _compile(rule: UsageRule, shape: Shape, book: Book, time: Callable[[Event], 
         labels=tuple((rule.source_of(name), _value(label)) for name, label in rule.labels.items()),
         shelf=book.shelf(rule.name, _kind(rule), names),
         good_shelf=book.shelf(rule.name, Number("good"), names) if rule.kind == "ratio" else None,
-        exemplary=exemplary_of(rule, shape.column) if rule.exemplar else None,
-        measure=measure_of(rule, shape.column(measured), time) if measured else None,
+        exemplary=_exemplary(rule, shape.column),
+        measure=_measure(rule, shape.column, time),
+        time=time,
     )
+
+
+def _exemplary(rule: UsageRule, column: Column) -> Exemplary | None:
+    return exemplary_of(rule, column) if rule.exemplar else None
+
+
+def _measure(rule: UsageRule, column: Column, time: Callable[[Event], Any] | None) -> Measure | None:
+    measured = rule.value.field if rule.value else rule.identity
+    return measure_of(rule, column(measured), time) if measured else None
 
 
 def _kind(rule: UsageRule) -> Kind:

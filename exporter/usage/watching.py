@@ -43,6 +43,11 @@ class Watching:
                 if outcome in rule.timed:
                     self.histograms[one.name].put((outcome, *labels), now)
 
+    def of_same_version(self, settings: Iterable[SequenceSettings]) -> set[str]:
+        """The names of the rules that are among these and mean the same there."""
+        versions = {one.name: one.version() for one in self.settings}
+        return {one.name for one in settings if versions.get(one.name) == one.version()}
+
     def restore(self, rows: Iterable[tuple[Row | tuple[str, str, str], bytes]]) -> None:
         """Takes up what is remembered."""
         self._sequences.restore(rows)

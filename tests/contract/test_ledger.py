@@ -170,9 +170,11 @@ async def test_what_can_not_be_stored_is_not_counted_and_comes_again(
     assert (await shown(one))["paid_total"] == 1
 
 
+@pytest.mark.parametrize("piece", [1000, 10], ids=["while it waits", "while it is counted in pieces"])
 async def test_more_than_can_wait_is_refused_before_it_takes_memory(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
+    monkeypatch.setattr("exporter.usage.counting.PIECE_BYTES", piece)
     monkeypatch.setattr("exporter.usage.counting.MAX_WAITING_BYTES", 100)
     one = await world.exporter()
     results = await asyncio.gather(*(buy(one, {"n": "x" * 40}) for _ in range(5)), return_exceptions=True)

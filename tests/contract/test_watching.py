@@ -1,11 +1,13 @@
 """Rules about keys on a real ledger: what they decide is counted once, and what they remember survives."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 
 from exporter.usage.settings import Usage
-from tests.support.counting import World, shown_text
+from tests.support.counting import PART, World, shown_text, written
 from toolkit.storage import StorageUnavailable
 
 PAID = {
@@ -101,6 +103,52 @@ async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> Non
     await world.send(one, paid("b"))
     await world.send(one)
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
+
+
+async def test_a_rule_that_is_renamed_while_a_commit_is_under_way_has_its_new_name_from_the_next(world: World) -> None:
+    one = await world.exporter(USAGE)
+    async with one._book_lock:  # as a commit holds it
+        one.use(Usage.model_validate({"sequences": [{**PAID, "metric": "renamed_total"}]}))
+        assert 'orders_paid_total{outcome="missed",plan="pro"}' in written(one)
+    await world.send(one)
+    assert {name.partition("{")[0] for name in written(one)} == {
+        "renamed_total",
+        *(f"renamed_seconds_{part}" for part in ("bucket", "sum", "count")),
+    }
+
+
+@pytest.mark.parametrize("key", ["a\0b", "ä" * 251], ids=["with a NUL", "of 502 bytes"])
+async def test_a_key_that_no_database_holds_is_none_and_spoils_no_other(world: World, key: str) -> None:
+    one = await world.exporter(USAGE)
+    bad = {"event": "placed", "order_id": key, "plan": "pro", "tenant": "t"}
+    await world.send(one, placed("a"), json.dumps(bad), placed("ä" * 250))
+    world.now += 601
+    await world.send(one)
+    await world.send(one)
+    found = await counts(one)
+    assert found['orders_paid_total{outcome="keyless",plan="pro"}'] == 1
+    assert found['orders_paid_total{outcome="missed",plan="pro"}'] == 2
+
+
+async def test_what_was_tallied_by_earlier_rules_makes_those_in_force_forget_no_key(world: World) -> None:
+    one = await world.exporter(USAGE)
+    await world.send(one, placed("a", "t1"))
+    async with one._book_lock:  # as a commit holds it
+        one.use(Usage.model_validate({"sequences": [{**PAID, "within": "20m"}, QUIET]}))
+        earlier = asyncio.create_task(
+            one.take("shop", placed("b", "t2").encode(), "ndjson", part=PART if one.shared else "")
+        )
+        await asyncio.sleep(0)  # it is tallied by these
+        one.use(USAGE)
+    await earlier
+    await world.send(one, paid("a"))
+    world.now += 3601
+    await world.send(one)
+    await world.send(one)
+    found = await counts(one)
+    assert found['orders_paid_total{outcome="completed",plan="pro"}'] == 1
+    assert 'orders_paid_total{outcome="missed",plan="pro"}' not in found, "another rule saw it"
+    assert found['quiet_total{outcome="silent"}'] == 2, "the rule that did not change saw both"
 
 
 async def test_of_a_body_that_is_rejected_nothing_is_seen(world: World) -> None:

@@ -104,6 +104,11 @@ class World:
 async def shown_text(one: Counting) -> dict[str, float]:
     """Every sample of the operator's metrics."""
     await one.refreshed()
+    return written(one)
+
+
+def written(one: Counting) -> dict[str, float]:
+    """Those that this exporter knows of."""
     families = UsageCollector(tuple(one.engine.rules), lambda: one.watching).metrics(one._now())
     lines = [line.split(" ") for _, lines in families for line in b"".join(lines).decode().splitlines()]
     return {name: float(value) for name, value in lines}

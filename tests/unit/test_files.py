@@ -113,6 +113,28 @@ async def test_a_last_line_without_its_newline_is_taken_once_the_file_is_idle(ma
     assert t.text == b"one\nlast"
 
 
+@pytest.mark.parametrize("framing", [WholeLines(), JOINED], ids=["a line", "an entry of several lines"])
+async def test_what_is_half_written_when_a_long_wait_ends_is_not_taken_for_whole(made: Made, framing: Framing) -> None:
+    t = made()
+    t.framing = framing
+    t.restart()
+    await t.poll()  # the pattern has begun
+
+    def outage() -> None:
+        t.intake.before = lambda: None
+        t.at += IDLE
+        t.write("a.log", b"3 half")
+
+    t.intake.before = outage
+    t.write("a.log", b"1 one\n2 two\n")
+    await t.source.poll()
+    t.write("a.log", b" of it\n")
+    await t.poll()
+    await t.idle()
+    assert t.text == b"1 one\n2 two\n3 half of it\n"
+    assert t.intake.bodies[-1].endswith(b"3 half of it\n")
+
+
 async def test_an_entry_of_several_lines_waits_for_the_next_or_for_quiet(made: Made) -> None:
     t = made()
     t.framing = JOINED

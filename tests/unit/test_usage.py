@@ -279,6 +279,39 @@ def test_labels_of_the_source_are_believed_and_not_those_of_the_body() -> None:
         assert counted(one, tally) == {labels: 1}
 
 
+@pytest.mark.parametrize(
+    ("events", "source", "key"),
+    [
+        ([], "web", "shop"),
+        ([], "http", ""),
+        ([{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}], "web", "shop"),
+        ([{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}], "http", "forged"),
+    ],
+    ids=["its own", "another's", "its own that is declared", "another's that is declared"],
+)
+@pytest.mark.parametrize("n", ["3", "3.0"], ids=["at the first look", "at the second look"])
+def test_a_key_that_is_a_label_of_a_source_is_taken_from_no_body(
+    events: list[Any], source: str, key: str, n: str
+) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    names = {"name": "s", "metric": "s_total", "help": "S.", "owner": "me"}
+    one = engine(events=events, producers=producers, sequences=[{**names, "key": "app", "silent": "buy", "for": "1h"}])
+    tally = tallied(one, b'{"event": "buy", "app": "forged", "n": %s}' % n.encode(), source=source)
+    assert (tally.rejected, list(one.sightings([tally]))) == ({}, [("s", "buy", key, (), NOW)])
+
+
+@pytest.mark.parametrize("n", ["3", "3.0"], ids=["at the first look", "at the second look"])
+def test_an_identity_that_is_a_label_of_the_source_is_taken_from_no_body(n: str) -> None:
+    producers = [{"name": "web", "bearer_token_files": [__file__], "labels": {"app": "shop"}}]
+    events = [{"name": "buy", "fields": {"app": {}, "n": {"type": "integer"}}}]
+    one = engine(rule(kind="distinct", metric="apps", identity="app"), events=events, producers=producers)
+    tallies = [
+        tallied(one, b'{"event": "buy", "app": "%s", "n": %s}' % (forged, n.encode()), source="web")
+        for forged in (b"a", b"b")
+    ]
+    assert text(one, *tallies)["apps"] == ['apps{period="day"} 1', 'apps{period="week"} 1']
+
+
 @pytest.mark.parametrize("ndjson", [False, True])
 @pytest.mark.parametrize(
     ("source", "event", "why"),
@@ -302,7 +335,7 @@ def test_a_required_field_that_the_source_has_is_not_missing(
 MEASURED: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a sum", {"kind": "sum", "value": "n"}, ["m_total 6.5"]),
     ("a sum of cents, in whole units", {"kind": "sum", "value": {"field": "n", "unit": "cents"}}, ["m_total 0.065"]),
-    ("the last value", {"kind": "last", "metric": "m", "value": "n"}, ["m 3.5"]),
+    ("the last value, of those at one time the greatest", {"kind": "last", "metric": "m", "value": "n"}, ["m 3.5"]),
     ("the distinct users of the day and the week", {"kind": "distinct", "metric": "m", "identity": "user"}, ['m{period="day"} 2', 'm{period="week"} 2']),
     ("a histogram, its bounds inclusive", {"kind": "histogram", "metric": "m", "value": "n", "buckets": [1, 2]}, ['m_bucket{le="1.0"} 1', 'm_bucket{le="2.0"} 2', 'm_bucket{le="+Inf"} 3', "m_sum 6.5", "m_count 3"]),
     ("a histogram of milliseconds, in seconds", {"kind": "histogram", "metric": "m", "value": {"field": "n", "unit": "ms"}, "buckets": [0.001, 0.002]}, ['m_bucket{le="0.001"} 1', 'm_bucket{le="0.002"} 2', 'm_bucket{le="+Inf"} 3', "m_sum 0.0065", "m_count 3"]),
@@ -314,8 +347,8 @@ def test_a_rule_takes_the_values_that_it_can(fields: dict[str, Any], lines: list
     one = engine(rule(**fields))
     values: list[dict[str, Any]] = [
         {"n": 1, "user": "a"},
-        {"n": 2, "user": "b"},
         {"n": 3.5, "user": "a"},
+        {"n": 2, "user": "b"},
         {"n": "x", "user": {}},
         {},
     ]
@@ -388,7 +421,6 @@ def test_what_was_counted_before_a_reload_goes_on() -> None:
     before = Engine(Usage(rules=(rule(),)), book, NOW)
     text(before, tallied(before, b'{"event": "buy"}'))
     after = Engine(Usage(rules=(rule(metric="renamed_total"), rule(name="new", metric="new_total"))), book, NOW)
-    book.forget_lines()
     assert text(after, tallied(after, b'{"event": "buy"}'))["renamed_total"] == ["renamed_total 2"]
 
 

@@ -66,9 +66,9 @@ class Tail:
         """No name was found for the file; an open one may still grow."""
         self.named = False
         if self._file is not None:
-            status = os.fstat(self._file.fileno())
-            if (status.st_size, status.st_mtime_ns) != (self.size, self._changed):
-                self.size, self._changed, self.grew_at = status.st_size, status.st_mtime_ns, now
+            standing = _standing(self._file.fileno())
+            if standing != (self.size, self._changed):
+                (self.size, self._changed), self.grew_at = standing, now
 
     def read(self, framing: Framing, quiet: float, final: bool) -> tuple[Piece, Mark]:
         """The next piece, and the mark at its end; nothing was written for `quiet` seconds. With `final` the last line
@@ -87,6 +87,8 @@ class Tail:
             mark = Mark()
             raw = os.pread(file, PIECE_BYTES, 0)
         self._mark, self._looked_at = mark, looked_at
+        if _standing(file) != looked_at:
+            quiet, final = 0.0, False  # it was written to since we last looked, however long ago that was
         fresh = not mark.offset or mark.tail.endswith(b"\n")
         place = Place(mark.within, fresh, quiet, final) if len(raw) < PIECE_BYTES else Place(mark.within, fresh)
         piece = cut(raw, place, framing)
@@ -118,3 +120,9 @@ class Tail:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _standing(file: int) -> tuple[int, int]:
+    """A file's size, and when it was last changed (nanoseconds of Unix time)."""
+    status = os.fstat(file)
+    return status.st_size, status.st_mtime_ns
