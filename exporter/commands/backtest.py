@@ -5,14 +5,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from exporter.commands import past
 from exporter.rulegen import findings, incidents, told
-from exporter.rulegen.backtest import BUDGET, Backtested, Span, backtest
+from exporter.rulegen.backtest import Backtested, Span, backtest
 from exporter.rulegen.episodes import Incident
 from exporter.rulegen.findings import Finding
 from exporter.rulegen.reading import Read
@@ -22,22 +21,6 @@ from exporter.rulegen.report.page import Report, page
 from exporter.rulegen.report.terminal import show_findings, show_table
 from exporter.rulegen.settings import Signals
 from toolkit.clock import format_utc
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    past.flags(parser)
-    parser.add_argument("--incidents", type=Path, metavar="CSV", help="what really happened: start,end,signal,name")
-    parser.add_argument("--against", type=Path, metavar="OLD", help="another file of signals to compare with")
-    parser.add_argument(
-        "--budget",
-        type=float,
-        default=BUDGET,
-        metavar="N",
-        help="false alarms per series and week (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--html", type=Path, metavar="OUT", help="write a page with charts")
 
 
 @dataclass(frozen=True)

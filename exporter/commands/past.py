@@ -28,18 +28,6 @@ MOST_BYTES = 256 * 1024 * 1024
 """Of one answer: 10,000 points of 800 series."""
 
 
-def flags(parser: argparse.ArgumentParser) -> None:
-    """The file, the Prometheus and the time."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="a file of signals")
-    parser.add_argument("--prometheus", required=True, metavar="URL", help="such as http://127.0.0.1:9090")
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with its bearer token")
-    instant = "such as 2026-11-01, 2026-11-01T08:00:00Z, or 30d for so long ago"
-    parser.add_argument(
-        "--from", dest="start", default="", metavar="T", help=f"{instant} (default: 30d before the end)"
-    )
-    parser.add_argument("--to", dest="end", default="", metavar="T", help="likewise (default: now)")
-
-
 def signals(path: Path) -> Signals:
     """A file of signals. Raises ConfigError, and ValueError where it has none."""
     file = load(path, Signals, settings.lint)

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from exporter.commands import backtest, simulate
 from exporter.rulegen import build, document
+from exporter.rulegen.model import BUDGET
 from exporter.rulegen.rules import Alert, number
 from exporter.rulegen.settings import Signal, Signals, Slo, lint
 from exporter.rulegen.slos import BURNS, can_fire
@@ -24,13 +24,9 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     about = "write FILE's recording and alerting rules, and a test of them for promtool"
     _build_flags(actions.add_parser("build", help=about, description=about, allow_abbrev=False))
     about = "tell what FILE's alerts would have told of the past, and how that meets what really happened"
-    parser_of_past = actions.add_parser("backtest", help=about, description=about, allow_abbrev=False)
-    backtest.add(parser_of_past)
-    parser_of_past.set_defaults(act=backtest.run)
+    _backtest_flags(actions.add_parser("backtest", help=about, description=about, allow_abbrev=False))
     about = "tell what FILE's alerts would find of drops, outages, surges and drifts put into the past"
-    parser_of_past = actions.add_parser("simulate", help=about, description=about, allow_abbrev=False)
-    simulate.add(parser_of_past)
-    parser_of_past.set_defaults(act=simulate.run)
+    _simulate_flags(actions.add_parser("simulate", help=about, description=about, allow_abbrev=False))
 
 
 def _build_flags(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +46,47 @@ def _build_flags(parser: argparse.ArgumentParser) -> None:
         "--diff", action="store_true", help="write nothing; show what would change, and exit 1 if anything would"
     )
     parser.set_defaults(act=_build)
+
+
+def _past_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a file of signals")
+    parser.add_argument("--prometheus", required=True, metavar="URL", help="such as http://127.0.0.1:9090")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="a file with its bearer token")
+    instant = "such as 2026-11-01, 2026-11-01T08:00:00Z, or 30d for so long ago"
+    parser.add_argument(
+        "--from", dest="start", default="", metavar="T", help=f"{instant} (default: 30d before the end)"
+    )
+    parser.add_argument("--to", dest="end", default="", metavar="T", help="likewise (default: now)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--html", type=Path, metavar="OUT", help="write a page with charts")
+
+
+def _backtest_flags(parser: argparse.ArgumentParser) -> None:
+    _past_flags(parser)
+    parser.add_argument("--incidents", type=Path, metavar="CSV", help="what really happened: start,end,signal,name")
+    parser.add_argument("--against", type=Path, metavar="OLD", help="another file of signals to compare with")
+    about = "false alarms per series and week (default: %(default)s)"
+    parser.add_argument("--budget", type=float, default=BUDGET, metavar="N", help=about)
+    parser.set_defaults(act=_backtest)
+
+
+def _simulate_flags(parser: argparse.ArgumentParser) -> None:
+    _past_flags(parser)
+    about = "where they are put; another seed, other places (default: %(default)s)"
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=about)
+    parser.set_defaults(act=_simulate)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from exporter.commands import backtest  # noqa: PLC0415 - it brings numpy, which a running exporter need not hold
+
+    return backtest.run(arguments)
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    from exporter.commands import simulate  # noqa: PLC0415 - as above
+
+    return simulate.run(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -4,36 +4,20 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from exporter.commands import past
 from exporter.rulegen import findings
-from exporter.rulegen.backtest import BUDGET, Backtested, Span, backtest
+from exporter.rulegen.backtest import Backtested, Span, backtest
 from exporter.rulegen.findings import Finding
 from exporter.rulegen.injection import Outcome, simulate
+from exporter.rulegen.model import BUDGET
 from exporter.rulegen.report import words
 from exporter.rulegen.report.page import Report, page
 from exporter.rulegen.report.terminal import show_findings, show_table
 from toolkit.clock import format_utc
-
-SEED = 1
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    past.flags(parser)
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=SEED,
-        metavar="N",
-        help="where they are put; another seed, other places (default: 1)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--html", type=Path, metavar="OUT", help="write a page with charts")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from exporter.rulegen import conditions, told
 from exporter.rulegen.conditions import Watched
 from exporter.rulegen.episodes import Episode, Incident, Judged, judge
 from exporter.rulegen.history import Grid, History
-from exporter.rulegen.model import DAY, LEARN_LAG, QUIET, STANDARD, STEP, WEEK
+from exporter.rulegen.model import BUDGET, DAY, LEARN_LAG, QUIET, STANDARD, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, moments
 from exporter.rulegen.settings import Sensitivity, Signal, Signals
 from exporter.rulegen.signals import sensitivity_of
@@ -27,8 +27,6 @@ GRACE = 3600.0
 """An episode that begins within an hour after an incident is about it: a level is the mean of an hour."""
 FACTORS = (0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
 HOLDS = (0.0, 900.0, 1800.0, 2700.0, 3600.0)
-BUDGET = 0.25
-"""False alarms per series and week that are held to be bearable."""
 
 
 @dataclass(frozen=True)

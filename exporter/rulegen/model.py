@@ -43,6 +43,8 @@ another would cost five minutes."""
 STAY = 21_600.0
 """Seconds that an alert is kept firing."""
 DRIFT_SPAN = 3 * WEEK
+BUDGET = 0.25
+"""False alarms per series and week that are held to be bearable."""
 WHOLE_WEEK = 6 * DAY // STEP
 """Samples without which a week's mean is no week's: of nights and a weekend alone it is another."""
 YOUNG: Mapping[Kind, float] = {"count": 1.5, "gauge": 1.1}

@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from numpy.typing import NDArray
 
-from exporter.commands import backtest, simulate
+from exporter.commands import backtest, rules, simulate
 from tests.support.ports import free_ports
 from tests.support.prometheuses import prometheus
 from tests.support.replay import FLAGS, Replay
@@ -91,13 +91,13 @@ def written(tmp_path: Path) -> Callable[..., Path]:
 
 def _backtest(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    backtest.add(parser)
+    rules._backtest_flags(parser)
     return backtest.run(parser.parse_args([str(word) for word in words]))
 
 
 def _simulate(*words: object) -> int:
     parser = argparse.ArgumentParser()
-    simulate.add(parser)
+    rules._simulate_flags(parser)
     return simulate.run(parser.parse_args([str(word) for word in words]))
 
 
