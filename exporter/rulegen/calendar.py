@@ -5,16 +5,16 @@ IANA database: daylight saving time is arithmetic then, and reads the same on ev
 """
 
 import datetime
+import itertools
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
-from exporter.rulegen.rules import Group, Record, duration, number, quoted
+from exporter.rulegen.model import WEEKS
+from exporter.rulegen.rules import Group, Record, duration, number, quoted, selector
 from exporter.rulegen.settings import DAYS, Dates, Hours, Maintenance, Signals
 
 FIRST_YEAR, LAST_YEAR = 2025, 2037
 INTERVAL = 60.0
-LOOKBACK_SECONDS = 28 * 86_400
-"""How far back the seasonal normal looks: for so long after a change of the clocks it is partly an hour off."""
 
 
 def group(name: str, timezone: str, holidays: Sequence[Dates]) -> Group:
@@ -26,7 +26,7 @@ def group(name: str, timezone: str, holidays: Sequence[Dates]) -> Group:
     records = [
         Record(
             "calendar:local_time:seconds",
-            f"vector(\n  time() + {_offset(timezone, 0)}\n)",
+            f"vector(\n  time() + {_offset(timezone)}\n)",
             labels,
             f"Seconds that hour(), day_of_week() and the like read as the time in {timezone}, until {LAST_YEAR} ends.",
         ),
@@ -37,10 +37,7 @@ def group(name: str, timezone: str, holidays: Sequence[Dates]) -> Group:
             "The local date as a number: 20261224.",
         ),
     ]
-    if changes(timezone):
-        shift = f"\n  {_offset(timezone, 0)}\n  - (\n  {_offset(timezone, LOOKBACK_SECONDS)}\n  )\n"
-        note = "There for four weeks after the clocks changed: what was normal at this hour is partly an hour off."
-        records.append(Record("calendar:clock_changed:seconds4w", f"vector({shift}) != 0", labels, note))
+    records += _changes(name, timezone)
     if holidays:
         records.append(Record("calendar:holiday", "\nor ".join(_day(here, one) for one in holidays), labels))
     return Group(f"{name}-calendar", INTERVAL, tuple(records))
@@ -64,10 +61,43 @@ def changes(timezone: str) -> list[tuple[int, int]]:
     return found
 
 
-def _offset(timezone: str, ago: int) -> str:
-    """The offset from UTC so many seconds ago, in seconds, as an expression of `time()`."""
-    first = _offset_at(ZoneInfo(timezone), _start(FIRST_YEAR))
-    terms = [f"{'+' if by > 0 else '-'} {abs(by)} * (time() >= bool {at + ago})" for at, by in changes(timezone)]
+def _offset(timezone: str) -> str:
+    """The offset from UTC in seconds, as an expression of `time()`."""
+    return _stepped(first_offset(timezone), changes(timezone))
+
+
+def _changes(name: str, timezone: str) -> Iterator[Record]:
+    """When the clocks changed last and by how much, and by how much since each week that a normal looks back to."""
+    found, labels = changes(timezone), {"calendar": name}
+    if not found:
+        return
+    times = [at for at, _ in found]
+    at, by = (f"calendar:clock_changed:{what}{matcher(name)}" for what in ("timestamp_seconds", "seconds"))
+    when = _stepped(0, list(zip(times, _steps(times), strict=True)))
+    size = _stepped(0, list(zip(times, _steps([by for _, by in found]), strict=True)))
+    yield Record("calendar:clock_changed:timestamp_seconds", f"vector(\n  {when}\n)", labels)
+    yield Record("calendar:clock_changed:seconds", f"vector(\n  {size}\n)", labels)
+    for back in WEEKS:
+        note = "There while the clocks were others then: what was normal at this hour lay an hour off." * (
+            back == WEEKS[0]
+        )
+        lookback = {**labels, "lookback": duration(back)}
+        yield Record("calendar:clock_shift:seconds", f"{by} and {at} > time() - {back}", lookback, note)
+
+
+def shift(name: str, back: int) -> str:
+    """What selects by how much the clocks have changed since so many seconds ago; nothing where they haven't."""
+    return selector("calendar:clock_shift:seconds", {"calendar": name, "lookback": duration(back)})
+
+
+def _steps(values: Sequence[int]) -> list[int]:
+    """By how much each differs from the one before it, the first from 0."""
+    return [value - before for before, value in itertools.pairwise([0, *values])]
+
+
+def _stepped(first: int, steps: Sequence[tuple[int, int]]) -> str:
+    """A number that changes at Unix times by so much, as an expression of `time()`."""
+    terms = [f"{'+' if by >= 0 else '-'} {abs(by)} * (time() >= bool {at})" for at, by in steps]
     lines = [" ".join(terms[place : place + 2]) for place in range(0, len(terms), 2)]
     return "\n  ".join([number(first), *lines])
 

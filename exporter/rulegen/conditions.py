@@ -90,7 +90,7 @@ def circumstances(signal: Signal, file: Signals, at: Moments, hidden: Mask) -> C
 
 def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: Moments) -> Watched:
     """What the rules record of a series, whose `values` have neither Inf nor, for what is missing, anything but NaN."""
-    course = evaluate.Signal(values, int(at.times[0]), at.learnt(file.holding(signal.name)), at.shifted)
+    course = evaluate.Signal(values, int(at.times[0]), at.learnt(file.holding(signal.name)), at.clock)
     return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
 
 

@@ -1,10 +1,10 @@
 """What the generated rules record of a signal, computed here from its values, equal to Prometheus's own. Pure.
 
 `evaluate` has the order of the rules, and names things as they do. A series is an array on one grid, `STEP` seconds
-apart and beginning at a multiple of it; NaN is no sample (`signal:value` has no NaN and no Inf).
+apart and beginning at a multiple of it; NaN is no sample (`signal:value` has no NaN and no Inf). What is expected and
+what summarises weeks is evaluated at every multiple of `FORECAST_STEP` and of `PAST_STEP`.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,16 +17,18 @@ from exporter.rulegen.model import (
     FAINT,
     FAST_QUANTILE,
     FAST_SAMPLES,
+    FORECAST_KEPT,
+    FORECAST_STEP,
     LEARN,
     LEARN_LAG,
     LEAST_LEARNT,
     LEVEL_SAMPLES,
-    LOOKBACKS,
     OTHER_SIDE,
     PAST_KEPT,
     PAST_STEP,
     RELATIVE,
     STEP,
+    STRAY_POWER,
     WEEK,
     WEEKLY_SHARE,
     WHOLE_WEEK,
@@ -36,12 +38,11 @@ from exporter.rulegen.model import (
 from exporter.rulegen.sliding import Places, Values
 
 Mask = NDArray[np.bool_]
-HOUR = 3600
 
 
 @dataclass(frozen=True)
 class Sides:
-    """How far something may be off, up and down."""
+    """How far something may be off, or was, up and down."""
 
     up: Values
     down: Values
@@ -73,142 +74,186 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """For each place of a grid: how many seconds ago the clocks of a zone had changed, and by how many seconds."""
+
+    ago: Values
+    by: Places
+
+
+@dataclass(frozen=True)
 class Signal:
     """A signal's values, the first at `start` (Unix seconds); where they are learnt from (everywhere if None: neither
-    holidays nor planned work), and where the clocks changed in the last four weeks (nowhere if None)."""
+    holidays nor planned work), and the clocks that people live by (always the same if None)."""
 
     values: Values
     start: int
     learnt: Mask | None = None
-    shifted: Mask | None = None
+    clock: Clock | None = None
 
 
 def evaluate(signal: Signal, model: Model) -> Evaluation:
     """The rules over a signal."""
-    past = _Past(signal.start, len(signal.values))
+    times = _Times(signal.start, len(signal.values))
     level = _mean(signal.values, LEVEL_SAMPLES)
     learnt = level if signal.learnt is None else np.where(signal.learnt, level, np.nan)
-    week = past.recorded(lambda values, ends: sliding.mean(values, WEEK // STEP, ends), learnt)
-    expected = _expected(learnt, past.latest(week), model)
-    unit = _unit(expected, model)
-    slope, factor = _slope(level, signal.shifted), _factor(level, model)
-    reaches = []
-    for one in expected:
-        stray = _stray(past, (learnt - one) / unit, model.sensitivity.quantile)
-        least = RELATIVE * np.abs(one) + FAINT
-        reaches.append(Sides(*((side * unit + least + slope) * factor for side in (stray.up, stray.down))))
-    normal, band = _combined(expected, reaches)
+    week = sliding.mean(learnt, WEEK // STEP, times.pasts)
+    seen = _Seen(signal, level, learnt, times.expected(times.latest(week)))
+    expected = _expected(seen, week, times, model)
+    normal = times.held(expected.forecast)
+    upper, lower = normal + times.held(expected.reach.up), normal - times.held(expected.reach.down)
     return Evaluation(
         level,
         normal,
-        normal + band.up,
-        normal - band.down,
-        (level - normal) / band.up,
-        (normal - level) / band.down,
-        _fast_score(signal, normal, unit, slope, past, model) if model.kind == "count" else np.full_like(level, np.nan),
-        past.latest(_drift(past.recorded(_whole_week, learnt))),
-        past.latest(week),
+        upper,
+        lower,
+        (level - normal) / (upper - normal),
+        (normal - level) / (normal - lower),
+        _fast_score(seen, expected, normal, times, model) if model.kind == "count" else np.full_like(level, np.nan),
+        times.latest(_drift(_whole_week(learnt, times.pasts))),
+        times.latest(week),
     )
 
 
-class _Past:
-    """The group of rules that summarises weeks, evaluated at every multiple of `PAST_STEP`."""
+class _Times:
+    """When each group of rules is evaluated, as places of the grid: `forecasts` and `pasts`."""
 
     def __init__(self, start: int, size: int) -> None:
-        every = PAST_STEP // STEP
         self._places = np.arange(size)
-        self._ends = np.arange(-(start // STEP) % every, size, every)
+        self.forecasts = self._every(FORECAST_STEP, start)
+        self.pasts = self._every(PAST_STEP, start)
 
-    def recorded(self, rule: Callable[[Values, Places], Values], values: Values) -> Values:
-        """What a rule made of `values`, one for each evaluation of the group."""
-        return rule(values, self._ends)
+    def _every(self, step: int, start: int) -> Places:
+        return np.arange(-(start // STEP) % (step // STEP), len(self._places), step // STEP)
+
+    def expected(self, values: Values) -> Values:
+        """What the grid has at each evaluation of what is expected."""
+        return values[self.forecasts]
+
+    def held(self, forecast: Values) -> Values:
+        """The newest of what is expected, at each place of the grid."""
+        return _newest(forecast, self.forecasts, self._places, FORECAST_KEPT)
 
     def latest(self, recorded: Values) -> Values:
-        """`last_over_time(...[7h])` of that, at each place of the grid."""
-        had = np.flatnonzero(~np.isnan(recorded))
-        if not len(had):
-            return np.full(len(self._places), np.nan)
-        newest = np.searchsorted(self._ends[had], self._places, side="right") - 1
-        age = self._places - self._ends[had][newest]
-        return np.where((newest >= 0) & (age < PAST_KEPT // STEP), recorded[had][newest], np.nan)
+        """The newest of what summarises weeks, at each place of the grid."""
+        return _newest(recorded, self.pasts, self._places, PAST_KEPT)
+
+    def learnt(self, recorded: Values) -> Values:
+        """The newest of what summarises weeks, at each evaluation of what is expected."""
+        return _newest(recorded, self.pasts, self.forecasts, PAST_KEPT)
+
+    def span(self) -> Places:
+        """Where the forecasts end that each summary learns from, among the forecasts."""
+        every = FORECAST_STEP // STEP
+        first = int(self.forecasts[0]) if len(self.forecasts) else 0
+        ends: Places = (self.pasts - LEARN_LAG // STEP - first) // every
+        return ends
+
+
+def _newest(recorded: Values, places: Places, wanted: Places, kept: int) -> Values:
+    """`last_over_time`, over `kept` seconds, of what was recorded at some `places` of the grid, at those `wanted`."""
+    had = np.flatnonzero(~np.isnan(recorded))
+    if not len(had):
+        return np.full(len(wanted), np.nan)
+    newest = np.searchsorted(places[had], wanted, side="right") - 1
+    age = wanted - places[had][newest]
+    return np.where((newest >= 0) & (age < kept // STEP), recorded[had][newest], np.nan)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A signal, its level and what of that is learnt from, on the grid; `week` where what is expected is evaluated."""
+
+    signal: Signal
+    level: Values
+    learnt: Values
+    week: Values
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """The group of rules about what is expected, at each of its evaluations."""
+
+    unit: Values
+    forecast: Values
+    reach: Sides
 
 
 def _mean(values: Values, samples: int) -> Values:
     return sliding.mean(values, samples, np.arange(len(values)))
 
 
-def _expected(learnt: Values, week: Values, model: Model) -> list[Values]:
-    """`signal:expected`, of each model."""
-    offsets = [(back - AHEAD) // STEP for back in LOOKBACKS[model.seasonality]]
-    if not offsets:
-        return [week]
-    return [sliding.median(np.stack([sliding.before(learnt, steps) for steps in offsets])), week]
+def _expected(seen: _Seen, week: Values, times: _Times, model: Model) -> _Expected:
+    factor = _factor(seen.level, week, times.pasts, model)
+    learnt, quantile = times.expected(seen.learnt), model.sensitivity.quantile
+    if not model.lookbacks:
+        unit = _unit((1 + WEEKLY_SHARE) * seen.week, model)
+        stray = _stray(times, (learnt - seen.week) / unit, quantile)
+        forecast = np.where(np.isnan(times.learnt(factor * stray.up)), np.nan, seen.week)
+    else:
+        season = _season(seen, times.forecasts, model)
+        unit = _unit(season + WEEKLY_SHARE * seen.week, model)
+        weekly, seasonal = (_stray(times, (learnt - one) / unit, quantile) for one in (seen.week, season))
+        share = 1 / (1 + ((seasonal.up + seasonal.down + FAINT) / (weekly.up + weekly.down + FAINT)) ** 2)
+        stray = Sides(share * seasonal.up + (1 - share) * weekly.up, share * seasonal.down + (1 - share) * weekly.down)
+        forecast = seen.week + times.learnt(share) * (season - seen.week)
+    up, down = (times.learnt(factor * side) * unit + _least(forecast) for side in (stray.up, stray.down))
+    return _Expected(unit, forecast, Sides(up, down))
 
 
-def _unit(expected: Sequence[Values], model: Model) -> Values:
-    """`signal:unit`: what deviations are measured in. Counts stray by the root of what is expected (Poisson)."""
+def _least(forecast: Values) -> Values:
+    """How far a band reaches at least."""
+    return RELATIVE * np.abs(forecast) + FAINT
+
+
+def _season(seen: _Seen, places: Places, model: Model) -> Values:
+    """`signal:season`: the median of the hours that the model looks back to, by the clock on the wall."""
+    clock, rows = seen.signal.clock, []
+    for back in model.lookbacks:
+        read = places - (back - AHEAD) // STEP
+        if clock is not None and back % WEEK == 0:
+            read = read + np.where(clock.ago < back, clock.by, 0)[places] // STEP
+        rows.append(np.where(read >= 0, seen.learnt[np.maximum(read, 0)], np.nan))
+    return sliding.median(np.stack(rows))
+
+
+def _unit(mean: Values, model: Model) -> Values:
+    """`signal:unit`: what deviations are measured in."""
     if model.kind == "gauge":
-        return np.ones_like(expected[0])
-    season, week = expected[0], WEEKLY_SHARE * expected[-1]
-    return np.sqrt(np.maximum(_total([season, week]), FAINT))
+        return np.ones_like(mean)
+    unit: Values = np.maximum(mean, FAINT) ** STRAY_POWER
+    return unit
 
 
-def _slope(level: Values, shifted: Mask | None) -> Values:
-    """`signal:slope`: what an hour makes, for four weeks after the clocks changed."""
-    none = level * 0
-    if shifted is None:
-        return np.zeros_like(level)
-    hour = np.abs(sliding.before(level, (WEEK - HOUR) // STEP) - sliding.before(level, (WEEK + HOUR) // STEP))
-    return np.where(shifted & ~np.isnan(hour), hour, none)
-
-
-def _factor(level: Values, model: Model) -> Values:
+def _factor(level: Values, week: Values, places: Places, model: Model) -> Values:
     """`signal:factor`: wider while there is nothing from a week ago."""
     factor = model.sensitivity.factor
-    young = np.where(np.isnan(level), np.nan, round(factor * YOUNG[model.kind], 4))
-    return np.where(np.isnan(sliding.before(level, (WEEK - AHEAD) // STEP)), young, factor)
+    is_old = ~np.isnan(sliding.before(level, WEEK // STEP)[places])
+    return np.where(np.isnan(week), np.nan, np.where(is_old, factor, round(factor * YOUNG[model.kind], 4)))
 
 
-def _stray(past: _Past, deviation: Values, quantile: float) -> Sides:
-    """`signal:stray`: how far up and down deviations went, each at least `OTHER_SIDE` of the other."""
+def _stray(times: _Times, deviation: Values, quantile: float) -> Sides:
+    """How far up and down deviations went, each at least `OTHER_SIDE` of the other."""
+    width, ends = LEARN // FORECAST_STEP, times.span()
 
-    def highest(values: Values, ends: Places) -> Values:
-        ends = ends - LEARN_LAG // STEP
-        enough = sliding.count(values, LEARN // STEP, ends) >= LEAST_LEARNT
-        found = sliding.high_quantile(values, quantile, LEARN // STEP, ends)
-        return np.where(enough, np.maximum(found, 0.0), np.nan)
+    def highest(values: Values) -> Values:
+        enough = sliding.count(values, width, ends) >= LEAST_LEARNT
+        return np.where(enough, np.maximum(sliding.high_quantile(values, quantile, width, ends), 0.0), np.nan)
 
-    up, down = past.recorded(highest, deviation), past.recorded(highest, -deviation)
-    return Sides(past.latest(np.maximum(up, OTHER_SIDE * down)), past.latest(np.maximum(down, OTHER_SIDE * up)))
-
-
-def _combined(expected: Sequence[Values], reaches: Sequence[Sides]) -> tuple[Values, Sides]:
-    """`signal:normal` and `signal:band`: forecasts weigh by the inverse of their variance."""
-    both = [reach.up + reach.down for reach in reaches]
-    normal = _total([one / width**2 for one, width in zip(expected, both, strict=True)])
-    normal = normal / _total([1 / width**2 for width in both])
-    weight = _total([1 / width for width in both])
-    up = weight / _total([1 / (reach.up * width) for reach, width in zip(reaches, both, strict=True)])
-    down = weight / _total([1 / (reach.down * width) for reach, width in zip(reaches, both, strict=True)])
-    return normal, Sides(up, down)
+    up, down = highest(deviation), highest(-deviation)
+    return Sides(np.maximum(up, OTHER_SIDE * down), np.maximum(down, OTHER_SIDE * up))
 
 
-def _total(parts: Sequence[Values]) -> Values:
-    """`sum without (model)`: of those that there are, NaN where there is none."""
-    rows = np.stack(parts)
-    missing = np.isnan(rows)
-    return np.where(missing.all(axis=0), np.nan, np.where(missing, 0.0, rows).sum(axis=0))
-
-
-def _fast_score(signal: Signal, normal: Values, unit: Values, slope: Values, past: _Past, model: Model) -> Values:
-    places = np.arange(len(signal.values))
-    whole = sliding.count(signal.values, FAST_SAMPLES, places) >= FAST_SAMPLES
-    fast = np.where(whole, _mean(signal.values, FAST_SAMPLES), np.nan)
-    deviation = (fast - normal) / unit
-    learnt = deviation if signal.learnt is None else np.where(signal.learnt, deviation, np.nan)
-    stray = _stray(past, learnt, FAST_QUANTILE).down
-    reach = model.sensitivity.fast_factor * (stray * unit + RELATIVE * np.abs(normal) + FAINT + slope)
-    return np.maximum((normal - fast) / reach, 0.0)
+def _fast_score(seen: _Seen, expected: _Expected, normal: Values, times: _Times, model: Model) -> Values:
+    values = seen.signal.values
+    whole = sliding.count(values, FAST_SAMPLES, np.arange(len(values))) >= FAST_SAMPLES
+    fast = np.where(whole, _mean(values, FAST_SAMPLES), np.nan)
+    deviation = (times.expected(fast) - expected.forecast) / expected.unit
+    if seen.signal.learnt is not None:
+        deviation = np.where(seen.signal.learnt[times.forecasts], deviation, np.nan)
+    stray = times.learnt(_stray(times, deviation, FAST_QUANTILE).down)
+    reach = model.sensitivity.fast_factor * (stray * expected.unit + _least(expected.forecast))
+    return np.maximum((normal - fast) / times.held(reach), 0.0)
 
 
 def _whole_week(learnt: Values, ends: Places) -> Values:

@@ -118,7 +118,7 @@ class _Simulation:
         return self._signal.direction in ("both", "down" if case.is_down else "up")
 
     def _watched(self, labels: Labels, values: Values, learnt: Mask) -> Watched:
-        course = evaluate.Signal(values, int(self._at.times[0]), learnt, self._at.shifted)
+        course = evaluate.Signal(values, int(self._at.times[0]), learnt, self._at.clock)
         return Watched(labels, values, evaluate.evaluate(course, model_of(self._signal)))
 
     def _told(self, one: Watched) -> list[float]:

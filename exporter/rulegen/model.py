@@ -1,10 +1,10 @@
 """What is normal for a signal, as numbers: the constants that the generated rules and the local evaluation share.
 
-Two forecasts, the median of the same hour on seven earlier days and the mean of the last week, are combined by how well
-each did in the last two weeks. How far the level may be from that is a quantile of how far it was, up and down apart.
+Two forecasts, the median of the same hour on earlier days and the mean of the last week, are combined by how well each
+did in the last two weeks. How far the level may be from that is a quantile of how far it was, up and down apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,22 +13,28 @@ Seasonality = Literal["weekly", "daily", "none"]
 
 STEP = 300
 """Seconds between two evaluations of what is now."""
+FORECAST_STEP = 1200
+"""Seconds between two evaluations of what is expected; five minutes are no better, and cost four times as much."""
+FORECAST_KEPT = 2400
+"""Seconds that a forecast holds: one missed evaluation is no gap."""
 PAST_STEP = 10_800
 """Seconds between two evaluations of what summarises weeks; hourly is no better and costs three times as much."""
 PAST_KEPT = 25_200
 """Seconds that a value of that holds: one missed evaluation is no gap."""
 LEVEL_SAMPLES, FAST_SAMPLES = 12, 2
 DAY, WEEK = 86_400, 604_800
-AHEAD = 1800
-"""A level is the mean of an hour, so its middle is half an hour ago: forecasts look at the hour around now."""
+AHEAD = 2100
+"""A level is the mean of an hour, so its middle is half an hour ago, and a forecast holds for twenty minutes: what is
+looked at is the hour around the middle of these."""
+WEEKS = (WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK)
 LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
-    "weekly": (DAY, 2 * DAY, 3 * DAY, WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK),
+    "weekly": (DAY, 2 * DAY, 3 * DAY, *WEEKS),
     "daily": (DAY, 2 * DAY, 3 * DAY, 4 * DAY, 5 * DAY, 6 * DAY, WEEK),
     "none": (),
 }
 LEARN, LEARN_LAG = 2 * WEEK, 21_600
 """The deviations that a band is made of, without the newest: an anomaly doesn't widen its band at once."""
-LEAST_LEARNT = 576
+LEAST_LEARNT = 2 * DAY // FORECAST_STEP
 """Two days of deviations, before which nothing is told."""
 OTHER_SIDE = 0.5
 """A band reaches at least half as far up as down, and the other way round."""
@@ -36,7 +42,10 @@ RELATIVE = 0.02
 """Of a forecast, as part of every band."""
 FAINT = 1e-9
 WEEKLY_SHARE = 0.1
-"""What of a week's mean is added to a forecast before its root is taken: a quiet night isn't held to be exact."""
+"""What of a week's mean is added to a forecast before its power is taken: a quiet night isn't held to be exact."""
+STRAY_POWER = 0.7
+"""Counts stray by this power of what is expected: by its root where each event comes by itself (Poisson), by all of it
+where days differ."""
 FAST_QUANTILE, FAST_HOLD = 0.99, 0.0
 """For the level over ten minutes: outages and sharp drops of counts. One evaluation is enough: it is smoothed, and
 another would cost five minutes."""
@@ -72,8 +81,9 @@ are found nearly as soon, half of the events lost after 20 minutes instead of 10
 
 
 def scaled(factor: float) -> Sensitivity:
-    """Standard's with another factor."""
-    return Sensitivity(STANDARD.quantile, factor, STANDARD.hold, STANDARD.fast_factor * factor / STANDARD.factor)
+    """Standard's with another factor, and ten minutes' with its square: they are the noisiest part."""
+    fast = round(STANDARD.fast_factor * (factor / STANDARD.factor) ** 2, 4)
+    return Sensitivity(STANDARD.quantile, factor, STANDARD.hold, fast)
 
 
 @dataclass(frozen=True)
@@ -83,3 +93,11 @@ class Model:
     kind: Kind
     seasonality: Seasonality = "weekly"
     sensitivity: Sensitivity = STANDARD
+
+    @property
+    def lookbacks(self) -> Sequence[int]:
+        """How far back the hours lie whose median is a forecast (seconds). For counts, whose weekends are others, weeks
+        outvote days also where one of them is missing."""
+        if self.kind == "count" and self.seasonality == "weekly":
+            return DAY, 2 * DAY, *WEEKS
+        return LOOKBACKS[self.seasonality]

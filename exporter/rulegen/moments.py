@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.rulegen import calendar
+from exporter.rulegen.evaluate import Clock
 from exporter.rulegen.settings import DAYS, Dates, Hours, Maintenance, Signals
 
 DAY_SECONDS = 86_400
@@ -24,13 +25,13 @@ Mask = NDArray[np.bool_]
 class Moments:
     """Evaluations at `times` (Unix seconds, ascending), and the local time of each, as seconds that read like UTC.
 
-    `shifted`: whether the clocks changed in the four weeks before; None where they never change.
+    `clock`: how they changed; None where they never do.
     """
 
     times: Times
     local: Times
     holiday: Mask
-    shifted: Mask | None
+    clock: Clock | None
 
     def learnt(self, planned: Sequence[Maintenance]) -> Mask:
         """Whether a band is learnt from that moment: neither from holidays nor from planned work."""
@@ -55,8 +56,7 @@ class Moments:
 def moments(file: Signals, times: Times) -> Moments:
     """The calendar of a file of signals at these times."""
     local = times + _offset(file.timezone, times)
-    changes = bool(calendar.changes(file.timezone))
-    return Moments(times, local, _on(local, file.holidays), _shifted(file.timezone, times) if changes else None)
+    return Moments(times, local, _on(local, file.holidays), _clock(file.timezone, times))
 
 
 def _offset(timezone: str, times: Times) -> Times:
@@ -67,10 +67,14 @@ def _offset(timezone: str, times: Times) -> Times:
     return found
 
 
-def _shifted(timezone: str, times: Times) -> Mask:
-    then: Times = times - calendar.LOOKBACK_SECONDS
-    found: Mask = _offset(timezone, times) != _offset(timezone, then)
-    return found
+def _clock(timezone: str, times: Times) -> Clock | None:
+    """When the clocks had last changed, and by how much."""
+    changes = calendar.changes(timezone)
+    if not changes:
+        return None
+    newest = np.searchsorted([at for at, _ in changes], times, side="right")
+    ago = times - np.array([0, *(at for at, _ in changes)], dtype=np.float64)[newest]
+    return Clock(ago, np.array([0, *(by for _, by in changes)])[newest])
 
 
 def _on(local: Times, holidays: Sequence[Dates]) -> Mask:

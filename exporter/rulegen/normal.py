@@ -1,6 +1,8 @@
 """What is normal, as recording rules: one set of them for all signals of a profile. Pure.
 
-`exporter.rulegen.evaluate` computes the same locally and names things alike; `exporter.rulegen.model` has the numbers.
+Three groups: what is now (every five minutes), what is expected (every twenty) and what summarises weeks (every three
+hours). `exporter.rulegen.evaluate` computes the same locally and names things alike; `exporter.rulegen.model` has the
+numbers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,15 +15,16 @@ from exporter.rulegen.model import (
     FAINT,
     FAST_QUANTILE,
     FAST_SAMPLES,
+    FORECAST_KEPT,
     LEARN,
     LEARN_LAG,
     LEAST_LEARNT,
     LEVEL_SAMPLES,
-    LOOKBACKS,
     OTHER_SIDE,
     PAST_KEPT,
     RELATIVE,
     STEP,
+    STRAY_POWER,
     WEEK,
     WEEKLY_SHARE,
     WHOLE_WEEK,
@@ -35,6 +38,8 @@ HALF_STEP = STEP / 2
 it doesn't (3)."""
 KEPT = duration(PAST_KEPT - HALF_STEP)
 """The range in which the newest of what summarises weeks is looked for."""
+EXPECTED = duration(FORECAST_KEPT - HALF_STEP)
+"""The range in which the newest of what is expected is looked for."""
 
 
 def window(samples: int) -> str:
@@ -44,11 +49,11 @@ def window(samples: int) -> str:
 
 @dataclass(frozen=True)
 class Calendar:
-    """What the calendar has for a profile: the group's name, whether the clocks of its zone change, and when nothing is
-    learnt from (`unless` lines)."""
+    """What the calendar has for a profile: the group's name, by how many seconds the clocks of its zone change (each
+    once), and when nothing is learnt from (`unless` lines)."""
 
     name: str
-    shifts: bool
+    shifts: Sequence[int]
     unlearnt: Sequence[str]
 
 
@@ -59,16 +64,22 @@ class Normal:
         self._labels = {"profile": profile}
         self._model, self._days = model, days
         self._is_count = model.kind == "count"
-        self._shifts = days.shifts and bool(LOOKBACKS[model.seasonality])
+        self._is_seasonal = bool(model.lookbacks)
 
-    def _of(self, name: str, **labels: str) -> str:
-        return selector(name, {**self._labels, **labels})
+    def _of(self, name: str) -> str:
+        return selector(name, self._labels)
 
     def _over(self, function: str, name: str, samples: int) -> str:
         return f"{function}({self._of(name)}[{window(samples)}])"
 
-    def _record(self, name: str, expr: str, note: str = "", **labels: str) -> Record:
-        return Record(name, expr, {**self._labels, **labels}, note)
+    def _past(self, name: str) -> str:
+        return f"last_over_time({self._of(name)}[{KEPT}])"
+
+    def _forecast(self, name: str) -> str:
+        return f"last_over_time({self._of(name)}[{EXPECTED}])"
+
+    def _record(self, name: str, expr: str, note: str = "") -> Record:
+        return Record(name, expr, self._labels, note)
 
     # --- what is now
 
@@ -78,146 +89,121 @@ class Normal:
         if self._days.unlearnt:
             note = "What is learnt from: neither holidays nor planned work."
             yield self._record("signal:learnt", "\n".join([self._of("signal:level"), *self._days.unlearnt]), note)
-        yield from self._expected()
-        if self._is_count:
-            yield self._record("signal:unit", self._unit(), "Counts stray by the root of what is expected (Poisson).")
-        yield self._record(
-            "signal:deviation", self._deviation(), "How far each forecast was off; the past is learnt from it."
-        )
-        yield self._record("signal:factor", self._factor(), "Wider while there is nothing from a week ago.")
-        if self._shifts:
-            yield self._record(
-                "signal:slope", self._slope(), "For four weeks after the clocks changed: what an hour makes."
-            )
-        yield self._record("signal:reach", self._reach(), "How far each forecast's band reaches.")
-        yield self._record("signal:normal", self._normal(), "Both forecasts, weighted by how little they stray.")
-        yield self._record("signal:band", self._band())
-        yield self._record("signal:upper", self._edge("+", "up"))
-        yield self._record("signal:lower", self._edge("-", "down"))
+        yield self._record("signal:normal", self._forecast("signal:forecast"))
+        normal = self._of("signal:normal")
+        yield self._record("signal:upper", f"{normal} + {self._forecast('signal:reach:up')}")
+        yield self._record("signal:lower", f"{normal} - {self._forecast('signal:reach:down')}")
         yield self._record("signal:score", self._score(), "0 is normal, 1 the edge of the band.")
         if self._is_count:
             fast = (self._over(f"{word}_over_time", "signal:value", FAST_SAMPLES) for word in ("avg", "count"))
             note = "Not of a single sample, which may be of some seconds after a gap."
             yield self._record("signal:fast", " and ".join(fast) + f" >= {FAST_SAMPLES}", note)
-            yield self._record("signal:fast_deviation", self._fast_deviation())
-            yield self._record("signal:fast_score", self._fast_score(), "The same for ten minutes, downwards.")
+            far = f"({normal} - {self._of('signal:fast')}) / {self._forecast('signal:fast_reach')}"
+            yield self._record("signal:fast_score", f"clamp_min({far}, 0)", "The same for ten minutes, downwards.")
 
     @property
     def _learnt(self) -> str:
         return "signal:learnt" if self._days.unlearnt else "signal:level"
 
-    def _expected(self) -> Iterator[Record]:
-        learnt = self._of(self._learnt)
-        lines = [
-            f'label_replace({learnt} offset {duration(back - AHEAD)}, "lookback", "{duration(back)}", "", "")'
-            for back in LOOKBACKS[self._model.seasonality]
-        ]
-        if lines:
-            median = "\n  or ".join(lines)
-            yield self._record("signal:expected", f"quantile without (lookback) (0.5,\n  {median}\n)", model="season")
-        yield self._record("signal:expected", self._latest("signal:week"), model="week")
-
-    def _latest(self, name: str, **labels: str) -> str:
-        return f"last_over_time({self._of(name, **labels)}[{KEPT}])"
-
-    def _unit(self) -> str:
-        week = self._of("signal:expected", model="week")
-        if not LOOKBACKS[self._model.seasonality]:
-            return f"sqrt(clamp_min(sum without (model) ({number(1 + WEEKLY_SHARE)} * {week}), {FAINT}))"
-        season = self._of("signal:expected", model="season")
-        return f"sqrt(clamp_min(sum without (model) ({season} or {number(WEEKLY_SHARE)} * {week}), {FAINT}))"
-
-    def _deviation(self) -> str:
-        text = f"{self._of(self._learnt)} - ignoring (model) group_right () {self._of('signal:expected')}"
-        return f"({text}) / ignoring (model) group_left () {self._of('signal:unit')}" if self._is_count else text
-
-    def _factor(self) -> str:
-        ago, level = duration(WEEK - AHEAD), self._of("signal:level")
-        factor = self._model.sensitivity.factor
-        young = number(round(factor * YOUNG[self._model.kind], 4))
-        return f"{level} offset {ago} * 0 + {number(factor)}\nor {level} * 0 + {young}"
-
-    def _slope(self) -> str:
-        level = self._of("signal:level")
-        hour = f"abs({level} offset {duration(WEEK - 3600)} - {level} offset {duration(WEEK + 3600)})"
-        changed = f"calendar:clock_changed:seconds4w{calendar.matcher(self._days.name)}"
-        return f"({hour} and on () {changed})\nor {level} * 0"
-
-    def _reach(self) -> str:
-        stray = self._latest("signal:stray")
-        if self._is_count:
-            stray += f" * ignoring (model, side) group_left () {self._of('signal:unit')}"
-        lines = [
-            f"  {stray}",
-            f"  + ignoring (side) group_left () ({number(RELATIVE)} * abs({self._of('signal:expected')}) + {FAINT})",
-        ]
-        if self._shifts:
-            lines.append(f"  + ignoring (model, side) group_left () {self._of('signal:slope')}")
-        return "\n".join(["(", *lines, f") * ignoring (model, side) group_left () {self._of('signal:factor')}"])
-
-    def _both(self) -> str:
-        return f"sum without (side) ({self._of('signal:reach')})"
-
-    def _normal(self) -> str:
-        return (
-            f"sum without (model) ({self._of('signal:expected')} / {self._both()} ^ 2)\n"
-            f"  / sum without (model) (1 / {self._both()} ^ 2)"
-        )
-
-    def _band(self) -> str:
-        reach = self._of("signal:reach")
-        return (
-            f"sum without (model) (1 / {self._both()})\n"
-            f"  / ignoring (side) group_right ()\n"
-            f"    sum without (model) (1 / ({reach} * ignoring (side) group_left () {self._both()}))"
-        )
-
-    def _edge(self, sign: str, side: str) -> str:
-        return f"{self._of('signal:normal')} {sign} ignoring (side) {self._of('signal:band', side=side)}"
-
     def _score(self) -> str:
         level, normal = self._of("signal:level"), self._of("signal:normal")
-        up = f"({level} - {normal}) / ignoring (side) {self._of('signal:band', side='up')}"
-        down = f"({normal} - {level}) / ignoring (side) {self._of('signal:band', side='down')}"
+        up = f"({level} - {normal}) / ({self._of('signal:upper')} - {normal})"
+        down = f"({normal} - {level}) / ({normal} - {self._of('signal:lower')})"
         return f"({up} >= 0)\nor {down}"
 
-    def _fast_deviation(self) -> str:
-        gates = "".join(f"\n{gate}" for gate in self._days.unlearnt)
-        return f"({self._of('signal:fast')} - {self._of('signal:normal')}) / {self._of('signal:unit')}{gates}"
+    # --- what is expected
 
-    def _fast_score(self) -> str:
-        normal = self._of("signal:normal")
-        slope = f" + {self._of('signal:slope')}" if self._shifts else ""
-        factor = number(self._model.sensitivity.fast_factor)
-        return (
-            f"clamp_min(({normal} - {self._of('signal:fast')}) / (\n"
-            f"  {factor} * ({self._latest('signal:fast_stray')} * {self._of('signal:unit')}"
-            f" + {number(RELATIVE)} * abs({normal}) + {FAINT}{slope})\n"
-            "), 0)"
-        )
+    def expected(self) -> Iterator[Record]:
+        """What is expected of the next `FORECAST_STEP` seconds, and how far what was expected was off."""
+        learnt, week = self._of(self._learnt), self._past("signal:week")
+        if self._is_seasonal:
+            yield self._record("signal:season", self._season(), "The same hour of other days and weeks.")
+        if self._is_count:
+            yield self._record("signal:unit", self._unit(), "What counts stray by.")
+        per_unit = f" / {self._of('signal:unit')}" if self._is_count else ""
+        if self._is_seasonal:
+            off = f"({learnt} - {self._of('signal:season')}){per_unit}"
+            yield self._record(
+                "signal:season_deviation", off, "How far each forecast was off: the past learns from it."
+            )
+        yield self._record("signal:week_deviation", f"({learnt} - {week}){per_unit}")
+        yield self._record("signal:forecast", self._combined())
+        for side in ("up", "down"):
+            yield self._record(f"signal:reach:{side}", self._reach(f"signal:stray:{side}"))
+        if self._is_count:
+            gates = "".join(f"\n{gate}" for gate in self._days.unlearnt)
+            off = f"({self._of('signal:fast')} - {self._of('signal:forecast')}) / {self._of('signal:unit')}{gates}"
+            yield self._record("signal:fast_deviation", off)
+            factor = number(self._model.sensitivity.fast_factor)
+            yield self._record("signal:fast_reach", f"{factor} * ({self._reach('signal:fast_stray')})")
+
+    def _season(self) -> str:
+        """The median of the hours that the model looks back to."""
+        lines = []
+        for back in self._model.lookbacks:
+            name = duration(back)
+            read = f'label_replace({self._at(back)}, "lookback", "{name}", "", "")'
+            if self._days.shifts and back % WEEK == 0:
+                read = f'label_replace(\n{self._by_the_clock(back)},\n    "lookback", "{name}", "", "")'
+            lines.append(read)
+        median = "\n  or ".join(lines)
+        return f"quantile without (lookback) (0.5,\n  {median}\n)"
+
+    def _at(self, back: int, later: int = 0) -> str:
+        return f"{self._of(self._learnt)} offset {duration(back - AHEAD - later)}"
+
+    def _by_the_clock(self, back: int) -> str:
+        """The same hour by the clock on the wall: another in UTC where the clocks changed since."""
+        changed = calendar.shift(self._days.name, back)
+        lines = [f"      {self._at(back)} unless on () {changed}"]
+        lines += [f"      or {self._at(back, by)} and on () {changed} == {by}" for by in self._days.shifts]
+        return "\n".join(lines)
+
+    def _unit(self) -> str:
+        week = self._past("signal:week")
+        mean = f"{self._of('signal:season')} + {number(WEEKLY_SHARE)} * {week}"
+        mean = mean if self._is_seasonal else f"{number(1 + WEEKLY_SHARE)} * {week}"
+        return f"clamp_min({mean}, {FAINT}) ^ {number(STRAY_POWER)}"
+
+    def _combined(self) -> str:
+        week = self._past("signal:week")
+        if not self._is_seasonal:
+            return f"{week} and {self._past('signal:stray:up')}"
+        return f"{week} + {self._past('signal:share')} * ({self._of('signal:season')} - {week})"
+
+    def _reach(self, stray: str) -> str:
+        unit = f" * {self._of('signal:unit')}" if self._is_count else ""
+        return f"{self._past(stray)}{unit} + {number(RELATIVE)} * abs({self._of('signal:forecast')}) + {FAINT}"
 
     # --- what was
 
     def past(self) -> Iterator[Record]:
         """What summarises weeks, evaluated every `PAST_STEP`."""
-        yield self._record("signal:week", f"avg_over_time({self._of(self._learnt)}[{duration(WEEK - HALF_STEP)}])")
-        quantile = self._model.sensitivity.quantile
-        yield from self._strays("signal:deviation", quantile)
-        for side, other in (("up", "down"), ("down", "up")):
+        learnt_week = f"{self._of(self._learnt)}[{duration(WEEK - HALF_STEP)}]"
+        yield self._record("signal:week", f"avg_over_time({learnt_week})")
+        yield self._record("signal:factor", self._factor(), "Wider while there is nothing from a week ago.")
+        yield from self._strays("signal:week_deviation", self._model.sensitivity.quantile)
+        if self._is_seasonal:
+            yield from self._strays("signal:season_deviation", self._model.sensitivity.quantile)
             yield self._record(
-                "signal:stray", self._at_least_half("signal:deviation:" + side, "signal:deviation:" + other), side=side
+                "signal:share", self._share(), "How much this hour counts, and not the week: by variance."
             )
+        for side, other in (("up", "down"), ("down", "up")):
+            yield self._record(f"signal:stray:{side}", self._stray(side, other))
         if self._is_count:
             yield from self._strays("signal:fast_deviation", FAST_QUANTILE)
-            yield self._record(
-                "signal:fast_stray", self._at_least_half("signal:fast_deviation:down", "signal:fast_deviation:up")
-            )
-        week = f"{self._of(self._learnt)}[{duration(WEEK - HALF_STEP)}]"
-        whole = f"{self._of('signal:week')} and count_over_time({week}) >= {WHOLE_WEEK}"
+            yield self._record("signal:fast_stray", self._at_least_half("signal:fast_deviation", "down", "up"))
+        whole = f"{self._of('signal:week')} and count_over_time({learnt_week}) >= {WHOLE_WEEK}"
         yield self._record("signal:whole_week", whole, "Of which at least six days are known.")
         before = f"last_over_time({self._of('signal:whole_week')}[{KEPT}] offset {duration(DRIFT_SPAN)})"
         note = "The mean of a week against that of three weeks before, as a ratio."
         yield self._record("signal:drift:ratio", f"{self._of('signal:whole_week')} / ({before} != 0)", note)
+
+    def _factor(self) -> str:
+        week, factor = self._of("signal:week"), self._model.sensitivity.factor
+        young = number(round(factor * YOUNG[self._model.kind], 4))
+        ago = f"{self._of('signal:level')} offset {duration(WEEK)}"
+        return f"({week} and {ago}) * 0 + {number(factor)}\nor {week} * 0 + {young}"
 
     def _strays(self, name: str, quantile: float) -> Iterator[Record]:
         span = f"{self._of(name)}[{duration(LEARN - HALF_STEP)}] offset {duration(LEARN_LAG)}"
@@ -226,7 +212,23 @@ class Normal:
         low = number(round(1 - quantile, 6))
         yield self._record(f"{name}:down", f"clamp_min(-quantile_over_time({low}, {span}), 0)\n{enough}")
 
-    def _at_least_half(self, name: str, other: str) -> str:
+    def _at_least_half(self, name: str, side: str, other: str) -> str:
         """The larger of one side's and half of the other's."""
-        half = f"{number(OTHER_SIDE)} * {self._of(other)}"
-        return f"({self._of(name)} >= {half})\nor {half}"
+        half = f"{number(OTHER_SIDE)} * {self._of(f'{name}:{other}')}"
+        return f"(({self._of(f'{name}:{side}')} >= {half}) or {half})"
+
+    def _width(self, name: str) -> str:
+        sides = (self._at_least_half(name, *sides) for sides in (("up", "down"), ("down", "up")))
+        return f"({' + '.join(sides)} + {FAINT})"
+
+    def _share(self) -> str:
+        season, week = self._width("signal:season_deviation"), self._width("signal:week_deviation")
+        return f"1 / (1 + (\n  {season}\n  / {week}\n) ^ 2)"
+
+    def _stray(self, side: str, other: str) -> str:
+        week = self._at_least_half("signal:week_deviation", side, other)
+        if self._is_seasonal:
+            season = self._at_least_half("signal:season_deviation", side, other)
+            share = self._of("signal:share")
+            return f"{self._of('signal:factor')} * (\n  {share} * {season}\n  + (1 - {share}) * {week}\n)"
+        return f"{self._of('signal:factor')} * {week}"

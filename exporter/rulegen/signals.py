@@ -12,6 +12,7 @@ from exporter.rulegen import calendar
 from exporter.rulegen.model import (
     DAY,
     FAST_HOLD,
+    FORECAST_STEP,
     LEVEL_SAMPLES,
     PAST_STEP,
     QUIET,
@@ -86,16 +87,17 @@ def value(signal: Signal) -> str:
 
 
 def groups(file: Signals, calendar_name: str) -> Iterator[Group]:
-    """The rules of all signals: for each profile what is now, every five minutes, and what was, every three hours."""
-    shifts = bool(calendar.changes(file.timezone))
+    """The rules of all signals: for each profile what is now, what is expected, and what was."""
+    shifts = sorted({by for _, by in calendar.changes(file.timezone)})
     for name, signals in _profiles(file, calendar_name).items():
         unlearnt = calendar.unlearnt(calendar_name, file, [one.name for one in signals])
-        normal = Normal(name, model_of(signals[0]), Calendar(calendar_name, shifts, tuple(unlearnt)))
+        normal = Normal(name, model_of(signals[0]), Calendar(calendar_name, tuple(shifts), tuple(unlearnt)))
         told = [_Alerts(signal, file, calendar_name) for signal in signals]
         values = [record for one in told for record in one.values(name)]
-        alerts = [alert for one in told for alert in one.all()]
-        yield Group(name, STEP, (*values, *normal.now(), *alerts))
-        yield Group(f"{name}:past", PAST_STEP, tuple(normal.past()))
+        yield Group(name, STEP, (*values, *normal.now(), *(alert for one in told for alert in one.at_once())))
+        yield Group(f"{name}:forecast", FORECAST_STEP, (*normal.expected(), *(one.gone() for one in told)))
+        drifted = (one.drifted() for one in told if one.drifts)
+        yield Group(f"{name}:past", PAST_STEP, (*normal.past(), *drifted))
 
 
 def _profiles(file: Signals, name: str) -> dict[str, list[Signal]]:
@@ -136,17 +138,19 @@ class _Alerts:
         about = "Events per second." if self._is_count else ""
         yield Record("signal:value", value(self._signal), {**self._labels, "profile": profile}, about)
 
-    def all(self) -> Iterator[Alert]:
-        """Every alert of the signal."""
+    @property
+    def drifts(self) -> bool:
+        """Whether a slow change is told."""
+        return self._signal.drift
+
+    def at_once(self) -> Iterator[Alert]:
+        """What is asked every five minutes."""
         if self._signal.stops_as is not None:
             yield self._stopped(self._signal.stops_as)
         if self._signal.direction != "up":
             yield self._off("SignalBelowNormal", is_below=True)
         if self._signal.direction != "down":
             yield self._off("SignalAboveNormal", is_below=False)
-        if self._signal.drift:
-            yield self._drifted()
-        yield self._gone()
 
     def _gates(self, holidays: bool = True, settle: float = 0.0) -> list[str]:
         has_holidays = holidays and bool(self._file.holidays)
@@ -234,7 +238,8 @@ class _Alerts:
             },
         )
 
-    def _drifted(self) -> Alert:
+    def drifted(self) -> Alert:
+        """Another level than weeks ago; asked as often as that changes."""
         ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
         conditions = {
             "down": f"{ratio} < {number(1 - DRIFT)}",
@@ -260,7 +265,8 @@ class _Alerts:
             },
         )
 
-    def _gone(self) -> Alert:
+    def gone(self) -> Alert:
+        """No value any more."""
         return Alert(
             name="SignalGone",
             # not where it never was: a file may watch what an installation doesn't have
@@ -346,8 +352,9 @@ class _Alerts:
     @property
     def _young(self) -> str:
         limit = number(self._sensitivity.factor)
+        is_young = self._template(f"last_over_time(signal:factor{{SIGNAL}}[{KEPT}]) > {limit}")
         return (
-            f"{{{{ if {self._template(f'signal:factor{{SIGNAL}} > {limit}')} }}}} Less than a week is known: "
+            f"{{{{ if {is_young} }}}} Less than a week is known: "
             "the normal is that of the days before, and the band is wider.{{ end }}"
         )
 

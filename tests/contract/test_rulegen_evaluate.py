@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exporter.rulegen import build, calendar
+from exporter.rulegen import build
 from exporter.rulegen.evaluate import Evaluation, Signal, evaluate
 from exporter.rulegen.model import PAST_STEP, QUIET, STANDARD, STEP, Model
+from exporter.rulegen.moments import moments
 from exporter.rulegen.rules import Record
 from exporter.rulegen.settings import Signals
 from tests.support import replay
@@ -78,7 +79,7 @@ def recorded(
 
 def _rules() -> Iterator[replay.Record]:
     for group in build.build(FILE, "shop.yml").groups:
-        step = PAST_STEP if group.interval == PAST_STEP else STEP
+        step = max(STEP, round(group.interval))
         for rule in group.rules:
             if isinstance(rule, Record):
                 yield replay.Record(rule.name, rule.expr, rule.labels, step)
@@ -94,13 +95,10 @@ def test_the_local_evaluation_equals_the_servers_sample_for_sample(
     signal: str, values: Mapping[str, NDArray[np.float64]], recorded: Mapping[str, Mapping[Labels, Samples]]
 ) -> None:
     times = START + STEP * np.arange(SIZE)
-    changes = [at for at, _ in calendar.changes("Europe/Lisbon")]
-    shifted = np.any([(times >= at) & (times < at + calendar.LOOKBACK_SECONDS) for at in changes], axis=0)
     learnt = (times < PLANNED[0]) | (times >= PLANNED[1]) if signal == "orders" else None
     finite = np.where(np.isfinite(values[signal]), values[signal], np.nan)
-    local = evaluate(
-        Signal(finite, START, learnt, shifted if MODELS[signal].seasonality != "none" else None), MODELS[signal]
-    )
+    clock = moments(FILE, times.astype(np.float64)).clock
+    local = evaluate(Signal(finite, START, learnt, clock), MODELS[signal])
     for name in RECORDED:
         if name == "fast_score" and MODELS[signal].kind == "gauge":
             continue

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from exporter.rulegen import build, conditions, told
 from exporter.rulegen.conditions import Circumstances, Condition, Watched
 from exporter.rulegen.episodes import episodes, firing
-from exporter.rulegen.model import PAST_STEP, STEP
+from exporter.rulegen.model import STEP
 from exporter.rulegen.moments import moments
 from exporter.rulegen.rules import Alert, Record
 from exporter.rulegen.settings import Signals
@@ -156,7 +156,7 @@ def theirs(
 
 def _rules() -> Iterator[replay.Record]:
     for group in build.build(FILE, "shop.yml").groups:
-        step = PAST_STEP if group.interval == PAST_STEP else STEP
+        step = max(STEP, round(group.interval))
         for rule in group.rules:
             if isinstance(rule, Record):
                 yield replay.Record(rule.name, rule.expr, rule.labels, step)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.rulegen import build
-from exporter.rulegen.model import PAST_STEP, QUIET, STANDARD, STAY, STEP, Sensitivity
+from exporter.rulegen.model import QUIET, STANDARD, STAY, STEP, Sensitivity
 from exporter.rulegen.rules import Record as Generated
 from exporter.rulegen.settings import Signals
 from tests.support.replay import Record
@@ -44,7 +44,7 @@ def ours(name: str, sensitivity: Sensitivity) -> Detector:
     """The rules that Tocsin generates for a gauge of this sensitivity."""
     file = Signals.model_validate({"signals": [{"name": name, "query": SOURCE, "kind": "gauge", "sensitivity": name}]})
     rules = [
-        Record(rule.name, rule.expr, rule.labels, PAST_STEP if group.interval == PAST_STEP else STEP)
+        Record(rule.name, rule.expr, rule.labels, max(STEP, round(group.interval)))
         for group in build.build(file, "nab.yml").groups
         for rule in group.rules
         if isinstance(rule, Generated)
