@@ -246,6 +246,11 @@ class Slo(Owned):
     third_party: ThirdParty | None = None
     page: bool = True
 
+    @property
+    def budget(self) -> float:
+        """The share that may be bad, 0 to 1."""
+        return 1 - self.objective / 100
+
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> "Slo":
         kinds = ("availability", "latency", "freshness", "third_party")
@@ -282,6 +287,19 @@ class Signals(Model):
     def holding(self, signal: str) -> tuple[Maintenance, ...]:
         """The maintenance that a signal is in."""
         return tuple(one for one in self.maintenance if not one.signals or signal in one.signals)
+
+    @property
+    def planned(self) -> tuple[Maintenance, ...]:
+        """The maintenance that everything is in, objectives too."""
+        return tuple(one for one in self.maintenance if not one.signals)
+
+    def owner_of(self, one: Owned) -> str:
+        """Who has it; empty where nobody is named."""
+        return one.owner if one.owner is not None else self.defaults.owner
+
+    def runbook_of(self, one: Owned, alert: str) -> str:
+        """Where the first steps stand: its own page, else the alert's."""
+        return one.runbook_url or f"{self.defaults.runbooks}/{alert}"
 
 
 def lint(file: Signals) -> Iterator[tuple[Location, str]]:

@@ -165,10 +165,9 @@ def _slo(slo: Slo, file: Signals) -> _Trial:
     """A quiet time, then every request fails for as long as the first alert needs."""
     here = {"slo": slo.name}
     alerts = {"alertname": "ErrorBudgetBurn", "alertstate": "firing", **here}
-    burns = [burn for burn in slos.BURNS if slos.can_fire(burn, slo) and (slo.page or burn.severity == "ticket")]
-    first = burns[0]
+    first = slos.burns(slo)[0]
     tried = _tried(slo.hours, file, learnt=1 + round(first.long // 86_400))
-    failing = max(3600.0, 1.1 * first.long * first.factor * (1 - slo.objective / 100))
+    failing = max(3600.0, 1.1 * first.long * first.factor * slo.budget)
     quiet = round((tried - failing) / 60)
     told = {**alerts, "severity": SEVERITIES[first.severity], "window": duration(first.long)}
     checks = (
