@@ -94,9 +94,9 @@ def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: M
     return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
 
 
-def edge_of(signal: Signal) -> Edge:
-    """The edge that the file sets."""
-    return Edge(1.0, sensitivity_of(signal).hold)
+def edge_of(signal: Signal, score: float = 1.0) -> Edge:
+    """The edge that the file sets; with another score, to try it."""
+    return Edge(score, sensitivity_of(signal).hold)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def page(report: Report) -> str:
     return _PAGE.render(
         title=report.title,
         subtitle=f"{first} to {last} (UTC)",
-        notes=[*report.notes, *([] if report.has_incidents else [words.NO_INCIDENTS])],
+        notes=[*report.notes, words.legend(report.has_incidents)],
         summaries=[
             words.summary(report.found, report.has_incidents),
             *([words.compared(report.found, report.old, report.has_incidents)] if report.old else []),
