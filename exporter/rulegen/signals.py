@@ -281,7 +281,8 @@ class _Alerts:
             ),
             hold=GONE_HOLD,
             keep=0.0,
-            labels=self._alert_labels("ticket"),
+            # no series is left whose own label `owner` could say it
+            labels=self._alert_labels("ticket", owner=self._file.owner_of(self._signal) or self._file.defaults.owner),
             annotations=self._says("SignalGone", message),
         )
 
@@ -305,10 +306,10 @@ class _Alerts:
         """What is recorded per second is told per minute."""
         return " * 60" if self._is_count and not self._signal.unit else ""
 
-    def _alert_labels(self, severity: Severity) -> dict[str, str]:
+    def _alert_labels(self, severity: Severity, owner: str | None = None) -> dict[str, str]:
         # what is found normal in which way is no part of what an alert is: an empty label is none
-        found = labels(self._labels, self._signal, self._file.owner_of(self._signal), severity)
-        return {**found, "profile": ""}
+        found = self._file.owner_of(self._signal) if owner is None else owner
+        return {**labels(self._labels, self._signal, found, severity), "profile": ""}
 
     def _alerting(self, name: str, **labels: str) -> str:
         """The series of the alert that fires, as a text with the alert's own labels."""

@@ -18,6 +18,8 @@ INTERVAL = 60.0
 SLOW_INTERVAL = 300.0
 HOURS = 3600.0
 KEEP_SECONDS = 600.0
+PAGE_HOLD, TICKET_HOLD = 120.0, 900.0
+SPENT_HOLD, UNMEASURED_HOLD = 900.0, 1800.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class _Alerts:
         return Alert(
             name="ErrorBudgetBurn",
             expr="\n".join(self._burns(burn, least)),
-            hold=120.0 if burn.severity == "page" else 900.0,
+            hold=PAGE_HOLD if burn.severity == "page" else TICKET_HOLD,
             keep=KEEP_SECONDS,
             labels={**self._labels(burn.severity), "window": long},
             annotations=self._says("ErrorBudgetBurn", self._burn_message(burn)),
@@ -195,7 +197,7 @@ class _Alerts:
         return Alert(
             name="ErrorBudgetSpent",
             expr=f"{left} <= 0",
-            hold=900.0,
+            hold=SPENT_HOLD,
             keep=3600.0,
             labels=self._labels("ticket"),
             annotations=self._says("ErrorBudgetSpent", message),
@@ -219,7 +221,7 @@ class _Alerts:
             name="ObjectiveUnmeasured",
             # errors alone are missing where the histogram has no such bucket
             expr="\n".join([f"(\n  {left} unless {asked}", f"  or {asked} unless {bad}\n)", *gates]),
-            hold=1800.0,
+            hold=UNMEASURED_HOLD,
             keep=0.0,
             labels=self._labels("ticket"),
             annotations=self._says("ObjectiveUnmeasured", message),
