@@ -26,6 +26,8 @@ LEARNT_DAYS = 7
 TRIED_HOUR = 11
 DROP, SURGE = 0.1, 3.0
 WEEKEND = 0.6
+COURSE = {"test": "course"}
+"""A label of its own: what a query returns of nothing (`or vector(0)`) is another series."""
 MOST_SPENT = 0.5
 """A budget above it takes days of errors to be spent."""
 
@@ -72,8 +74,7 @@ def _signal(signal: Signal, file: Signals, name: str) -> _Trial:
     ends = tried + 8 * 3600
     # a mean of an hour needs its time to leave its band, and half an hour to be believed
     begins = tried - 3 * 3600
-    # a label of its own: what the query itself returns (`or vector(0)`) is another series
-    own = {"signal": signal.name, **dict.fromkeys(signal.by, "some"), "test": "course"}
+    own = {"signal": signal.name, **dict.fromkeys(signal.by, "some"), **COURSE}
     recorded = {**own, "profile": profile(signal, name)}
     off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
     series = [{"series": selector("signal:value", recorded), "values": _course(signal, begins, tried, ends).values()}]
@@ -194,7 +195,7 @@ def _is_open(hours: Hours | None, file: Signals, at: float) -> bool:
 
 def _slo(slo: Slo, file: Signals) -> _Trial:
     """A quiet time; every request fails, until each burn and the budget's end are told; nothing is measured."""
-    here = {"slo": slo.name}
+    here = {"slo": slo.name, **COURSE}
     failing = _until_told(slo)
     tried = _tried(slo.hours, file, learnt=1 + failing // 86_400)
     quiet, ends = tried - failing, tried

@@ -55,7 +55,8 @@ def test_the_tests_of_objectives_of_every_size_pass(tmp_path: Path) -> None:
     slo = "{{name: of-{0}, objective: {1}, page: {2}, availability: {{errors: e, total: t}}}}"
     sizes = ("99.99", "true"), ("98.74", "false"), ("85", "true"), ("10", "true")
     listed = ", ".join(slo.format(size.replace(".", "-"), size, page) for size, page in sizes)
-    written(tmp_path, f"slos: [{listed}]")
+    always = "{name: always, objective: 99, freshness: {timestamp: t or vector(0), max_age: 10m}}"
+    written(tmp_path, f"slos: [{listed}, {always}]")
     assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "every.test.yml"))
 
 
