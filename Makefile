@@ -15,7 +15,7 @@ PORTS := --exporter-port $(EXPORTER_PORT) --receiver-port $(RECEIVER_PORT) --san
 export PIP_NO_INPUT = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run secrets replicas test unit acceptance faults check format bench bench-nab lock pictures golden clean
+.PHONY: help install run secrets replicas test unit acceptance faults check format bench bench-nab lock pictures usage-year golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s%s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ bench-nab: .venv/.dev $(TOOLS)/.$(SUITE) ## score the generated rules on labelle
 
 pictures: .venv/.dev $(TOOLS)/.native ## draw the pictures in docs/ with headless Chromium
 	@$(BIN)/python -m tests.support.pictures --binaries "$$(cat $(TOOLS)/.native)"
+
+usage-year: .venv/.dev ## write docs/usage-year.html: the first of the years of make bench ARGS=usageyear
+	@$(BIN)/python -m tests.bench.usagepage
 
 golden: .venv/.dev ## write anew what each channel makes of the five stories, in tests/golden/
 	@$(BIN)/python -m tests.support.golden

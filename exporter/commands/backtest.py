@@ -86,7 +86,7 @@ def _show(
     if not found:
         console.print("No signal could be judged.")
         return
-    console.print(f"{format_utc(span.start)} to {format_utc(span.end)}. {'' if known else words.NO_INCIDENTS}".strip())
+    console.print(f"{format_utc(span.start)} to {format_utc(span.end)}. {words.legend(has_incidents)}")
     outside = sum(not span.has(one.start) for one in known)
     if outside:
         console.print(f"{outside} of {len(known)} incidents began outside this time and don't count.")

@@ -13,7 +13,7 @@ from exporter.rulegen import build, document
 from exporter.rulegen.model import BUDGET
 from exporter.rulegen.rules import Alert, number
 from exporter.rulegen.settings import Signal, Signals, Slo, lint
-from exporter.rulegen.slos import BURNS, can_fire
+from exporter.rulegen.slos import BURNS, burns, can_fire
 from toolkit.cli import Extra
 from toolkit.configfile import load
 from toolkit.redaction import printable
@@ -147,9 +147,9 @@ def _show(console: Console, file: Signals, built: build.Built, written: list[Pat
     for heading in ("NAME", "WHAT", "TOLD WHEN", "AS", "OWNER"):
         table.add_column(heading, overflow="fold")
     for signal in file.signals:
-        table.add_row(signal.name, _watched(signal), _told(signal), _severities(signal), _owner(signal, file))
+        table.add_row(signal.name, _watched(signal), _told(signal), _severities(signal), file.owner_of(signal))
     for slo in file.slos:
-        table.add_row(slo.name, f"{number(slo.objective)} % good", *_burns(slo), _owner(slo, file))
+        table.add_row(slo.name, f"{number(slo.objective)} % good", *_burns(slo), file.owner_of(slo))
     console.print(table if file.signals or file.slos else "No signal and no objective is in the file.")
     alerts = sum(isinstance(rule, Alert) for group in built.groups for rule in group.rules)
     rules = sum(len(group.rules) for group in built.groups)
@@ -179,15 +179,10 @@ def _severities(signal: Signal) -> str:
 
 
 def _burns(slo: Slo) -> tuple[str, str]:
-    burns = [burn for burn in BURNS if can_fire(burn, slo) and (slo.page or burn.severity == "ticket")]
     never = [number(burn.factor) for burn in BURNS if not can_fire(burn, slo)]
     left_out = f" ({', '.join(never)} x can't happen at {number(slo.objective)} %)" if never else ""
-    told = f"burning {', '.join(number(burn.factor) for burn in burns)} x too fast{left_out}"
-    return told, ", ".join(dict.fromkeys(burn.severity for burn in burns))
-
-
-def _owner(one: Signal | Slo, file: Signals) -> str:
-    return one.owner if one.owner is not None else file.defaults.owner
+    told = f"burning {', '.join(number(burn.factor) for burn in burns(slo))} x too fast{left_out}"
+    return told, ", ".join(dict.fromkeys(burn.severity for burn in burns(slo)))
 
 
 RULES = Extra("rules", "write Prometheus rules from a file of signals and objectives", _flags, _run)

@@ -110,7 +110,7 @@ class UsageLedger:
         sequence, numbers = await self._database.transact(lambda connection: self._store(connection, entry, at))
         try:
             await self._take_over(sequence, numbers, entry, book, at)
-        except Exception as error:
+        except Exception as error:  # whatever it is: the entry is stored, and must not be tried again
             raise Astray from error
 
     async def _take_over(self, sequence: int, numbers: dict[Series, int], entry: Entry, book: Book, at: float) -> None:
@@ -263,7 +263,7 @@ class UsageLedger:
             async with self._database.write() as connection:
                 await connection.execute(update(usage_head).where(usage_head.c.folded < folded).values(folded=folded))
                 await connection.execute(delete(usage_journal).where(usage_journal.c.seq <= folded))
-        except BaseException:
+        except BaseException:  # a cancelled write too: what has grown waits for the next one
             book.put_back(grown)
             raise
 

@@ -147,8 +147,7 @@ def gates(
 def unlearnt(name: str, file: Signals, signals: Sequence[str]) -> Iterator[str]:
     """The conditions under which these signals' levels are learnt from: neither on holidays nor during planned work,
     which may be one signal's alone."""
-    everybodys = [one for one in file.maintenance if not one.signals]
-    yield from gates(name, None, bool(file.holidays), everybodys)
+    yield from gates(name, None, bool(file.holidays), file.planned)
     for window in file.maintenance:
         for signal in signals:
             if signal in window.signals:

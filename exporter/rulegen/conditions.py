@@ -48,10 +48,12 @@ def since(one: Watched, first: int) -> Watched:
 
 @dataclass(frozen=True)
 class Edge:
-    """When a level is told: its score must exceed `score` (1 is the edge of the band) for `hold` seconds."""
+    """When a level is told: its score must exceed `score` (1 is the edge of the band) for `hold` seconds, or that of
+    ten minutes `fast`."""
 
     score: float
     hold: float
+    fast: float
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,10 @@ def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: M
     return Watched(labels, values, evaluate.evaluate(course, model_of(signal)))
 
 
-def edge_of(signal: Signal) -> Edge:
-    """The edge that the file sets."""
-    return Edge(1.0, sensitivity_of(signal).hold)
+def edge_of(signal: Signal, score: float = 1.0) -> Edge:
+    """The edge that the file sets; with another score, to try it: that of ten minutes goes with its square, as in
+    `model.scaled`."""
+    return Edge(score, sensitivity_of(signal).hold, score**2)
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ class Level:
 
     def at(self, edge: Edge) -> Condition:
         """The alert with this edge."""
-        is_true = held(self.level > edge.score, edge.hold) & self.is_side | held(self.fast > edge.score, FAST_HOLD)
-        score = np.fmax(np.where(self.is_side, self.level, np.nan), self.fast) / edge.score
+        is_true = held(self.level > edge.score, edge.hold) & self.is_side | held(self.fast > edge.fast, FAST_HOLD)
+        score = np.fmax(np.where(self.is_side, self.level, np.nan) / edge.score, self.fast / edge.fast)
         return Condition(is_true & self.is_open, score, 0.0, STAY)
 
 

@@ -16,10 +16,6 @@ WIDTH = 120
 _SUM = "# sha256 of the rest: "
 
 
-class Edited(ValueError):
-    """The file that would be overwritten isn't as it was written."""
-
-
 def sealed(text: str, source: str) -> str:
     """`text` below a head that says where it comes from. `source` is the name of the file of signals."""
     head = (
@@ -46,18 +42,18 @@ def rules_file(groups: Iterable[Group]) -> str:
 
 
 def _group(group: Group) -> Iterator[str]:
-    yield from _comment(group.note, "  ")
     yield f"  - name: {_scalar(group.name)}"
     yield f"    interval: {duration(group.interval)}"
     yield "    rules:"
     for rule in group.rules:
-        yield from _comment(rule.note, "      ")
+        yield from _comment(rule.note)
         yield from _rule(rule)
 
 
-def _comment(text: str, indent: str) -> Iterator[str]:
-    for line in textwrap.wrap(text, WIDTH - len(indent) - 2):
-        yield f"{indent}# {line}"
+def _comment(text: str) -> Iterator[str]:
+    indent = "      # "
+    for line in textwrap.wrap(text, WIDTH - len(indent)):
+        yield indent + line
 
 
 def _rule(rule: Record | Alert) -> Iterator[str]:

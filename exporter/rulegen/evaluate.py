@@ -197,13 +197,14 @@ def _expected(seen: _Seen, week: Values, times: _Times, model: Model) -> _Expect
         share = 1 / (1 + ((seasonal.up + seasonal.down + FAINT) / (weekly.up + weekly.down + FAINT)) ** 2)
         stray = Sides(share * seasonal.up + (1 - share) * weekly.up, share * seasonal.down + (1 - share) * weekly.down)
         forecast = seen.week + times.learnt(share) * (season - seen.week)
-    up, down = (times.learnt(factor * side) * unit + _least(forecast) for side in (stray.up, stray.down))
+    least = _least(forecast, model.sensitivity.factor)
+    up, down = (times.learnt(factor * side) * unit + least for side in (stray.up, stray.down))
     return _Expected(unit, forecast, Sides(up, down))
 
 
-def _least(forecast: Values) -> Values:
+def _least(forecast: Values, factor: float) -> Values:
     """How far a band reaches at least."""
-    return RELATIVE * np.abs(forecast) + FAINT
+    return round(factor * RELATIVE, 6) * np.abs(forecast) + FAINT
 
 
 def _season(seen: _Seen, places: Places, model: Model) -> Values:
@@ -251,8 +252,9 @@ def _fast_score(seen: _Seen, expected: _Expected, normal: Values, times: _Times,
     deviation = (times.expected(fast) - expected.forecast) / expected.unit
     if seen.signal.learnt is not None:
         deviation = np.where(seen.signal.learnt[times.forecasts], deviation, np.nan)
-    stray = times.learnt(_stray(times, deviation, FAST_QUANTILE).down)
-    reach = model.sensitivity.fast_factor * (stray * expected.unit + _least(expected.forecast))
+    factor = model.sensitivity.fast_factor
+    stray = times.learnt(factor * _stray(times, deviation, FAST_QUANTILE).down)
+    reach = stray * expected.unit + _least(expected.forecast, factor)
     return np.maximum((normal - fast) / times.held(reach), 0.0)
 
 

@@ -129,13 +129,16 @@ class Normal:
         yield self._record("signal:week_deviation", f"({learnt} - {week}){per_unit}")
         yield self._record("signal:forecast", self._combined())
         for side in ("up", "down"):
-            yield self._record(f"signal:reach:{side}", self._reach(f"signal:stray:{side}"))
+            yield self._record(
+                f"signal:reach:{side}", self._reach(f"signal:stray:{side}", self._model.sensitivity.factor)
+            )
         if self._is_count:
             gates = "".join(f"\n{gate}" for gate in self._days.unlearnt)
             off = f"({self._of('signal:fast')} - {self._of('signal:forecast')}) / {self._of('signal:unit')}{gates}"
             yield self._record("signal:fast_deviation", off)
-            factor = number(self._model.sensitivity.fast_factor)
-            yield self._record("signal:fast_reach", f"{factor} * ({self._reach('signal:fast_stray')})")
+            yield self._record(
+                "signal:fast_reach", self._reach("signal:fast_stray", self._model.sensitivity.fast_factor)
+            )
 
     def _season(self) -> str:
         """The median of the hours that the model looks back to."""
@@ -171,9 +174,11 @@ class Normal:
             return f"{week} and {self._past('signal:stray:up')}"
         return f"{week} + {self._past('signal:share')} * ({self._of('signal:season')} - {week})"
 
-    def _reach(self, stray: str) -> str:
+    def _reach(self, stray: str, factor: float) -> str:
+        """How far a band reaches: what was strayed, times its factor, and at least a share of what is expected."""
         unit = f" * {self._of('signal:unit')}" if self._is_count else ""
-        return f"{self._past(stray)}{unit} + {number(RELATIVE)} * abs({self._of('signal:forecast')}) + {FAINT}"
+        share = number(round(factor * RELATIVE, 6))
+        return f"{self._past(stray)}{unit} + {share} * abs({self._of('signal:forecast')}) + {FAINT}"
 
     # --- what was
 
@@ -192,7 +197,8 @@ class Normal:
             yield self._record(f"signal:stray:{side}", self._stray(side, other))
         if self._is_count:
             yield from self._strays("signal:fast_deviation", FAST_QUANTILE)
-            yield self._record("signal:fast_stray", self._at_least_half("signal:fast_deviation", "down", "up"))
+            half = self._at_least_half("signal:fast_deviation", "down", "up")
+            yield self._record("signal:fast_stray", f"{number(self._model.sensitivity.fast_factor)} * {half}")
         whole = f"{self._of('signal:week')} and count_over_time({learnt_week}) >= {WHOLE_WEEK}"
         yield self._record("signal:whole_week", whole, "Of which at least six days are known.")
         before = f"last_over_time({self._of('signal:whole_week')}[{KEPT}] offset {duration(DRIFT_SPAN)})"

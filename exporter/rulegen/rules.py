@@ -36,7 +36,6 @@ class Group:
     name: str
     interval: float
     rules: tuple[Record | Alert, ...]
-    note: str = ""
 
 
 def selector(name: str, labels: Mapping[str, str]) -> str:

@@ -121,58 +121,7 @@ class Owned(Model):
     service: str = ""
     runbook_url: str = ""
     impact: str = ""
-    hours: "Hours | None" = None
-
-
-class Signal(Owned):
-    """A metric that has a normal: what is watched, and when it is worth telling. `by` are the labels that tell its
-    series apart; a `query` has to return them."""
-
-    help: str = ""
-    metric: MetricName | None = None
-    query: str | None = None
-    match: dict[LabelName, str] = {}
-    by: tuple[LabelName, ...] = ()
-    unit: str = ""
-    kind: Kind
-    direction: Direction = "both"
-    sensitivity: Literal["quiet", "standard"] | Annotated[float, Field(gt=0, le=MOST_FACTOR)] = "standard"
-    seasonality: Seasonality = "weekly"
-    minimum: "Minimum | None" = None
-    severity: Severity = "ticket"
-    outage: Severity | Literal["none"] | None = None
-    drift: bool = True
-
-    @pydantic.model_validator(mode="after")
-    def _one_source(self) -> "Signal":
-        if (self.metric is None) == (self.query is None):
-            raise ValueError("needs one of 'metric' (a name) and 'query' (PromQL)")
-        if self.query is not None and self.match:
-            raise ValueError("'match' belongs to 'metric'; write it into the query")
-        if self.metric is not None and self.kind == "gauge" and self.metric.endswith("_total"):
-            raise ValueError(
-                f"'{self.metric}' is named like a counter, which only grows, and kind is gauge; say 'kind: count', or "
-                f"write its rate as a query: 'query: sum(rate({self.metric}[5m]))'"
-            )
-        if self.kind == "gauge" and self.minimum is not None and self.minimum.events is not None:
-            raise ValueError("minimum.events is for counts; of a gauge say 'minimum: {value: 100}'")
-        if self.outage is not None and self.kind == "gauge":
-            raise ValueError("outage: only counts stop; a gauge may well be 0")
-        return self
-
-    @property
-    def least(self) -> float | None:
-        """Below this much nothing is told, in the unit that is recorded; None for a gauge that has no minimum."""
-        if self.minimum is not None:
-            return self.minimum.level
-        return FEW_AN_HOUR / 3600 if self.kind == "count" else None
-
-    @property
-    def stops_as(self) -> Severity | None:
-        """How its total outage is told: a page unless told otherwise; None where it isn't."""
-        if self.kind == "gauge" or self.direction == "up" or self.outage == "none":
-            return None
-        return self.outage or "page"
+    hours: Hours | None = None
 
 
 class Minimum(Model):
@@ -193,6 +142,57 @@ class Minimum(Model):
     def level(self) -> float:
         """In the unit of the recorded signal: events per second, or as it is."""
         return self.value if self.value is not None else (self.events or 0.0) / self.per
+
+
+class Signal(Owned):
+    """A metric that has a normal: what is watched, and when it is worth telling. `by` are the labels that tell its
+    series apart; a `query` has to return them."""
+
+    help: str = ""
+    metric: MetricName | None = None
+    query: str | None = None
+    match: dict[LabelName, str] = {}
+    by: tuple[LabelName, ...] = ()
+    unit: str = ""
+    kind: Kind
+    direction: Direction = "both"
+    sensitivity: Literal["quiet", "standard"] | Annotated[float, Field(gt=0, le=MOST_FACTOR)] = "standard"
+    seasonality: Seasonality = "weekly"
+    minimum: Minimum | None = None
+    severity: Severity = "ticket"
+    outage: Severity | Literal["none"] = "page"
+    drift: bool = True
+
+    @pydantic.model_validator(mode="after")
+    def _one_source(self) -> "Signal":
+        if (self.metric is None) == (self.query is None):
+            raise ValueError("needs one of 'metric' (a name) and 'query' (PromQL)")
+        if self.query is not None and self.match:
+            raise ValueError("'match' belongs to 'metric'; write it into the query")
+        if self.metric is not None and self.kind == "gauge" and self.metric.endswith("_total"):
+            raise ValueError(
+                f"'{self.metric}' is named like a counter, which only grows, and kind is gauge; say 'kind: count', or "
+                f"write its rate as a query: 'query: sum(rate({self.metric}[5m]))'"
+            )
+        if self.kind == "gauge" and self.minimum is not None and self.minimum.events is not None:
+            raise ValueError("minimum.events is for counts; of a gauge say 'minimum: {value: 100}'")
+        if "outage" in self.model_fields_set and self.kind == "gauge":
+            raise ValueError("outage: only counts stop; a gauge may well be 0")
+        return self
+
+    @property
+    def least(self) -> float | None:
+        """Below this much nothing is told, in the unit that is recorded; None for a gauge that has no minimum."""
+        if self.minimum is not None:
+            return self.minimum.level
+        return FEW_AN_HOUR / 3600 if self.kind == "count" else None
+
+    @property
+    def stops_as(self) -> Severity | None:
+        """How its total outage is told; None where it isn't."""
+        if self.kind == "gauge" or self.direction == "up" or self.outage == "none":
+            return None
+        return self.outage
 
 
 Counter = Annotated[str, Field(pattern=r"(?s)^[a-zA-Z_:][a-zA-Z0-9_:]*\s*(\{.*\})?$")]
@@ -246,6 +246,11 @@ class Slo(Owned):
     third_party: ThirdParty | None = None
     page: bool = True
 
+    @property
+    def budget(self) -> float:
+        """The share that may be bad, 0 to 1."""
+        return 1 - self.objective / 100
+
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> "Slo":
         kinds = ("availability", "latency", "freshness", "third_party")
@@ -282,6 +287,19 @@ class Signals(Model):
     def holding(self, signal: str) -> tuple[Maintenance, ...]:
         """The maintenance that a signal is in."""
         return tuple(one for one in self.maintenance if not one.signals or signal in one.signals)
+
+    @property
+    def planned(self) -> tuple[Maintenance, ...]:
+        """The maintenance that everything is in, objectives too."""
+        return tuple(one for one in self.maintenance if not one.signals)
+
+    def owner_of(self, one: Owned) -> str:
+        """Who has it; empty where nobody is named."""
+        return one.owner if one.owner is not None else self.defaults.owner
+
+    def runbook_of(self, one: Owned, alert: str) -> str:
+        """Where the first steps stand: its own page, else the alert's."""
+        return one.runbook_url or f"{self.defaults.runbooks}/{alert}"
 
 
 def lint(file: Signals) -> Iterator[tuple[Location, str]]:

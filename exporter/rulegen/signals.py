@@ -9,6 +9,7 @@ this was found and what it scores on labelled series.
 from collections.abc import Iterator
 
 from exporter.rulegen import calendar
+from exporter.rulegen.message import Message, annotations, labels
 from exporter.rulegen.model import (
     DAY,
     FAST_HOLD,
@@ -25,7 +26,7 @@ from exporter.rulegen.model import (
 )
 from exporter.rulegen.normal import KEPT, Calendar, Normal, window
 from exporter.rulegen.rules import Alert, Group, Record, duration, number, plain, quoted, selector
-from exporter.rulegen.settings import SEVERITIES, Severity, Signal, Signals
+from exporter.rulegen.settings import Severity, Signal, Signals
 
 SURE = 20.0
 """So many events are expected before none at all means an outage: by chance that happens once in 500 million times."""
@@ -130,11 +131,11 @@ class _Alerts:
         info = {
             "kind": self._signal.kind,
             "unit": self._signal.unit,
-            "owner": self._owner,
+            "owner": self._file.owner_of(self._signal),
             "service": self._signal.service,
         }
-        labels = {**self._labels, **{name: text for name, text in info.items() if text}}
-        yield Record("signal_info", "vector(1)", labels)
+        told = {name: text for name, text in info.items() if text}
+        yield Record("signal_info", "vector(1)", {**self._labels, **told})
         about = "Events per second." if self._is_count else ""
         yield Record("signal:value", value(self._signal), {**self._labels, "profile": profile}, about)
 
@@ -170,103 +171,113 @@ class _Alerts:
         return [f"and {self._of(name)} >= {number(most)}"] if most is not None else []
 
     def _off(self, name: str, *, is_below: bool) -> Alert:
-        level, normal = self._of("signal:level"), self._of("signal:normal")
-        side = f"{level} {'<' if is_below else '>'} {normal}"
-        compared = "signal:normal" if is_below else "signal:level"
-        conditions = [f"{self._held('signal:score', self._sensitivity.hold)} and {side}"]
-        if is_below and self._is_count:
-            conditions.append(self._held("signal:fast_score", FAST_HOLD))
-        lines = [
-            "(",
-            "  " + "\n  or ".join(conditions),
-            ")",
-            *self._minimum(compared),
-            *self._gates(settle=settling(self._signal)),
-        ]
-        if is_below and self._signal.stops_as is not None:
-            stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
-            shadow = f"last_over_time({stopped}[{window(round(STOPPED_SHADOW / STEP))}])"
-            lines.append(f"unless on ({', '.join(('signal', *self._signal.by))}) {shadow}")
-        word = "below" if is_below else "above"
+        note = f"Out of its band for {duration(self._sensitivity.hold)}, at every evaluation."
         return Alert(
             name=name,
-            expr="\n".join(lines),
+            expr="\n".join(self._is_off(is_below)),
             hold=0.0,
             keep=STAY,
             labels=self._alert_labels(self._signal.severity),
-            annotations={
-                "summary": f"{self._title}: {word} its normal",
-                "description": (
-                    f"{self._about}{word.capitalize()} what this hour was on other days and weeks: "
-                    f"{self._asked('signal:value', '%.2g', over='signal:normal')} times its normal.{self._young}"
-                ),
-                **self._measured("signal:fast" if is_below and self._is_count else "signal:level"),
-                "band": f"{self._scaled('signal:lower')} to {self._scaled('signal:upper')}{self._unit_word}",
-                "factor": f"{self._asked('signal:value', '%.2g', over='signal:normal')} times its normal",
-                "began": self._began("lower" if is_below else "upper"),
-                **self._shared(name),
-            },
-            note=f"Out of its band for {duration(self._sensitivity.hold)}, at every evaluation."
-            + (" Or at once, where ten minutes are far below." if is_below and self._is_count else ""),
+            annotations=self._says(name, self._off_message(is_below)),
+            note=f"{note} Or at once, where ten minutes are far below." if is_below and self._is_count else note,
+        )
+
+    def _is_off(self, is_below: bool) -> Iterator[str]:
+        """That a level is beyond its band for its time, or ten minutes of a count are far below theirs."""
+        side = f"{self._of('signal:level')} {'<' if is_below else '>'} {self._of('signal:normal')}"
+        yield "("
+        yield f"  {self._held('signal:score', self._sensitivity.hold)} and {side}"
+        if is_below and self._is_count:
+            yield f"  or {self._held('signal:fast_score', FAST_HOLD)}"
+        yield ")"
+        yield from self._minimum("signal:normal" if is_below else "signal:level")
+        yield from self._gates(settle=settling(self._signal))
+        if is_below and self._signal.stops_as is not None:
+            stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
+            shadow = f"last_over_time({stopped}[{window(round(STOPPED_SHADOW / STEP))}])"
+            yield f"unless on ({', '.join(('signal', *self._signal.by))}) {shadow}"
+
+    def _off_message(self, is_below: bool) -> Message:
+        word, factor = "below" if is_below else "above", self._asked("signal:value", "%.2g", over="signal:normal")
+        return Message(
+            summary=f"{self._title}: {word} its normal",
+            description=(
+                f"{self._about}{word.capitalize()} what this hour was on other days and weeks: "
+                f"{factor} times its normal.{self._young}"
+            ),
+            **self._measured("signal:fast" if is_below and self._is_count else "signal:level"),
+            band=f"{self._scaled('signal:lower')} to {self._scaled('signal:upper')}{self._unit_word}",
+            factor=f"{factor} times its normal",
+            began=self._began("lower" if is_below else "upper"),
         )
 
     def _stopped(self, severity: Severity) -> Alert:
-        edge = number(stopped_edge(self._sensitivity))
-        value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
-        fast = f"{self._of('signal:fast_score')} > {edge}"
-        lines = [
-            "(",
-            f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast})",
-            f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)",
-            ")",
-        ]
-        if self._file.holidays:
-            here = f"calendar:holiday{calendar.matcher(self._calendar)}"
-            lines.append(f"unless ({normal} * {number(HOLIDAY_SHARE * STEP)} < {number(SURE)} and on () {here})")
+        message = Message(
+            summary=f"{self._title}: nothing is counted any more",
+            description=f"{self._about}Not a single event, at an hour that brings them on other days and weeks.",
+            **self._measured("signal:value"),
+            factor="0 times its normal",
+        )
         return Alert(
             name="SignalStopped",
-            expr="\n".join([*lines, *self._minimum(), *self._gates(holidays=False)]),
+            expr="\n".join(self._has_stopped()),
             hold=0.0,
             keep=STOPPED_STAY,
             labels=self._alert_labels(severity),
-            annotations={
-                "summary": f"{self._title}: nothing is counted any more",
-                "description": f"{self._about}Not a single event, at an hour that brings them on other days and weeks.",
-                **self._measured("signal:value"),
-                "factor": "0 times its normal",
-                **self._shared("SignalStopped"),
-            },
+            annotations=self._says("SignalStopped", message),
         )
+
+    def _has_stopped(self) -> Iterator[str]:
+        """That nothing comes where enough is expected, even of a holiday."""
+        edge = number(stopped_edge(self._sensitivity))
+        value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
+        fast = f"{self._of('signal:fast_score')} > {edge}"
+        yield "("
+        yield f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast})"
+        yield f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)"
+        yield ")"
+        if self._file.holidays:
+            here = f"calendar:holiday{calendar.matcher(self._calendar)}"
+            yield f"unless ({normal} * {number(HOLIDAY_SHARE * STEP)} < {number(SURE)} and on () {here})"
+        yield from self._minimum()
+        yield from self._gates(holidays=False)
 
     def drifted(self) -> Alert:
         """Another level than weeks ago; asked as often as that changes."""
         ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
-        conditions = {
-            "down": f"{ratio} < {number(1 - DRIFT)}",
-            "up": f"{ratio} > {number(1 + DRIFT)}",
-        }
+        conditions = {"down": f"{ratio} < {number(1 - DRIFT)}", "up": f"{ratio} > {number(1 + DRIFT)}"}
         wanted = [text for side, text in conditions.items() if self._signal.direction in (side, "both")]
+        message = Message(
+            summary=f"{self._title}: another level than three weeks ago",
+            description=(
+                f"{self._about}The mean of the last week differs by more than {number(100 * DRIFT)} % from that of "
+                "three weeks before, without having left its band for long: a slope, or a step that is normal now."
+            ),
+            value_query=f"last_over_time({self._alerting('signal:drift:ratio')}[{KEPT}])",
+            value_unit="% of what it was three weeks before",
+            normal=f"{number(100 - 100 * DRIFT)} to {number(100 + 100 * DRIFT)} %",
+        )
         return Alert(
             name="SignalDrifted",
             expr="\n".join([f"({' or '.join(wanted)})", *self._minimum()]),
             hold=DRIFT_HOLD,
             keep=DAY,
             labels=self._alert_labels("ticket"),
-            annotations={
-                "summary": f"{self._title}: another level than three weeks ago",
-                "description": (
-                    f"{self._about}The mean of the last week differs by more than {number(100 * DRIFT)} % from that of "
-                    "three weeks before, without having left its band for long: a slope, or a step that is normal now."
-                ),
-                "value_query": f"last_over_time({self._alerting('signal:drift:ratio')}[{KEPT}])",
-                "value_unit": "% of what it was three weeks before",
-                "normal": f"{number(100 - 100 * DRIFT)} to {number(100 + 100 * DRIFT)} %",
-                **self._shared("SignalDrifted"),
-            },
+            annotations=self._says("SignalDrifted", message),
         )
 
     def gone(self) -> Alert:
         """No value any more."""
+        message = Message(
+            summary=f"{self._signal.name}: can't be read any more",
+            description=(
+                f"{self._about}Its query returned nothing for half an hour: the metric is gone or renamed, or what "
+                "exports it is down. As long as this lasts nothing is told about it."
+            ),
+            value_query=f"count(\n{plain(query(self._signal))}\n) or vector(0)",
+            value_unit="series",
+            normal="at least 1",
+        )
         return Alert(
             name="SignalGone",
             # not where it never was: a file may watch what an installation doesn't have
@@ -276,25 +287,12 @@ class _Alerts:
             ),
             hold=GONE_HOLD,
             keep=0.0,
-            labels=self._alert_labels("ticket"),
-            annotations={
-                "summary": f"{self._signal.name}: can't be read any more",
-                "description": (
-                    f"{self._about}Its query returned nothing for half an hour: the metric is gone or renamed, or what "
-                    "exports it is down. As long as this lasts nothing is told about it."
-                ),
-                "value_query": f"count(\n{plain(query(self._signal))}\n) or vector(0)",
-                "value_unit": "series",
-                "normal": "at least 1",
-                **self._shared("SignalGone"),
-            },
+            # no series is left whose own label `owner` could say it
+            labels=self._alert_labels("ticket", owner=self._file.owner_of(self._signal) or self._file.defaults.owner),
+            annotations=self._says("SignalGone", message),
         )
 
     # --- what an alert says
-
-    @property
-    def _owner(self) -> str:
-        return self._signal.owner if self._signal.owner is not None else self._file.defaults.owner
 
     @property
     def _title(self) -> str:
@@ -314,11 +312,10 @@ class _Alerts:
         """What is recorded per second is told per minute."""
         return " * 60" if self._is_count and not self._signal.unit else ""
 
-    def _alert_labels(self, severity: Severity) -> dict[str, str]:
-        told = {"owner": plain(self._owner), "service": plain(self._signal.service)}
-        found = {**told, "severity": SEVERITIES[severity]}
+    def _alert_labels(self, severity: Severity, owner: str | None = None) -> dict[str, str]:
         # what is found normal in which way is no part of what an alert is: an empty label is none
-        return {**self._labels, **{name: text for name, text in found.items() if text}, "profile": ""}
+        found = self._file.owner_of(self._signal) if owner is None else owner
+        return {**labels(self._labels, self._signal, found, severity), "profile": ""}
 
     def _alerting(self, name: str, **labels: str) -> str:
         """The series of the alert that fires, as a text with the alert's own labels."""
@@ -365,6 +362,5 @@ class _Alerts:
         text = f"max_over_time(timestamp({inside})[1d:5m])"
         return f"{{{{ with {self._template(text)} }}}}{{{{ . | first | value | printf `%.0f` }}}}{{{{ end }}}}"
 
-    def _shared(self, name: str) -> dict[str, str]:
-        found = {"runbook_url": plain(self._signal.runbook_url or f"{self._file.defaults.runbooks}/{name}")}
-        return {**found, "impact": plain(self._signal.impact)} if self._signal.impact else found
+    def _says(self, alert: str, message: Message) -> dict[str, str]:
+        return annotations(message, self._signal, self._file.runbook_of(self._signal, alert))

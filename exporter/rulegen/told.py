@@ -4,17 +4,16 @@ Outages come first: for a while one keeps the alert on too little from being tol
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from exporter.rulegen import conditions
-from exporter.rulegen.conditions import Circumstances, Condition, Edge, Watched
+from exporter.rulegen.conditions import Circumstances, Condition, Edge, Watched, edge_of
 from exporter.rulegen.episodes import Episode, episodes, firing
 from exporter.rulegen.history import Labels
 from exporter.rulegen.moments import Mask
 from exporter.rulegen.settings import Severity, Signal
-from exporter.rulegen.signals import sensitivity_of
 
 BELOW, ABOVE, STOPPED = "SignalBelowNormal", "SignalAboveNormal", "SignalStopped"
 DRIFTED, GONE = "SignalDrifted", "SignalGone"
@@ -42,7 +41,8 @@ class Teller:
 
     def told(self, hold: float | None = None) -> list[Told]:
         """Every alert of every series; `hold` (seconds) stands in for the sensitivity's, to try another."""
-        levels = self._told(Edge(self._edge, sensitivity_of(self._signal).hold if hold is None else hold))
+        edge = edge_of(self._signal, self._edge)
+        levels = self._told(edge if hold is None else replace(edge, hold=hold))
         return [*self._outages, *levels, *self._others]
 
     def _stopped(self) -> Iterator[Told]:

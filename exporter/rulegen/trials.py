@@ -4,6 +4,7 @@ What the rules record from a query stands in the tests as an input: `signal:valu
 `slo:errors:rate5m`. So any query can be tested, and `promtool` needs none of its metrics. Time begins at 0, a Thursday.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +14,22 @@ import yaml
 from exporter.rulegen import calendar, slos
 from exporter.rulegen.rules import duration, number, quoted, selector
 from exporter.rulegen.settings import DAYS, SEVERITIES, Hours, Signal, Signals, Slo
-from exporter.rulegen.signals import profile
+from exporter.rulegen.signals import DRIFT_HOLD, GONE_HOLD, profile
 
 STEP = 300
 PER_DAY = 86_400 // STEP
 EPOCH_DAY = DAYS.index("thu")
+LOOKBACK = 600
+"""Seconds after which an input that ended has no value any more: what Prometheus looks back, and a step."""
 LEARNT_DAYS = 7
 """From when on every rule has what it asks for: a week ago, and days of deviations since."""
 TRIED_HOUR = 11
 DROP, SURGE = 0.1, 3.0
 WEEKEND = 0.6
+COURSE = {"test": "course"}
+"""A label of its own: what a query returns of nothing (`or vector(0)`) is another series."""
+MOST_SPENT = 0.5
+"""A budget above it takes days of errors to be spent."""
 
 
 def tests_file(file: Signals, rules: str) -> str:
@@ -62,29 +69,50 @@ def _test(name: str, interval: str, trials: Sequence[_Trial]) -> dict[str, Any]:
 
 def _signal(signal: Signal, file: Signals, name: str) -> _Trial:
     """A week and more of a daily course with a weekend, in which nothing may be told, not even of a dip on the first
-    day; then a drop (or a surge), some hours of the usual, and nothing at all."""
+    day; then a drop (or a surge), some hours of the usual, nothing at all, the usual, and an end."""
     tried = _tried(signal.hours, file)
-    scale = max(1.0, 2 * (signal.least or 0.0))
-    course = _Course(scale, tried + 8 * 3600)
-    course.times(12 * 3600, 3600, DROP)
-    factor = SURGE if signal.direction == "up" else DROP
-    off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
+    ends = tried + 8 * 3600
     # a mean of an hour needs its time to leave its band, and half an hour to be believed
     begins = tried - 3 * 3600
-    course.times(begins, tried + 3600 - begins, factor)
-    stops = signal.stops_as
-    if stops is not None:
-        course.times(tried + 4 * 3600 - 1200, 3600, 0.0)
-    # a label of its own: what the query itself returns (`or vector(0)`) is another series
-    own = {"signal": signal.name, **dict.fromkeys(signal.by, "some"), "test": "course"}
+    own = {"signal": signal.name, **dict.fromkeys(signal.by, "some"), **COURSE}
+    recorded = {**own, "profile": profile(signal, name)}
+    off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
+    series = [{"series": selector("signal:value", recorded), "values": _course(signal, begins, tried, ends).values()}]
     checks = [
         _expects(_told(own), begins - STEP),
-        _expects(f"count({_firing(off, own)})", tried, 1.0),
+        _fires(off, own, tried),
     ]
-    if stops is not None and _is_open(signal.hours, file, tried + 4 * 3600):
-        checks.append(_expects(f"count({_firing('SignalStopped', own)})", tried + 4 * 3600, 1.0))
-    recorded = {**own, "profile": profile(signal, name)}
-    return _Trial(({"series": selector("signal:value", recorded), "values": course.values()},), tuple(checks))
+    if signal.drift:
+        series.append(_drift(signal, recorded, tried + 4 * 3600))
+        checks.append(_fires("SignalDrifted", own, tried + 4 * 3600))
+    if signal.stops_as is not None and _is_open(signal.hours, file, tried + 4 * 3600):
+        checks.append(_fires("SignalStopped", own, tried + 4 * 3600))
+    checks.append(_gone(signal, ends + LOOKBACK + GONE_HOLD + STEP))
+    return _Trial(tuple(series), tuple(checks))
+
+
+def _course(signal: Signal, begins: float, tried: float, ends: float) -> "_Course":
+    course = _Course(max(1.0, 2 * (signal.least or 0.0)), ends)
+    course.times(12 * 3600, 3600, DROP)
+    course.times(begins, tried + 3600 - begins, SURGE if signal.direction == "up" else DROP)
+    if signal.stops_as is not None:
+        course.times(tried + 4 * 3600 - 1200, 3600, 0.0)
+    return course
+
+
+def _drift(signal: Signal, recorded: Mapping[str, str], told: float) -> dict[str, str]:
+    """Another level than three weeks ago, for as long as that has to last. The ratio itself is an input: promtool takes
+    minutes for the four weeks it is made of. Their arithmetic is held against Prometheus in tests/contract."""
+    samples = round(DRIFT_HOLD / STEP) + 1
+    ratio = SURGE if signal.direction == "up" else DROP
+    values = f"_x{round(told / STEP) - samples} {number(ratio)}x{samples}"
+    return {"series": selector("signal:drift:ratio", recorded), "values": values}
+
+
+def _gone(signal: Signal, at: float) -> dict[str, Any]:
+    """That a signal can't be read is told, unless its query returns something of nothing (`or vector(0)`)."""
+    own = {"signal": signal.name}
+    return _expects(f"count({_firing('SignalGone', own)} or on (signal) {selector('signal:value', own)})", at, 1.0)
 
 
 def _told(own: Mapping[str, str]) -> str:
@@ -95,6 +123,10 @@ def _told(own: Mapping[str, str]) -> str:
 
 def _firing(name: str, own: Mapping[str, str]) -> str:
     return selector("ALERTS", {"alertname": name, "alertstate": "firing", **own})
+
+
+def _fires(name: str, labels: Mapping[str, str], at: float) -> dict[str, Any]:
+    return _expects(f"count({_firing(name, labels)})", at, 1.0)
 
 
 def _expects(expr: str, at: float, *values: float) -> dict[str, Any]:
@@ -162,19 +194,33 @@ def _is_open(hours: Hours | None, file: Signals, at: float) -> bool:
 
 
 def _slo(slo: Slo, file: Signals) -> _Trial:
-    """A quiet time, then every request fails for as long as the first alert needs."""
-    here = {"slo": slo.name}
-    alerts = {"alertname": "ErrorBudgetBurn", "alertstate": "firing", **here}
-    burns = [burn for burn in slos.BURNS if slos.can_fire(burn, slo) and (slo.page or burn.severity == "ticket")]
-    first = burns[0]
-    tried = _tried(slo.hours, file, learnt=1 + round(first.long // 86_400))
-    failing = max(3600.0, 1.1 * first.long * first.factor * (1 - slo.objective / 100))
-    quiet = round((tried - failing) / 60)
-    told = {**alerts, "severity": SEVERITIES[first.severity], "window": duration(first.long)}
-    checks = (
-        _expects(f"count_over_time({selector('ALERTS', alerts)}[1w])", quiet * 60),
-        _expects(f"count({selector('ALERTS', told)})", tried, 1.0),
+    """A quiet time; every request fails, until each burn and the budget's end are told; nothing is measured."""
+    here = {"slo": slo.name, **COURSE}
+    failing = _until_told(slo)
+    tried = _tried(slo.hours, file, learnt=1 + failing // 86_400)
+    quiet, ends = tried - failing, tried
+    checks = [_expects(f"count_over_time({selector('ALERTS', {'alertstate': 'firing', **here})}[1w])", quiet)]
+    for burn in slos.burns(slo):
+        told = {**here, "severity": SEVERITIES[burn.severity], "window": duration(burn.long)}
+        checks.append(_fires("ErrorBudgetBurn", told, tried))
+    if slo.budget <= MOST_SPENT:
+        spent = quiet / (1 - slo.budget) + slos.SPENT_HOLD
+        ends = max(tried, _steps(spent) + STEP)
+        checks.append(_fires("ErrorBudgetSpent", here, ends))
+    checks.append(_fires("ObjectiveUnmeasured", here, ends + LOOKBACK + slos.UNMEASURED_HOLD + STEP))
+    series = (
+        ("slo:requests:rate5m", f"100x{ends // 60}"),
+        ("slo:errors:rate5m", f"0x{quiet // 60} 100x{(ends - quiet) // 60}"),
     )
-    requests = {"series": selector("slo:requests:rate5m", here), "values": f"100x{round(tried / 60)}"}
-    errors = {"series": selector("slo:errors:rate5m", here), "values": f"0x{quiet} 100x{round(failing / 60)}"}
-    return _Trial((requests, errors), checks)
+    return _Trial(tuple({"series": selector(name, here), "values": values} for name, values in series), tuple(checks))
+
+
+def _until_told(slo: Slo) -> int:
+    """Seconds of nothing but errors after which every burn is told."""
+    slowest = max(burn.factor * burn.long for burn in slos.burns(slo))
+    return _steps(max(3600.0, 1.1 * slowest * slo.budget) + slos.TICKET_HOLD)
+
+
+def _steps(seconds: float) -> int:
+    """Not before an evaluation."""
+    return math.ceil(seconds / STEP) * STEP

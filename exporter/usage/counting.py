@@ -219,7 +219,7 @@ class Counting:
                 self._keeping.turn()
             try:
                 await self._go_through(group)
-            except BaseException as error:
+            except BaseException as error:  # a stop too: whoever posted must not wait for ever
                 fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
                 raise
             if group:
@@ -322,7 +322,7 @@ class Counting:
             if entry.is_empty and not empty:
                 return
             await self._ledger.commit(entry, self.book, self._now())
-        except BaseException:
+        except BaseException:  # a cancelled write too: what was decided about keys isn't stored
             self._keeping.undo()
             raise
         self._keeping.committed()

@@ -84,8 +84,8 @@ class Keeping:
         if hold.watched and parts:
             try:
                 await self._take_up(stream, hold)
-            except BaseException:
-                self.release(stream)  # a part of the rows is of no use
+            except BaseException:  # a stop too: a part of the rows is of no use
+                self.release(stream)
                 raise
             if self._holds.get(stream) is not hold:
                 self.release(stream)  # it was released meanwhile

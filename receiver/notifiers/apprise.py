@@ -135,7 +135,7 @@ class AppriseTarget:
             if slack.is_for(url):
                 return slack.telling(url, message, may_repeat, place, self._timeout, self._pace, style.say)
             rendered = render(message, url, _limit(url), may_repeat, style.say)
-        except Exception as error:
+        except Exception as error:  # whatever it is, nothing was sent: a defect of ours, not the sink's
             raise Unwritable(type(error).__name__) from error
         return functools.partial(_send, url, rendered, message, self._timeout)
 

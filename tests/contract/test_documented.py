@@ -32,6 +32,7 @@ from exporter.providers.history import Look, advance
 from exporter.providers.kinds import Certainty, Kind, Verdict
 from exporter.providers.probe import Credential
 from exporter.providers.prober import Found
+from exporter.rulegen.settings import Signal, Signals, Slo, lint
 from exporter.usage.book import Book
 from exporter.usage.collector import UsageCollector
 from exporter.usage.engine import Engine
@@ -72,6 +73,7 @@ PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "config
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 ALL = "\n".join(TEXT.values())
 CONFIGURATION = TEXT[DOCS / "configuration.md"]
+SIGNALS = TEXT[DOCS / "signals.md"]
 METRICS = TEXT[DOCS / "metrics.md"]
 RULES = sorted((ROOT / "config" / "rules").glob("*.yml"))
 COMMANDS = (EXPORTER, RECEIVER)
@@ -141,17 +143,40 @@ FILES: list[tuple[str, type[Model]]] = [
 ]
 
 
-@pytest.mark.parametrize(("heading", "model"), FILES)
-def test_every_setting_is_documented_and_every_documented_one_exists(heading: str, model: type[Model]) -> None:
-    documented = {key for key, cells in rows(section(CONFIGURATION, heading)).items() if len(cells) == 3}
-    assert documented == {setting.key for setting in settings(model)}
+@dataclass(frozen=True)
+class Settings:
+    """The table of settings below a heading of a page, and the model whose settings these are."""
+
+    page: str
+    heading: str
+    model: type[Model]
+
+    def all(self) -> Iterator[Setting]:
+        """Every setting of the table: signals and objectives have tables of their own."""
+        apart = ("signals[].", "slos[].") if self.model is Signals else ()
+        return (setting for setting in settings(self.model) if not setting.key.startswith(apart))
 
 
-@pytest.mark.parametrize(("heading", "model"), FILES)
-def test_every_documented_default_is_the_one_in_force(heading: str, model: type[Model]) -> None:
-    documented = rows(section(CONFIGURATION, heading))
+SETTINGS = [
+    *(Settings(CONFIGURATION, heading, model) for heading, model in FILES),
+    Settings(SIGNALS, "The file", Signals),
+    Settings(SIGNALS, "A signal", Signal),
+    Settings(SIGNALS, "Objectives", Slo),
+]
+EACH_TABLE = pytest.mark.parametrize("table", SETTINGS, ids=lambda table: table.heading)
+
+
+@EACH_TABLE
+def test_every_setting_is_documented_and_every_documented_one_exists(table: Settings) -> None:
+    documented = {key for key, cells in rows(section(table.page, table.heading)).items() if len(cells) == 3}
+    assert documented == {setting.key for setting in table.all()}
+
+
+@EACH_TABLE
+def test_every_documented_default_is_the_one_in_force(table: Settings) -> None:
+    documented = rows(section(table.page, table.heading))
     defaults: dict[str, list[Any]] = {}  # what several kinds of rules have may have a default in each
-    for setting in settings(model):
+    for setting in table.all():
         defaults.setdefault(setting.key, []).append(setting.default)
     for key, found in defaults.items():
         cell = documented[key][1].strip("`")
@@ -423,7 +448,7 @@ def test_every_make_target_is_documented() -> None:
 def test_every_make_target_that_a_document_names_exists() -> None:
     for page, text in TEXT.items():
         code = "\n".join(blocks(text, "") + blocks(text, "sh"))
-        named = [*re.findall(r"`make\s([a-z\s]+)", text), *re.findall(r"^make ([a-z]+)", code, re.MULTILINE)]
+        named = [*re.findall(r"`make\s([a-z\s-]+)", text), *re.findall(r"^make ([a-z-]+)", code, re.MULTILINE)]
         unknown = {target for targets in named for target in targets.split()} - make_targets()
         assert not unknown, page.relative_to(ROOT)
 
@@ -473,13 +498,16 @@ def test_the_commented_examples_in_receiver_yml_are_valid(tmp_path: Path) -> Non
     assert [route.continue_ for route in config.routes] == [True, False]
 
 
+EXAMPLES: list[tuple[str, type[Model]]] = [*FILES, ("A file of signals", Signals)]
+
+
 def examples() -> list[tuple[str, str]]:
     """(page, YAML) of every example that is a configuration of ours; the one that shows mistakes has its own test."""
     found = []
     for page, text in TEXT.items():
         for block in blocks(text.partition("## What `check` prints")[0], "yaml"):
             keys = set(yaml.safe_load(block) or ())
-            if any(keys <= set(model.model_fields) for _, model in FILES):
+            if any(keys <= set(model.model_fields) for _, model in EXAMPLES):
                 found.append((str(page.relative_to(ROOT)), block))
     return found
 
@@ -492,16 +520,18 @@ def test_every_example_of_a_configuration_is_valid(text: str, tmp_path: Path) ->
         exporter_config.load(path)
     elif keys <= set(ReceiverConfig.model_fields):
         receiver_config.load(path)
+    elif keys <= set(Signals.model_fields):
+        load(path, Signals, lint)
     else:
         load(path, WebConfig)
 
 
 def test_the_pages_have_an_example_of_each_file() -> None:
     kinds = [
-        {name for name, model in FILES if set(yaml.safe_load(text)) <= set(model.model_fields)}
+        {name for name, model in EXAMPLES if set(yaml.safe_load(text)) <= set(model.model_fields)}
         for _, text in examples()
     ]
-    assert {name for kind in kinds for name in kind} == {name for name, _ in FILES}
+    assert {name for kind in kinds for name in kind} == {name for name, _ in EXAMPLES}
 
 
 def test_check_prints_what_the_page_shows(tmp_path: Path) -> None:

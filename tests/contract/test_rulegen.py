@@ -50,8 +50,28 @@ def test_what_is_generated_passes_its_own_tests(tmp_path: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "every.test.yml"))
 
 
-def test_the_generated_tests_can_fail(tmp_path: Path) -> None:
+def test_the_tests_of_objectives_of_every_size_pass(tmp_path: Path) -> None:
+    # 98.74 %: an hour of errors is just enough for a burn of 3; 10 %: its budget isn't spent in days
+    slo = "{{name: of-{0}, objective: {1}, page: {2}, availability: {{errors: e, total: t}}}}"
+    sizes = ("99.99", "true"), ("98.74", "false"), ("85", "true"), ("10", "true")
+    listed = ", ".join(slo.format(size.replace(".", "-"), size, page) for size, page in sizes)
+    always = "{name: always, objective: 99, freshness: {timestamp: t or vector(0), max_age: 10m}}"
+    written(tmp_path, f"slos: [{listed}, {always}]")
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "every.test.yml"))
+
+
+BROKEN = {
+    "a burn that has to be ten times faster": ("> 0.144", "> 1.44"),
+    "a budget that is never spent": ("<= 0\n", "<= -1000\n"),
+    "an objective that nobody misses": ("for: 30m", "for: 3h"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_the_generated_tests_fail_for(case: str, tmp_path: Path) -> None:
     built = written(tmp_path, "slos: [{name: fresh, objective: 99, freshness: {timestamp: t, max_age: 10m}}]")
-    (tmp_path / "every.rules.yml").write_text(built.rules.replace("> 0.144", "> 1.44"), encoding="utf-8")
+    right, wrong = BROKEN[case]
+    assert right in built.rules
+    (tmp_path / "every.rules.yml").write_text(built.rules.replace(right, wrong), encoding="utf-8")
     with pytest.raises(AssertionError, match="FAILED"):
         promtool("test", "rules", str(tmp_path / "every.test.yml"))

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import aiohttp
 import pytest
 
 from tests.bench.load import Load, post
+from tests.conftest import ROOT
 from tests.contract.test_commands import SMALL_DISK, Process, started
 from tests.contract.test_receiver import HOOK, NO_TARGET, Sink, alert, body, config, sink
 from tests.support.processes import until
@@ -77,24 +79,19 @@ class Small(Limited):
         (self.folder / "ballast").unlink()
 
 
-@pytest.fixture(params=["a file that may not grow", "a small file system"])
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Limited]:
-    """A folder whose disk can be filled and emptied."""
-    if request.param == "a file that may not grow":
-        yield Limited(tmp_path)
-        return
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(small)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("only root may mount a small file system")
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[Small]:
+    """A small file system in a folder, for who is root."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
     try:
-        yield Small(small)
+        yield Small(folder)
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)
 
 
-async def test_a_full_disk_is_a_503_reading_goes_on_and_room_is_enough_to_heal_it(disk: Limited) -> None:
+async def heals(disk: Limited) -> None:
+    """A full disk is a 503, reading goes on, and room is enough to heal it."""
     stored, number = 0, itertools.count()
 
     def attempt() -> int:
@@ -115,6 +112,22 @@ async def test_a_full_disk_is_a_503_reading_goes_on_and_room_is_enough_to_heal_i
         await settled(one)
         assert one.process.poll() is None
     assert events(disk.folder) == stored
+
+
+async def test_a_file_that_may_not_grow_is_a_503_and_heals(tmp_path: Path) -> None:
+    await heals(Limited(tmp_path))
+
+
+async def test_a_full_file_system_is_a_503_and_heals(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if os.geteuid() == 0:
+        with mounted(tmp_path / "small") as small:
+            await heals(small)
+        return
+    # whoever isn't root is it in a namespace of their own, and may mount there
+    own = ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-m", "pytest", "-q"]
+    here = [f"--rootdir={ROOT}", f"--basetemp={tmp_path / 'own'}", "-p", "no:cacheprovider", request.node.nodeid]
+    done = await asyncio.to_thread(subprocess.run, [*own, *here], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # --- clients that dawdle

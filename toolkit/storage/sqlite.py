@@ -77,8 +77,8 @@ class Sqlite:
         try:
             with self._held.begin():
                 return work(self._held)
-        except BaseException:
-            self._release()  # which rolls back whatever is left
+        except BaseException:  # whatever `work` raised: the next one must not find its transaction
+            self._release()
             raise
 
     def _release(self) -> None:

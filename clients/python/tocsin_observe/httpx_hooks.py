@@ -160,7 +160,7 @@ class _Transport(httpx.BaseTransport):
             return self._inner.handle_request(request)
         try:
             response = self._inner.handle_request(request)
-        except Exception as error:
+        except Exception as error:  # whatever the program will see is observed first
             call.failed(error)
             raise
         with self._observer.quiet():
@@ -183,7 +183,7 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         try:
             response = await self._inner.handle_async_request(request)
-        except Exception as error:
+        except Exception as error:  # whatever the program will see is observed first
             call.failed(error)
             raise
         with self._observer.quiet():

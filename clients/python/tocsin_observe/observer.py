@@ -249,7 +249,7 @@ def _exporter(url: str | None, token: str | None, token_file: str | None) -> Exp
         return None
     try:
         return Exporter.parse(url, token, token_file)
-    except Exception as error:  # noqa: BLE001 - a wrong setting must not keep the program from starting
+    except (ValueError, TypeError, AttributeError) as error:  # a wrong setting must not keep the program from starting
         logger.warning("nothing is observed: %s", error)
         return None
 
@@ -257,6 +257,6 @@ def _exporter(url: str | None, token: str | None, token_file: str | None) -> Exp
 def _lowered(providers: Mapping[str, str] | None) -> dict[str, str]:
     try:
         return {host.lower(): name for host, name in (providers or {}).items()}
-    except Exception as error:  # noqa: BLE001 - as above
+    except (ValueError, TypeError, AttributeError) as error:
         logger.warning("no host is observed: providers maps hosts to names (%s)", type(error).__name__)
         return {}

@@ -43,7 +43,7 @@ def _wrap(observer: Observer, adapter: BaseAdapter) -> None:
         call = _call(observer, request)
         try:
             return inner(request, *args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # whatever the program will see is observed first
             if call is not None:
                 call.failed(error)
             raise

@@ -43,7 +43,6 @@ class Report:
     findings: Sequence[Finding]
     has_incidents: bool
     budget: float
-    notes: Sequence[str] = ()
     old: Sequence[Backtested] = ()
     outcomes: Mapping[str, Sequence[Outcome]] = field(default_factory=dict)
 
@@ -60,7 +59,7 @@ def page(report: Report) -> str:
     return _PAGE.render(
         title=report.title,
         subtitle=f"{first} to {last} (UTC)",
-        notes=[*report.notes, *([] if report.has_incidents else [words.NO_INCIDENTS])],
+        legend=words.legend(report.has_incidents),
         summaries=[
             words.summary(report.found, report.has_incidents),
             *([words.compared(report.found, report.old, report.has_incidents)] if report.old else []),

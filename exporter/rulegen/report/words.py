@@ -28,6 +28,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+def legend(has_incidents: bool) -> str:
+    """What the columns mean."""
+    return LEGEND if has_incidents else NO_INCIDENTS
+
+
 def share(value: float | None) -> str:
     """0..1 in percent."""
     return NONE if value is None else f"{value:.0%}"

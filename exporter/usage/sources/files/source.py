@@ -135,7 +135,7 @@ class FileSource:
             while not (await asyncio.wait({work}, timeout=self._settings.interval))[0]:
                 found = await asyncio.to_thread(find, self._settings.paths, ())
                 self._glimpsed.update(found.entries)
-        except BaseException:
+        except BaseException:  # a stop too: nobody would wait for `work` any more
             work.cancel()
             with suppress(asyncio.CancelledError):
                 await work
