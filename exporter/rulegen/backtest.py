@@ -15,14 +15,14 @@ from exporter.rulegen.history import Grid, History
 from exporter.rulegen.model import BUDGET, DAY, LEARN_LAG, QUIET, STANDARD, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, moments
 from exporter.rulegen.settings import Sensitivity, Signal, Signals
-from exporter.rulegen.signals import sensitivity_of
+from exporter.rulegen.signals import DRIFT_SHADOW, sensitivity_of
 from exporter.rulegen.told import Teller, Told
 
 WARM_UP = 4 * WEEK + 2 * WEEK + LEARN_LAG + DAY
 """Seconds of history before the time that is judged: the oldest day that a normal looks back to, from the beginning of
 what its band is learnt from."""
-TELLING = 2 * DAY
-"""What happened longer before doesn't change what is told: no alert waits and is kept for so long."""
+TELLING = DRIFT_SHADOW + 2 * DAY
+"""What happened longer before doesn't change what is told: no alert waits, is kept or hides another for so long."""
 GRACE = 3600.0
 """An episode that begins within an hour after an incident is about it: a level is the mean of an hour."""
 FACTORS = (0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)

@@ -17,6 +17,7 @@ from exporter.rulegen.settings import Signal, Signals
 from exporter.rulegen.signals import (
     DRIFT,
     DRIFT_HOLD,
+    DRIFT_SHADOW,
     GONE_HOLD,
     HOLIDAY_SHARE,
     STOPPED_SHADOW,
@@ -150,15 +151,17 @@ def shadow(firing: Mask) -> Mask:
     return lasting(firing, STOPPED_SHADOW - STEP)
 
 
-def drifted(signal: Signal, one: Watched) -> Condition:
-    """SignalDrifted, which asks no calendar: it is about weeks."""
+def drifted(signal: Signal, one: Watched, levels: Mask) -> Condition:
+    """SignalDrifted, which asks no calendar: it is about weeks. `levels`: where an alert on too little or too much
+    fired."""
     ratio = one.recorded.drift
     is_true = np.zeros(len(ratio), dtype=np.bool_)
     if signal.direction != "up":
         is_true |= ratio < 1 - DRIFT
     if signal.direction != "down":
         is_true |= ratio > 1 + DRIFT
-    return Condition(is_true & _enough(signal, one.recorded.normal), np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
+    is_true = is_true & _enough(signal, one.recorded.normal) & ~lasting(levels, DRIFT_SHADOW - STEP)
+    return Condition(is_true, np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
 
 
 def gone(series: Sequence[Watched], size: int) -> Condition:

@@ -43,7 +43,7 @@ RELATIVE = 0.02
 FAINT = 1e-9
 WEEKLY_SHARE = 0.1
 """What of a week's mean is added to a forecast before its power is taken: a quiet night isn't held to be exact."""
-STRAY_POWER = 0.7
+STRAY_POWER = 0.6
 """Counts stray by this power of what is expected: by its root where each event comes by itself (Poisson), by all of it
 where days differ."""
 FAST_QUANTILE, FAST_HOLD = 0.99, 0.0

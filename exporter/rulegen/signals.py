@@ -12,6 +12,7 @@ from exporter.rulegen import calendar
 from exporter.rulegen.message import Message, annotations, labels
 from exporter.rulegen.model import (
     DAY,
+    DRIFT_SPAN,
     FAST_HOLD,
     FORECAST_STEP,
     LEVEL_SAMPLES,
@@ -20,6 +21,7 @@ from exporter.rulegen.model import (
     STANDARD,
     STAY,
     STEP,
+    WEEK,
     Model,
     Sensitivity,
     scaled,
@@ -35,6 +37,8 @@ HOLIDAY_SHARE = 0.1
 DRIFT = 0.25
 """A week's mean that differs by more from that of three weeks before is told."""
 DRIFT_HOLD = 43_200.0
+DRIFT_SHADOW = DRIFT_SPAN + WEEK
+"""What was told when it left its band is not told again as a drift (seconds): for so long a step is one."""
 STOPPED_STAY = 900.0
 STOPPED_SHADOW = 7200.0
 """After an outage a level needs an hour to come back: no second alert for that (seconds)."""
@@ -166,6 +170,12 @@ class _Alerts:
         span = f"{self._of(name)}[{window(samples)}]"
         return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
 
+    def _untold(self, alerts: str, seconds: float) -> str:
+        """That none of these alerts (a regular expression) fired for a time."""
+        firing = f'ALERTS{{alertname=~"{alerts}",alertstate="firing",signal={quoted(self._signal.name)}}}'
+        on = ", ".join(("signal", *self._signal.by))
+        return f"unless on ({on}) last_over_time({firing}[{window(round(seconds / STEP))}])"
+
     def _minimum(self, name: str = "signal:normal") -> list[str]:
         most = least(self._signal)
         return [f"and {self._of(name)} >= {number(most)}"] if most is not None else []
@@ -193,9 +203,7 @@ class _Alerts:
         yield from self._minimum("signal:normal" if is_below else "signal:level")
         yield from self._gates(settle=settling(self._signal))
         if is_below and self._signal.stops_as is not None:
-            stopped = selector("ALERTS", {"alertname": "SignalStopped", "alertstate": "firing", **self._labels})
-            shadow = f"last_over_time({stopped}[{window(round(STOPPED_SHADOW / STEP))}])"
-            yield f"unless on ({', '.join(('signal', *self._signal.by))}) {shadow}"
+            yield self._untold("SignalStopped", STOPPED_SHADOW)
 
     def _off_message(self, is_below: bool) -> Message:
         word, factor = "below" if is_below else "above", self._asked("signal:value", "%.2g", over="signal:normal")
@@ -247,6 +255,7 @@ class _Alerts:
         ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
         conditions = {"down": f"{ratio} < {number(1 - DRIFT)}", "up": f"{ratio} > {number(1 + DRIFT)}"}
         wanted = [text for side, text in conditions.items() if self._signal.direction in (side, "both")]
+        untold = self._untold("Signal(Below|Above)Normal", DRIFT_SHADOW)
         message = Message(
             summary=f"{self._title}: another level than three weeks ago",
             description=(
@@ -259,7 +268,7 @@ class _Alerts:
         )
         return Alert(
             name="SignalDrifted",
-            expr="\n".join([f"({' or '.join(wanted)})", *self._minimum()]),
+            expr="\n".join([f"({' or '.join(wanted)})", *self._minimum(), untold]),
             hold=DRIFT_HOLD,
             keep=DAY,
             labels=self._alert_labels("ticket"),

@@ -37,13 +37,13 @@ class Teller:
         self._outages = list(self._stopped())
         self._shadows = self._shadowed()
         self._levels = [self._leveled(one, shadow) for one, shadow in zip(series, self._shadows, strict=True)]
-        self._others = list(self._drifted_or_gone())
+        self._gone = Told(GONE, "ticket", (), self._episodes(conditions.gone(series, len(around.times))))
 
     def told(self, hold: float | None = None) -> list[Told]:
         """Every alert of every series; `hold` (seconds) stands in for the sensitivity's, to try another."""
         edge = edge_of(self._signal, self._edge)
-        levels = self._told(edge if hold is None else replace(edge, hold=hold))
-        return [*self._outages, *levels, *self._others]
+        levels = list(self._told(edge if hold is None else replace(edge, hold=hold)))
+        return [*self._outages, *levels, *(self._drifted(levels) if self._signal.drift else ()), self._gone]
 
     def _stopped(self) -> Iterator[Told]:
         if self._signal.stops_as is None:
@@ -54,13 +54,19 @@ class Teller:
 
     def _shadowed(self) -> list[Mask]:
         """Where each series is in the shadow of an outage: its own, or of any it shares the labels of `by` with."""
-        none = np.zeros(len(self._around.times), dtype=np.bool_)
-        are_told: dict[Labels, Mask] = {}
-        for outage in self._outages:
-            key = self._key(outage.labels)
-            are_told[key] = are_told.get(key, none) | firing(self._around.times, outage.episodes)
-        found = {key: conditions.shadow(is_told) for key, is_told in are_told.items()}
-        return [found.get(self._key(one.labels), none) for one in self._series]
+        found = {key: conditions.shadow(is_told) for key, is_told in self._firing(self._outages).items()}
+        return [found.get(self._key(one.labels), self._never()) for one in self._series]
+
+    def _firing(self, alerts: Sequence[Told]) -> dict[Labels, Mask]:
+        """Where any of these fired, by the labels of `by`."""
+        found: dict[Labels, Mask] = {}
+        for one in alerts:
+            key = self._key(one.labels)
+            found[key] = found.get(key, self._never()) | firing(self._around.times, one.episodes)
+        return found
+
+    def _never(self) -> Mask:
+        return np.zeros(len(self._around.times), dtype=np.bool_)
 
     def _key(self, labels: Labels) -> Labels:
         return tuple((name, value) for name, value in labels if name in self._signal.by)
@@ -78,12 +84,11 @@ class Teller:
             for alert, level in levels.items():
                 yield Told(alert, self._signal.severity, one.labels, self._episodes(level.at(edge)))
 
-    def _drifted_or_gone(self) -> Iterator[Told]:
-        for one in self._series if self._signal.drift else ():
-            drifted = conditions.drifted(self._signal, one)
+    def _drifted(self, levels: Sequence[Told]) -> Iterator[Told]:
+        told = self._firing(levels)
+        for one in self._series:
+            drifted = conditions.drifted(self._signal, one, told.get(self._key(one.labels), self._never()))
             yield Told(DRIFTED, "ticket", one.labels, self._episodes(drifted))
-        gone = conditions.gone(self._series, len(self._around.times))
-        yield Told(GONE, "ticket", (), self._episodes(gone))
 
     def _episodes(self, condition: Condition) -> tuple[Episode, ...]:
         times = self._around.times

@@ -31,6 +31,8 @@ START = 1_772_409_600
 DAYS = 35
 PER_DAY = 86_400 // STEP
 SIZE = DAYS * PER_DAY
+SUMMER = 27 * PER_DAY + 12
+"""From here on the clocks are an hour ahead."""
 HIDDEN = (6500, 6520)
 """Where the file's `unless` returns something."""
 FILE = Signals.model_validate(
@@ -69,17 +71,20 @@ TROUBLE: Mapping[str, tuple[tuple[int, int, float], ...]] = {
     ),
     "queue": ((11 * PER_DAY + 110, 70, 0.02), (15 * PER_DAY + 100, 100, 3.0), (30 * PER_DAY + 230, 40, 2.5)),
     "errors": ((14 * PER_DAY, 30, 4.0), (22 * PER_DAY + 40, 1000, 3.0)),
-    "mails": ((16 * PER_DAY + 130, 50, 0.2), (24 * PER_DAY, 11 * PER_DAY, 0.4)),
+    "mails a": ((16 * PER_DAY + 130, 50, 0.2),),
+    "mails b": tuple((day * PER_DAY, PER_DAY, 0.975 ** (day - 10)) for day in range(11, DAYS)),
 }
 Series = Mapping[Labels, NDArray[np.float64]]
 
 
 def _course(chance: random.Random, name: str, scale: float) -> NDArray[np.float64]:
-    """A day's course with weekends and a gap, and what went wrong."""
+    """A day's course by the clock, with weekends and a gap, and what went wrong."""
     found = np.empty(SIZE)
     for place in range(SIZE):
-        day, part = divmod(place, PER_DAY)
-        course = (2.0 + math.sin(part / PER_DAY * 2 * math.pi)) * (0.6 if day % 7 >= 5 else 1.0) * (1 + day / 100)
+        day, part = divmod(place + (12 if place >= SUMMER else 0), PER_DAY)
+        # plan b is bought on weekends too: what was told of one would hide its drift
+        weekend = 0.6 if day % 7 >= 5 and name != "mails b" else 1.0
+        course = (2.0 + math.sin(part / PER_DAY * 2 * math.pi)) * weekend * (1 + day / 100)
         found[place] = scale * course * max(0.0, chance.gauss(1, 0.1))
     for first, length, factor in TROUBLE[name]:
         found[first : first + length] *= factor
@@ -91,7 +96,9 @@ def _course(chance: random.Random, name: str, scale: float) -> NDArray[np.float6
 def values() -> Mapping[str, Series]:
     chance = random.Random(7)
     found: dict[str, Series] = {name: {(): _course(chance, name, 1.0)} for name in ("orders", "queue", "errors")}
-    found["mails"] = {(("plan", plan),): _course(chance, "mails", scale) for plan, scale in (("a", 5.0), ("b", 50.0))}
+    found["mails"] = {
+        (("plan", plan),): _course(chance, f"mails {plan}", scale) for plan, scale in (("a", 5.0), ("b", 50.0))
+    }
     return found
 
 
@@ -120,11 +127,14 @@ def _conditions(name: str, one: Watched, around: Circumstances) -> Iterator[tupl
         stopped = conditions.stopped(signal, one, around)
         yield told.STOPPED, stopped
         shadow = conditions.shadow(_fires(stopped))
-    if signal.direction != "up":
-        yield told.BELOW, conditions.below(signal, one, around, shadow).at(edge)
-    if signal.direction != "down":
-        yield told.ABOVE, conditions.above(signal, one, around).at(edge)
-    yield told.DRIFTED, conditions.drifted(signal, one)
+    levels = np.zeros(SIZE, dtype=np.bool_)
+    for alert, wanted in ((told.BELOW, signal.direction != "up"), (told.ABOVE, signal.direction != "down")):
+        if wanted:
+            is_below = alert == told.BELOW
+            level = conditions.below(signal, one, around, shadow) if is_below else conditions.above(signal, one, around)
+            yield alert, level.at(edge)
+            levels |= _fires(level.at(edge))
+    yield told.DRIFTED, conditions.drifted(signal, one, levels)
 
 
 def _fires(condition: Condition) -> NDArray[np.bool_]:
@@ -147,9 +157,13 @@ def theirs(
     catching_up = np.zeros(SIZE)
     catching_up[slice(*HIDDEN)] = 1.0
     server.store("catching_up", {(): (times, catching_up)})
-    stopped = (("alertname", told.STOPPED), ("alertstate", "firing"), ("signal", "orders"))
-    are_told = times[_fires(mine[told.STOPPED, "orders", ()])]
-    server.store("ALERTS", {stopped: (are_told, np.ones(len(are_told)))})
+    firing = {}
+    for (alert, signal, labels), condition in mine.items():
+        are_told = times[_fires(condition)]
+        if alert in (told.STOPPED, told.BELOW, told.ABOVE) and len(are_told):
+            told_as = (("alertname", alert), ("alertstate", "firing"), ("signal", signal), *labels)
+            firing[told_as] = (are_told, np.ones(len(are_told)))
+    server.store("ALERTS", firing)
     rules = list(_rules())
     return server.record(rules, [rule.name for rule in rules if rule.name.startswith("alert:")], lambda _: None)
 

@@ -25,7 +25,7 @@ BEGINS = datetime.datetime(2025, 9, 1, tzinfo=ZoneInfo(ZONE))
 DAYS, LEARN_DAYS = 365, 43
 METRICS, INCIDENTS = 20, 12
 PER_DAY = 86_400 // STEP
-GAUGES, DOUBLED = (4, 9, 14, 19), (4, 9)
+REVENUE, DOUBLED = (4, 9, 14, 19), (4, 9)
 """Which metrics are revenue, and whose price doubles."""
 KINDS = ("drop", "outage", "surge", "drop", "outage", "drop")
 QUIETEST = 40.0
@@ -71,8 +71,9 @@ def file(sensitivity: str | float = "quiet") -> Signals:
         {
             "name": _name(place),
             "query": _name(place),
-            "kind": "gauge" if place in GAUGES else "count",
+            "kind": "count",
             "sensitivity": sensitivity,
+            **({"outage": "none", "unit": "EUR/s"} if place in REVENUE else {}),
         }
         for place in range(METRICS)
     ]
@@ -80,7 +81,7 @@ def file(sensitivity: str | float = "quiet") -> Signals:
 
 
 def _name(place: int) -> str:
-    return f"revenue-{place}" if place in GAUGES else f"usage-{place}"
+    return f"revenue-{place}" if place in REVENUE else f"usage-{place}"
 
 
 def year(seed: int, signals: Signals) -> Year:
@@ -147,9 +148,9 @@ def _events(
         stretch = slice(event.first, event.first + event.samples)
         near = any(one.metric == event.metric and abs(one.first - event.first) < 21 * PER_DAY for one in taken)
         in_hole = missing - 36 < event.first < missing + 8 * PER_DAY
-        is_gauge = event.kind == "outage" and event.metric in GAUGES
+        is_revenue = event.kind == "outage" and event.metric in REVENUE
         is_still = rates[event.metric][stretch].min() < QUIETEST
-        if not (near or in_hole or is_gauge or is_still or at.holiday[event.first - 12 : stretch.stop].any()):
+        if not (near or in_hole or is_revenue or is_still or at.holiday[event.first - 12 : stretch.stop].any()):
             taken.append(event)
             yield event
 
@@ -171,12 +172,12 @@ def _measured(
         if one.metric == place:
             lived[one.first : one.first + one.samples] *= one.factor
     counted = chance.poisson(lived).astype(np.float64)
-    if place not in GAUGES:
+    if place not in REVENUE:
         return counted / STEP
     price = np.full(len(rate), 19.9)
     price[doubled.get(place, len(rate)) :] *= 2
     revenue: Values = counted * price * np.exp(chance.normal(0, 0.02, len(rate)))
-    return revenue
+    return revenue / STEP
 
 
 def _incident(event: _Event, grid: Grid) -> Incident:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from exporter.rulegen.evaluate import Evaluation, Signal, evaluate
+from exporter.rulegen.evaluate import Clock, Evaluation, Signal, evaluate
 from exporter.rulegen.model import QUIET, STANDARD, STEP, Kind, Model, Sensitivity
 
 START = 1_767_571_200
@@ -26,9 +26,25 @@ def _evaluated(values: NDArray[np.float64], kind: Kind = "count", sensitivity: S
     return evaluate(Signal(values, START), Model(kind, sensitivity=sensitivity))
 
 
-def test_nothing_is_said_before_there_are_two_days_of_misses() -> None:
+def test_nothing_is_said_before_each_forecast_has_been_off_for_two_days() -> None:
+    """The first day has none of the same hour; then come two days of misses, and the six hours that aren't learnt."""
     known = np.flatnonzero(~np.isnan(_evaluated(_course()).score))
-    assert 2 * PER_DAY + 6 * PER_HOUR <= known[0] < 2 * PER_DAY + 12 * PER_HOUR
+    assert 3 * PER_DAY + 6 * PER_HOUR <= known[0] + PER_HOUR < 3 * PER_DAY + 12 * PER_HOUR
+
+
+@pytest.mark.parametrize("by", [pytest.param(3600, id="to summer time"), pytest.param(-3600, id="to winter time")])
+@pytest.mark.parametrize("days_ago", [pytest.param(days, id=f"{days} days ago") for days in (4, 10, 25)])
+def test_after_the_clocks_have_changed_the_same_hour_by_the_clock_is_normal(by: int, days_ago: int) -> None:
+    places = np.arange(45 * PER_DAY)
+    ago = (places - len(places) + days_ago * PER_DAY) * float(STEP)
+    clock = Clock(np.where(ago >= 0, ago, np.inf), np.full(len(places), by))
+    local = places + np.where(ago >= 0, by, 0) // STEP
+    values = (2 + np.sin(local / PER_DAY * 2 * np.pi)) * np.random.default_rng(1).normal(1, 0.003, len(places))
+    off = [
+        np.abs(found.normal - found.level)[-PER_DAY:].mean()
+        for found in (evaluate(Signal(values, START, clock=one), Model("count")) for one in (clock, None))
+    ]
+    assert off[0] < 0.5 * off[1]
 
 
 def test_the_usual_is_within_its_band() -> None:
