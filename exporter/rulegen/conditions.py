@@ -4,7 +4,7 @@ An array has a value for each evaluation on the grid. NaN compares with nothing,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -151,17 +151,21 @@ def shadow(firing: Mask) -> Mask:
     return lasting(firing, STOPPED_SHADOW - STEP)
 
 
-def drifted(signal: Signal, one: Watched, levels: Mask) -> Condition:
-    """SignalDrifted, which asks no calendar: it is about weeks. `levels`: where an alert on too little or too much
-    fired."""
+def drifting(signal: Signal, one: Watched) -> Condition:
+    """SignalDrifted, whatever else was told; it asks no calendar, for it is about weeks."""
     ratio = one.recorded.drift
     is_true = np.zeros(len(ratio), dtype=np.bool_)
     if signal.direction != "up":
         is_true |= ratio < 1 - DRIFT
     if signal.direction != "down":
         is_true |= ratio > 1 + DRIFT
-    is_true = is_true & _enough(signal, one.recorded.normal) & ~lasting(levels, DRIFT_SHADOW - STEP)
+    is_true = is_true & _enough(signal, one.recorded.normal)
     return Condition(is_true, np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
+
+
+def untold(drift: Condition, levels: Mask) -> Condition:
+    """SignalDrifted, where no alert on too little or too much fired (`levels`) for weeks."""
+    return replace(drift, is_true=drift.is_true & ~lasting(levels, DRIFT_SHADOW - STEP))
 
 
 def gone(series: Sequence[Watched], size: int) -> Condition:

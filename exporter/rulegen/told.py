@@ -37,6 +37,7 @@ class Teller:
         self._outages = list(self._stopped())
         self._shadows = self._shadowed()
         self._levels = [self._leveled(one, shadow) for one, shadow in zip(series, self._shadows, strict=True)]
+        self._drifts = [conditions.drifting(signal, one) for one in series]
         self._gone = Told(GONE, "ticket", (), self._episodes(conditions.gone(series, len(around.times))))
 
     def told(self, hold: float | None = None) -> list[Told]:
@@ -85,10 +86,11 @@ class Teller:
                 yield Told(alert, self._signal.severity, one.labels, self._episodes(level.at(edge)))
 
     def _drifted(self, levels: Sequence[Told]) -> Iterator[Told]:
-        told = self._firing(levels)
-        for one in self._series:
-            drifted = conditions.drifted(self._signal, one, told.get(self._key(one.labels), self._never()))
-            yield Told(DRIFTED, "ticket", one.labels, self._episodes(drifted))
+        told = self._firing(levels) if any(drift.is_true.any() for drift in self._drifts) else {}
+        for one, drift in zip(self._series, self._drifts, strict=True):
+            hiding = told.get(self._key(one.labels))
+            condition = drift if hiding is None else conditions.untold(drift, hiding)
+            yield Told(DRIFTED, "ticket", one.labels, self._episodes(condition))
 
     def _episodes(self, condition: Condition) -> tuple[Episode, ...]:
         times = self._around.times

@@ -59,10 +59,8 @@ def _plain(one: Backtested) -> int:
 
 async def _run(_: Path) -> Sequence[Figure]:
     file = usageyear.file(SENSITIVITY)
-    years = []
-    for seed in track(SEEDS, description="years of usage", transient=True):
-        lived, _ = live(usageyear.year(seed, file))
-        years.append(lived)
+    seeds = track(SEEDS, description="years of usage", transient=True)
+    years = [live(usageyear.year(seed, file))[0] for seed in seeds]
     return [_figure(years)]
 
 

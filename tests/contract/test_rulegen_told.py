@@ -134,7 +134,7 @@ def _conditions(name: str, one: Watched, around: Circumstances) -> Iterator[tupl
             level = conditions.below(signal, one, around, shadow) if is_below else conditions.above(signal, one, around)
             yield alert, level.at(edge)
             levels |= _fires(level.at(edge))
-    yield told.DRIFTED, conditions.drifted(signal, one, levels)
+    yield told.DRIFTED, conditions.untold(conditions.drifting(signal, one), levels)
 
 
 def _fires(condition: Condition) -> NDArray[np.bool_]:
