@@ -79,14 +79,14 @@ class Counting:
         self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
         self._defects = Defects(log)
         self.engine = Engine(Usage(), self.book, 0.0)
-        self._keeping = Keeping(ledger, self.book, now)
+        self._book_lock = asyncio.Lock()
+        """Held from what is decided to its commit."""
+        self._keeping = Keeping(ledger, self.book, now, self._book_lock)
         self._looked = 0.0
         """When the parts' turn last came (the loop's clock)."""
         self._waiting: list[Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
-        self._book_lock = asyncio.Lock()
-        """Held from what is decided to its commit."""
         self._entries = 0
 
     def reads(self, log: str) -> bool:
@@ -183,7 +183,7 @@ class Counting:
         """See exporter.usage.delivery.Partitioned."""
         async with self._book_lock:
             self._follow()
-            return await self._keeping.hold(stream, parts)
+        return await self._keeping.hold(stream, parts)
 
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned."""
