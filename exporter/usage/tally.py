@@ -62,8 +62,10 @@ class Tally:
     """Those of which only the beginning was looked at."""
     idle: int = 0
     """Those that are no event."""
+    begun: int = 0
+    """How many lines or records came before those of `before`."""
     before: list[bytes | Sequence[bytes]] = field(default_factory=list)
-    """The pieces of the body before the one at hand."""
+    """The pieces of the body before the one at hand, as far as nobody has asked what they hold."""
     part: str = ""
     """The part of a stream that it came in, if it came in any."""
     sent: Sequence[float] = ()
@@ -80,28 +82,29 @@ class Tally:
         """Notes when these events were sent, by the places of their records, from 1, within the piece. They stay until
         it is counted."""
         if self.sent:
-            sent = self.sent[self._begun :]
+            sent = self.sent[self._passed() :]
             self.dates.update((id(event), sent[place - 1]) for event, place in zip(events, places, strict=True))
 
     def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
         self.rejected[breach.why] = self.rejected.get(breach.why, 0) + 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
-            self.rejects.append(Reject(self._begun + place, breach.detail))
+            self.rejects.append(Reject(self._passed() + place, breach.detail))
         self.sample(breach, place, raw)
 
     def sample(self, breach: Breach, place: int, raw: bytes) -> None:
         """Keeps some of those that people will want to look at."""
         kept = self.samples.setdefault(breach.why, [])
         if len(kept) < MAX_SAMPLES:
-            position = self._begun + place
+            position = self._passed() + place
             shown = raw[:MAX_SAMPLE_BYTES]
             kept.append(Sample(self.now, self.source, breach.event, breach.detail, shown, position))
 
-    @property
-    def _begun(self) -> int:
-        """How many lines or records came in the pieces before."""
-        return sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
+    def _passed(self) -> int:
+        """How many lines or records came before the piece at hand. They are counted once, when they are asked for."""
+        self.begun += sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
+        self.before.clear()
+        return self.begun
 
     @property
     def taken(self) -> Taken:
