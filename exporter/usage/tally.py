@@ -151,8 +151,6 @@ class Raws:
             split = items_of(self._pieces) if self._array else self._pieces.split(b"\n")
             self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
             self._pieces = split
-        if self._places is not None and event >= len(self._places):
-            return len(self._places), b""  # two events on a line: nobody knows which
         place = self._places[event] if self._places is not None else event + 1
         return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
 

@@ -95,6 +95,13 @@ BODIES = [
     ("lines", b'{"event": "buy"}\n{"event": "buy"}\n', True, 2, []),
     ("lines with carriage returns", b'{"event": "buy"}\r\n{"event": "buy"}\r\n', True, 2, []),
     ("empty lines are nothing", b'\n{"event": "buy"}\n\n', True, 1, []),
+    ("lines that begin and end with spaces", b' {"event": "buy"} \n\t{"event": "buy"}\t\n', True, 2, []),
+    ("an object that spans lines", b'{"event":\n"buy"}\n{"event": "buy"}', True, 1, [1, 2]),
+    ("an object that was printed for people", b'{\n  "event": "buy"\n}\n', True, 0, [1, 2, 3]),
+    ("two objects in a line", b'{"event": "buy"} {"event": "buy"}\n{"event": "buy"}', True, 1, [1]),
+    ("one that spans lines and two in one", b'{"event":\n"buy"}{"event": "buy"}', True, 0, [1, 2]),
+    ("a text that looks like two objects", b'{"event": "buy", "n": "} {"}\n{"event": "buy"}', True, 2, []),
+    ("an object in an object", b'{"event": "buy", "n": {"a": {}}}\n{"event": "buy", "n": [{}]}', True, 2, []),
     ("no line at all", b"", True, 0, []),
     ("a bad line among good ones", b'{"event": "buy"}\n{oops\n{"event": "buy"}', True, 2, [2]),
     ("half a line at the end", b'{"event": "buy"}\n{"event": "b', True, 1, [2]),
@@ -124,6 +131,28 @@ def test_the_good_are_counted_and_the_bad_named_by_place(
 def test_any_bytes_are_counted_or_rejected(body: bytes, ndjson: bool) -> None:
     tally = tallied(engine(rule()), body, ndjson)
     assert tally.matched <= tally.events
+
+
+FRAGMENTS = [
+    '{"event": "buy"}',
+    '{"event": "buy", "n": [{"a": "}{"}]}',
+    '{"event":',
+    '"buy"',
+    "}",
+    "\n",
+    "\r\n",
+    " ",
+    "\n",
+]
+
+
+@given(body=st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_a_bad_line_changes_nothing_for_the_others(body: str) -> None:
+    alone, beside = (
+        tallied(engine(rule()), given.encode(), ndjson=True).taken for given in (f"{body}\n", f"{body}\noops\n")
+    )
+    assert alone.events == beside.events
+    assert [reject.position for reject in alone.rejects] == [reject.position for reject in beside.rejects][:-1]
 
 
 def test_a_body_of_nothing_but_rubbish_is_counted_and_not_kept() -> None:
@@ -528,10 +557,11 @@ def test_one_bad_event_spoils_no_good_one_that_python_thinks_equal() -> None:
     assert (tally.matched, tally.rejected) == (1, {})
 
 
-def test_two_events_on_a_line_are_counted_and_one_can_be_shown() -> None:
+def test_of_two_events_on_a_line_none_is_counted_and_both_are_shown() -> None:
     one = engine(rule(), events=[{"name": "buy"}])
     tally = tallied(one, b'{"event": "zz"}{"event": "yy"}\n{"event": "buy"}', ndjson=True)
-    assert (tally.events, tally.unknown, tally.matched) == (3, 2, 1)
+    assert (tally.events, tally.unknown, tally.matched) == (1, 0, 1)
+    assert [one.raw for one in tally.samples["not_json"]] == [b'{"event": "zz"}{"event": "yy"}']
 
 
 def test_keys_of_endless_texts_are_not_remembered() -> None:
