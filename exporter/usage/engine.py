@@ -6,36 +6,27 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import msgspec
 import re2
 
 from exporter.usage.book import Book, Exemplar, Labels, Series
-from exporter.usage.contract import Breach, Event, Key, Shape, contracts_of, deciding, measuring, shape
+from exporter.usage.contract import Breach, Event, Shape, contracts_of, deciding, measuring, shape
 from exporter.usage.delivery import Format
 from exporter.usage.logs.reader import LogReader, log_reader
 from exporter.usage.nesting import value_of
-from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
-from exporter.usage.sequences.settings import SequenceSettings
-from exporter.usage.settings import OTHER, Usage, fields_of_logs
+from exporter.usage.plans import Planner, key_of
+from exporter.usage.rules import CompiledRule, compile_rules, declared_labels, text_of
+from exporter.usage.settings import Usage
 from exporter.usage.tally import LogRaws, Places, Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
-MAX_PLANS = 20_000
-"""Of more combinations than this the memory is emptied: hostile values are asked about again, and hold none."""
-
-
-MAX_REMEMBERED_CHARACTERS = 200
-"""What has a longer text in it is asked about each time: many such would hold much."""
-MAX_KEY_BYTES = 500
-"""PostgreSQL can't index a text of some thousand bytes. A longer key is none, on SQLite too."""
 _BROKEN_LINE, _SHARED_LINE = re2.compile(rb"\n[ \t\r]*[^{ \t\r\n]"), re2.compile(rb"\}[ \t\r]*\{")
 """Where the decoder, to which a line break is but a space, might see other objects than one a line: one goes on in the
 next line, or two stand in one. A text can look like that as well; line by line it is found to be none. What begins with
@@ -51,12 +42,10 @@ class Engine:
         self._contracts = contracts_of(usage, self._shape)
         self._times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
         self._rules = compile_rules(usage.rules, self._shape, book, self._times)
-        self._watched = _by_event(usage.sequences)
+        self._planner = Planner(usage, self._shape, self._contracts, self._rules)
         wanted = _wanted(usage)
         self._readers = {one.name: log_reader(one, wanted) for one in usage.logs}
-        self._known = {*self._contracts, *fields_of_logs(usage.logs)}
         self._trusted: Mapping[str, Mapping[str, str]] = usage.trusted
-        self._plans: dict[str, dict[Key, Plan]] = {}
         self._one: msgspec.json.Decoder[Event] = msgspec.json.Decoder(self._shape.struct)
         self._many: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[self._shape.struct])  # type: ignore[name-defined]  # made at run time
         self._declare(now)
@@ -207,11 +196,10 @@ class Engine:
     # --- groups to plans
 
     def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
-        plans = self._plans.setdefault(tally.source, {})
-        followed = self._shape.follow(events, plans.get)
+        followed = self._shape.follow(events, self._planner.known(tally.source).get)
         numbers: Counter[Plan] = Counter(followed)
-        if None in numbers:
-            followed = self._completed(tally, plans, events)
+        if None in numbers:  # for some there is no plan yet
+            followed = self._shape.follow(events, self._planner.planning(tally.source, tally.now))
             numbers = Counter(followed)
         apart = [plan for plan in numbers if not plan.simple]
         if apart:
@@ -220,10 +208,6 @@ class Engine:
         tally.events += kept
         tally.matched += kept - sum([number for plan, number in numbers.items() if not plan.matched])
         tally.numbers.append(numbers)
-
-    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan]:
-        """The plans of these events, after those were made that had been missing."""
-        return self._shape.follow(events, lambda key: plans.get(key) or self._remember(plans, key, tally))
 
     def _look_at(
         self,
@@ -264,49 +248,6 @@ class Engine:
                 position, raw = raws[place]
                 tally.reject(position, replace(wrong[id(event)], event=event.event), raw)
         return [event for event in group if id(event) not in wrong]
-
-    def _remember(self, plans: dict[Key, Plan], key: Key, tally: Tally) -> Plan:
-        plan = self._plan(key, tally)
-        if all(len(value) <= MAX_REMEMBERED_CHARACTERS for value in key if isinstance(value, str)):
-            if len(plans) >= MAX_PLANS:
-                plans.clear()
-            plans[key] = plan
-        looked_at = plan.measures or plan.watched or plan.exemplary
-        plan.simple = not (plan.breach or plan.contract or plan.unknown or looked_at)
-        return plan
-
-    def _plan(self, key: Key, tally: Tally) -> Plan:
-        plan, name = Plan(), str(key[0])
-        trusted, column = self._trusted.get(tally.source, ()), partial(self._column, source=tally.source)
-        fields = self._trusting(self._shape.fields(key), tally.source)
-        contract = self._contracts.get(name)
-        if contract is not None:
-            plan.breach = contract.breach_of_key(fields)
-            if plan.breach is not None:
-                return plan
-            asked = contract.trusting(trusted)
-            plan.contract = asked if asked.columns or asked.time else None
-        plan.unknown = bool(self._known) and name not in self._known
-        for rule in self._rules.get(name, ()):
-            _follow(rule.trusting(trusted, column) if trusted else rule, fields, tally.now, plan)
-        plan.watched = tuple(
-            (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
-        )
-        plan.matched = bool(plan.counts or plan.measures or plan.watched)
-        return plan
-
-    def _trusting(self, fields: dict[str, Any], source: str) -> Fields:
-        """The fields, with the source's own labels in the place of what the body says."""
-        trusted = self._trusted.get(source)
-        return {**fields, **trusted} if trusted else fields
-
-    def _column(self, field: str, source: str) -> Callable[[Event], Any]:
-        """What reads a field of the source's events, which may be a label of its own. A label of others is no field
-        unless a contract declares it."""
-        trusted = self._trusted.get(source, {})
-        if field in trusted or field not in self._shape.attributes:
-            return lambda _: trusted.get(field)
-        return self._shape.column(field)
 
     # --- plans to deltas
 
@@ -359,43 +300,7 @@ class Engine:
                     for event in events:
                         at = time(event) if time else None
                         when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
-                        yield rule, event.event, _key(text_of(read(event))), labels, when
-
-
-def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
-    """Adds to `plan` what a rule wants of events with these fields."""
-    labels = rule.labels_of(fields)
-    if labels is None:
-        return
-    room = rule.settings.max_series
-    series = rule.shelf.find(labels, now, room)
-    if rule.measure is not None:
-        plan.measures += ((series, rule.measure, rule.settings.name),)
-    else:
-        plan.counts += (series,)
-    if rule.exemplary is not None:
-        plan.exemplary += ((series, rule.exemplary),)
-    if rule.good_shelf is not None:
-        above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
-        plan.counts += (above,) if rule.is_good(fields) else ()
-
-
-def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:
-    found: dict[str, list[SequenceSettings]] = {}
-    for one in sequences:
-        for _, event in one.mentions():
-            found.setdefault(event, []).append(one)
-    return found
-
-
-def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
-    texts = ((text_of(fields.get(label)), values) for label, values in one.labels.items())
-    return tuple(text if text in values else OTHER for text, values in texts)
-
-
-def _key(text: str) -> str:
-    """A key as every ledger can hold it, or else none: PostgreSQL knows no NUL in a text."""
-    return "" if "\0" in text or len(text.encode()) > MAX_KEY_BYTES else text
+                        yield rule, event.event, key_of(text_of(read(event))), labels, when
 
 
 def _wanted(usage: Usage) -> dict[str, set[str]]:

@@ -14,7 +14,8 @@ from exporter.exposition import render
 from exporter.usage.book import Book
 from exporter.usage.collector import AT_ONCE, More, UsageCollector
 from exporter.usage.delivery import Format
-from exporter.usage.engine import MAX_PLANS, Engine
+from exporter.usage.engine import Engine
+from exporter.usage.plans import MAX_PLANS
 from exporter.usage.rules import declared_labels
 from exporter.usage.settings import Usage, UsageRule
 from exporter.usage.tally import Tally
@@ -484,7 +485,7 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
     assert len(shown["m_total"]) == 101
     assert f'm_total{{id="other"}} {number - 100}' in shown["m_total"]
     assert shown["calm_total"] == ['calm_total{plan="pro"} 1']
-    assert all(len(plans) <= MAX_PLANS for plans in one._plans.values())
+    assert all(len(plans) <= MAX_PLANS for plans in one._planner._plans.values())
     assert len(next(iter(parse("\n".join(["# TYPE m_total counter", *shown["m_total"], ""])))).samples) == 101
 
 
@@ -567,7 +568,7 @@ def test_of_two_events_on_a_line_none_is_counted_and_both_are_shown() -> None:
 def test_keys_of_endless_texts_are_not_remembered() -> None:
     one = engine(rule(labels={"id": {}}))
     tallied(one, b"\n".join(b'{"event": "buy", "id": "%s"}' % (b"x" * 300 + b"%d" % n) for n in range(50)), ndjson=True)
-    assert one._plans["http"] == {}
+    assert one._planner._plans["http"] == {}
 
 
 LOG = {"name": "shop", "patterns": [{"event": "failed", "pattern": r"failed (?P<reason>\w+)"}]}
