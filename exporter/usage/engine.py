@@ -231,8 +231,10 @@ class Engine:
                 place = followed.index(plan)
                 breach = Breach("unknown_event", "no event of this name is declared", group[0].event)
                 tally.sample(breach, *raws[place])
-            if (plan.measures or plan.watched or plan.exemplary) and kept:
-                tally.groups.append((plan, kept))
+            if kept:
+                plan.settle(tally.now)
+                if plan.measures or plan.watched or plan.exemplary:
+                    tally.groups.append((plan, kept))
 
     def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Places) -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""

@@ -1,8 +1,8 @@
 """What is to be done with every event of one key: asked of the rules and the contract once, and remembered. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.usage.book import Labels
 from exporter.usage.contract import CompiledContract, Event, Key, Shape
@@ -41,8 +41,7 @@ class Planner:
         return self._plans.setdefault(source, {})
 
     def planning(self, source: str, now: float) -> Callable[[Key], Plan]:
-        """What gives the plan for any key of what `source` delivers, made where it is new. Series that it is the first
-        to need are made at `now` (Unix time)."""
+        """What gives the plan for any key of what `source` delivers, made where it is new. `now` is Unix time."""
         plans = self.known(source)
         return lambda key: plans.get(key) or self._remembered(plans, key, self._made(key, source, now))
 
@@ -65,12 +64,15 @@ class Planner:
             asked = contract.trusting(trusted)
             plan.contract = asked if asked.columns or asked.time else None
         plan.unknown = bool(self._known) and name not in self._known
-        for rule in self._rules.get(name, ()):
-            _follow(rule.trusting(trusted, column) if trusted else rule, fields, now, plan)
+        rules = [rule.trusting(trusted, column) if trusted else rule for rule in self._rules.get(name, ())]
+        followed = [_Followed(rule, labels, rule.is_good(fields)) for rule, labels in _labelled(rules, fields)]
         plan.watched = tuple(
             (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
         )
-        plan.matched = bool(plan.counts or plan.measures or plan.watched)
+        plan.matched = bool(followed or plan.watched)
+        plan.pending = partial(_enter, followed, plan)
+        if plan.contract is None:
+            plan.settle(now)
         looked_at = plan.measures or plan.watched or plan.exemplary
         plan.simple = not (plan.contract or plan.unknown or looked_at)
         return plan
@@ -89,22 +91,35 @@ def key_of(text: str) -> str:
     return "" if "\0" in text or len(text.encode()) > MAX_KEY_BYTES else text
 
 
-def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
-    """Adds to `plan` what a rule wants of events with these fields."""
-    labels = rule.labels_of(fields)
-    if labels is None:
-        return
-    room = rule.settings.max_series
-    series = rule.shelf.find(labels, now, room)
-    if rule.measure is not None:
-        plan.measures += ((series, rule.measure, rule.settings.name),)
-    else:
-        plan.counts += (series,)
-    if rule.exemplary is not None:
-        plan.exemplary += ((series, rule.exemplary),)
-    if rule.good_shelf is not None:
-        above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
-        plan.counts += (above,) if rule.is_good(fields) else ()
+class _Followed(NamedTuple):
+    """A rule that counts the events of a key, under which labels, and whether a ratio counts them above the line."""
+
+    rule: CompiledRule
+    labels: Labels
+    is_good: bool
+
+
+def _labelled(rules: Iterable[CompiledRule], fields: Fields) -> Iterator[tuple[CompiledRule, Labels]]:
+    for rule in rules:
+        labels = rule.labels_of(fields)
+        if labels is not None:
+            yield rule, labels
+
+
+def _enter(followed: Iterable[_Followed], plan: Plan, now: float) -> None:
+    """Adds the series to `plan`, and makes those that are new."""
+    for rule, labels, is_good in followed:
+        room = rule.settings.max_series
+        series = rule.shelf.find(labels, now, room)
+        if rule.measure is not None:
+            plan.measures += ((series, rule.measure, rule.settings.name),)
+        else:
+            plan.counts += (series,)
+        if rule.exemplary is not None:
+            plan.exemplary += ((series, rule.exemplary),)
+        if rule.good_shelf is not None:
+            above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
+            plan.counts += (above,) if is_good else ()
 
 
 def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:

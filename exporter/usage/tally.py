@@ -22,7 +22,18 @@ Watched = tuple[str, Callable[[Event], Any], Labels]
 class Plan:
     """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
 
-    __slots__ = ("breach", "contract", "counts", "exemplary", "matched", "measures", "simple", "unknown", "watched")
+    __slots__ = (
+        "breach",
+        "contract",
+        "counts",
+        "exemplary",
+        "matched",
+        "measures",
+        "pending",
+        "simple",
+        "unknown",
+        "watched",
+    )
 
     def __init__(self) -> None:
         self.counts: tuple[Series, ...] = ()
@@ -37,6 +48,14 @@ class Plan:
         """Set where the events themselves have to be looked at too."""
         self.simple = False
         """Whether nothing of the events is needed but their number."""
+        self.pending: Callable[[float], None] | None = None
+        """Finds the series at a time (Unix), as long as nobody has: an event that is rejected makes none."""
+
+    def settle(self, now: float) -> None:
+        """An event counts: from now on the plan has its series."""
+        if self.pending is not None:
+            self.pending(now)
+            self.pending = None
 
 
 @dataclass

@@ -245,6 +245,20 @@ async def test_a_poisoned_record_leaves_the_others_the_times_at_which_they_were_
     assert (await shown_text(one))['paid_seconds_sum{outcome="completed"}'] == 7
 
 
+def test_an_event_on_whose_labels_a_rule_breaks_makes_no_series_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [
+        {**USAGE["rules"][1], "name": name, "metric": f"{name}_total", "labels": {name: {}}}
+        for name in ("user", "plan")
+    ]
+    counter = engine.Engine(Usage.model_validate({"rules": both}), Book(), 0.0)
+    _breaks(rules, "text_of", _says_poison)(monkeypatch)
+    poisoned = [json.dumps({"event": "buy", "user": "u1", "plan": plan}).encode() for plan in ("poison", "free")]
+    tally = sifted(counter, Delivery("http", poisoned[:1], "records"))
+    assert tally.rejected == {"defect": 1}
+    assert not any(shelf.series for rule in counter.rules for shelf in rule.shelves)
+    assert sifted(counter, Delivery("http", poisoned, "records")).events == 1
+
+
 def test_what_is_tried_has_the_times_with_which_it_will_be_counted() -> None:
     counter, tried = engine.Engine(Usage.model_validate(ORDERS), Book(), 0.0), list[list[float]]()
 

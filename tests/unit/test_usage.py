@@ -604,3 +604,24 @@ def test_rules_of_log_lines_bind_no_event_that_has_a_field_of_that_name() -> Non
     lines = one.begin("http", NOW)
     one.count(lines, b"failed card\nfailed bank\nfailed card\n", "lines")
     assert text(one, tally, lines)["m_total"] == ['m_total{reason="card"} 2', 'm_total{reason="bank"} 1']
+
+
+STRICT = {"name": "buy", "fields": {"user": {"required": True}, "at": {"type": "timestamp"}}, "time": {"field": "at"}}
+REJECTED = [
+    ("a field is missing", {}, "missing"),
+    ("a field has the wrong type", {"user": 3}, "wrong_type"),
+    ("it is late", {"user": "u", "at": "2020-01-01T00:00:00Z"}, "late"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), [row[1:] for row in REJECTED], ids=[row[0] for row in REJECTED])
+def test_what_is_rejected_takes_no_room_from_what_is_counted(fields: dict[str, Any], why: str) -> None:
+    ratio = rule(name="s", metric="s_total", kind="ratio", good={"user": "u"}, labels={"plan": {}}, max_series=2)
+    one = engine(rule(labels={"plan": {}}, max_series=2), ratio, events=[STRICT])
+    bad = [{"event": "buy", "plan": f"bad {number}", **fields} for number in range(5)]
+    assert tallied(one, json.dumps(bad).encode()).rejected == {why: 5}
+    good = [{"event": "buy", "plan": plan, "user": "u"} for plan in ("a", "b")]
+    tally = tallied(one, json.dumps([*good, *bad, *good]).encode())
+    assert counted(one, tally) == {("a",): 2, ("b",): 2}
+    assert all(set(shelf.series) == {("a",), ("b",)} for of in one.rules for shelf in of.shelves)
+    assert all(shelf.overflowed == 0 for of in one.rules for shelf in of.shelves)
