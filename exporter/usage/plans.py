@@ -58,7 +58,8 @@ class Planner:
         fields = {**self._shape.fields(key), **trusted}
         contract = self._contracts.get(name)
         if contract is not None:
-            plan.breach = contract.breach_of_key(fields)
+            structures = [field for field in self._shape.structures(key) if field not in trusted]
+            plan.breach = contract.breach_of_key(fields, structures)
             if plan.breach is not None:
                 return plan
             asked = contract.trusting(trusted)

@@ -616,7 +616,7 @@ REJECTED = [
 
 @pytest.mark.parametrize(("fields", "why"), [row[1:] for row in REJECTED], ids=[row[0] for row in REJECTED])
 def test_what_is_rejected_takes_no_room_from_what_is_counted(fields: dict[str, Any], why: str) -> None:
-    ratio = rule(name="s", metric="s_total", kind="ratio", good={"user": "u"}, labels={"plan": {}}, max_series=2)
+    ratio = rule(name="s", metric="s_total", kind="ratio", good={"plan": "a"}, labels={"plan": {}}, max_series=2)
     one = engine(rule(labels={"plan": {}}, max_series=2), ratio, events=[STRICT])
     bad = [{"event": "buy", "plan": f"bad {number}", **fields} for number in range(5)]
     assert tallied(one, json.dumps(bad).encode()).rejected == {why: 5}
