@@ -104,8 +104,9 @@ class Intake(Protocol):
     async def take(
         self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
     ) -> Taken:
-        """Counts `body`, which came from `source` (a name in the configuration); `records` is a sequence, whatever
-        else one piece. Raises Fenced, or StorageUnavailable: then nothing was counted, and it may be tried again."""
+        """Counts `body`, which came from `source` (a name in the configuration): `records` as a sequence, `lines` as a
+        piece or as a sequence of messages that each stand alone, whatever else as a piece. Raises Fenced, or
+        StorageUnavailable: then nothing was counted, and it may be tried again."""
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read, by part."""

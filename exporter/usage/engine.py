@@ -18,6 +18,7 @@ import re2
 from exporter.usage.book import Book, Exemplar, Labels, Series
 from exporter.usage.contract import Breach, Event, Shape, contracts_of, deciding, measuring, shape
 from exporter.usage.delivery import Format
+from exporter.usage.logs.entries import joined
 from exporter.usage.logs.reader import LogReader, log_reader
 from exporter.usage.nesting import value_of
 from exporter.usage.plans import Planner, key_of
@@ -27,6 +28,8 @@ from exporter.usage.tally import LogRaws, Places, Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
+MESSAGES_AT_ONCE = 5000
+"""Of lines that come in messages."""
 _BROKEN_LINE, _SHARED_LINE = re2.compile(rb"\n[ \t\r]*[^{ \t\r\n]"), re2.compile(rb"\}[ \t\r]*\{")
 """Where the decoder, to which a line break is but a space, might see other objects than one a line: one goes on in the
 next line, or two stand in one. A text can look like that as well; line by line it is found to be none. What begins with
@@ -70,6 +73,9 @@ class Engine:
 
     def pieces(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Iterator[bytes | Sequence[bytes]]:
         """The body in parts that take some milliseconds each; lines and entries stay whole, and JSON is one part."""
+        if form == "lines" and not isinstance(body, bytes):
+            yield from (body[start : start + MESSAGES_AT_ONCE] for start in range(0, len(body), MESSAGES_AT_ONCE))
+            return
         if form == "json" or not isinstance(body, bytes):
             yield body
             return
@@ -93,7 +99,7 @@ class Engine:
     def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
         if form == "lines":
-            events, raws = self._log(tally, _bytes(piece), self.reader(log))
+            events, raws = self._log(tally, piece, self.reader(log))
         elif form == "json":
             events, raws = self._values(tally, _bytes(piece))
         elif form == "records":
@@ -110,18 +116,20 @@ class Engine:
         """What reads lines of this name."""
         return self._readers[log or next(iter(self._readers))]
 
-    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Places]:
-        read = reader.read(piece)
+    def _log(self, tally: Tally, piece: bytes | Sequence[bytes], reader: LogReader) -> tuple[list[Event], Places]:
+        read = reader.read(piece) if isinstance(piece, bytes) else reader.read(*joined(piece))
         tally.lines += read.entries
         tally.cut += read.cut
         tally.idle += read.unmatched
-        for reject in read.rejects:
-            tally.reject(reject.position, Breach("not_json", reject.reason), read.lines.text(reject.position))
         raws, events = LogRaws(read), list[Event]()
+        for reject in read.rejects:
+            place, raw = raws.shown(reject.position)
+            tally.reject(place, Breach("not_json", reject.reason), raw)
         for number, (name, fields) in enumerate(read.events):
             event = self._built(name, fields, tally.source)
             if isinstance(event, Breach):
-                tally.reject(raws.position(number), event, read.lines.text(raws.position(number)))
+                place, raw = raws.first(number)
+                tally.reject(place, event, raw)
             else:
                 raws.numbers.append(number)
                 events.append(event)

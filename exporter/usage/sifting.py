@@ -107,7 +107,8 @@ class Sieve:
         self._engine.count(tally, self._whole(part), self._form, self._delivery.log)
 
     def _whole(self, part: Sequence[bytes]) -> bytes | Sequence[bytes]:
-        return part if self._form == "records" else b"".join(part)
+        """Records as they can be counted: what came in one piece, in one piece."""
+        return b"".join(part) if self._form != "records" and isinstance(self._delivery.body, bytes) else part
 
 
 def begun(engine: Engine, delivery: Delivery, now: float) -> Tally:

@@ -146,14 +146,17 @@ class LogRaws:
         self._read = read
         self.numbers: list[int] = []
 
-    def position(self, number: int) -> int:
-        """The line, from 1, in which the entry of an event begins, by its number among all."""
-        return self._read.lines.number(self._read.starts[number])
+    def first(self, number: int) -> tuple[int, bytes]:
+        """The place and the text of the line in which the entry of an event begins, by its number among all."""
+        return self.shown(self._read.lines.number(self._read.starts[number]))
+
+    def shown(self, line: int) -> tuple[int, bytes]:
+        """The place and the text of a line by its number, from 1."""
+        return self._read.lines.place(line), self._read.lines.text(line)
 
     def __getitem__(self, event: int) -> tuple[int, bytes]:
-        """The first line of an event's entry, by the event's number among those that were kept."""
-        position = self.position(self.numbers[event])
-        return position, self._read.lines.text(position)
+        """As `first`, by the event's number among those that were kept."""
+        return self.first(self.numbers[event])
 
 
 class Raws:

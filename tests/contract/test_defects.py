@@ -245,6 +245,16 @@ async def test_a_poisoned_record_leaves_the_others_the_times_at_which_they_were_
     assert (await shown_text(one))['paid_seconds_sum{outcome="completed"}'] == 7
 
 
+def test_of_messages_of_lines_the_poisoned_is_found_and_the_others_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = {"event": "buy", "pattern": r"plan=(?P<plan>\w+)"}
+    logs = [{"name": "shop", "multiline": {"begins": r"^\d"}, "patterns": [pattern]}]
+    counter = engine.Engine(Usage.model_validate({**USAGE, "logs": logs}), Book(), 0.0)
+    _breaks(rules, "text_of", _says_poison)(monkeypatch)
+    messages = [b"1\nplan=free", b"plan=free\n", b"2\nplan=poison", b"plan=free"]
+    tally = sifted(counter, Delivery("shop", messages, "lines", part=PART))
+    assert (tally.events, tally.lines, [reject.position for reject in tally.rejects]) == (3, 3, [3])
+
+
 def test_an_event_on_whose_labels_a_rule_breaks_makes_no_series_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     both = [
         {**USAGE["rules"][1], "name": name, "metric": f"{name}_total", "labels": {name: {}}}

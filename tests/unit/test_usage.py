@@ -625,3 +625,38 @@ def test_what_is_rejected_takes_no_room_from_what_is_counted(fields: dict[str, A
     assert counted(one, tally) == {("a",): 2, ("b",): 2}
     assert all(set(shelf.series) == {("a",), ("b",)} for of in one.rules for shelf in of.shelves)
     assert all(shelf.overflowed == 0 for of in one.rules for shelf in of.shelves)
+
+
+JAVA = {"name": "java", "multiline": {"begins": r"^\d"}, "patterns": [{"event": "failed", "pattern": "at a"}]}
+MESSAGES = [
+    ("an entry a message", [b"1 x\n at a", b"2 y\n at a"], 2, 2),
+    ("one that begins with none", [b"1 x", b" at a\n at a", b" at a"], 3, 2),
+    ("messages that end with line breaks", [b"1 x\n at a\n", b" at a\r\n", b"3 z\r\n at a\n4 z\n"], 4, 3),
+    ("one that is no UTF-8", [b"1 \xff\xff\n at a", b"\xff at a", b"2"], 3, 2),
+    ("an empty one", [b"1 x", b"", b" at a"], 3, 1),
+    ("none", [], 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("messages", "lines", "events"), [row[1:] for row in MESSAGES], ids=[row[0] for row in MESSAGES]
+)
+def test_entries_of_several_lines_stay_within_their_message(messages: list[bytes], lines: int, events: int) -> None:
+    one = engine(rule(event="failed"), logs=[JAVA])
+    tally = one.begin("kafka", NOW)
+    one.count(tally, messages, "lines")
+    assert (tally.lines, tally.events, tally.idle) == (lines, events, lines - events)
+
+
+def test_what_is_rejected_of_messages_is_named_by_the_message_however_many_there_are() -> None:
+    one = engine(
+        rule(event="n"), logs=[{"name": "api", "format": "json", "patterns": [{"event": "n", "where": {"a": 1}}]}]
+    )
+    messages = [b'{"a": 1}\n{"a": 1}\n'] * 20_000
+    messages[15_000] = b'{"a": 1}\noops'
+    tally = one.begin("kafka", NOW)
+    for piece in one.pieces(messages, "lines"):
+        one.count(tally, piece, "lines")
+        tally.before.append(piece)
+    assert (tally.events, [reject.position for reject in tally.rejects]) == (39_999, [15_001])
+    assert tally.samples["not_json"][0].raw == b"oops"
