@@ -155,21 +155,16 @@ class Counting:
         self._bytes += size
         try:
             engine = self.engine
-            tally = await self._tallied(engine, delivery, size)
-            return await self._counted(Waiting(delivery, engine, tally, positions, key))
+            waiting = Waiting(delivery, engine, await self._tallied(engine, delivery, size), positions, key)
+            while True:
+                self._waiting.append(waiting)
+                self._some.set()
+                try:
+                    return await waiting.done  # who goes away cancels this future, not the commit
+                except Broken as broken:
+                    waiting = await self._repaired(waiting, broken.error)  # here, so that others don't wait
         finally:
             self._bytes -= size
-
-    async def _counted(self, waiting: Waiting) -> Taken:
-        """What became of a delivery, once it is stored. It is repaired here where it has to be: others don't wait."""
-        while True:
-            self._waiting.append(waiting)
-            self._some.set()
-            try:
-                return await waiting.done  # who goes away cancels this future, not the commit
-            except Broken as broken:
-                attempt = partial(self._rehearse, waiting.engine)
-                waiting = await self._defects.repaired(waiting, broken.error, attempt, self._between_commits)
 
     async def _tallied(self, engine: Engine, delivery: Delivery, size: int) -> Tally:
         tally = engine.begin(delivery.source, self._now(), delivery.part, delivery.sent)
@@ -346,6 +341,10 @@ class Counting:
         self._entries += 1
 
     # --- defects
+
+    async def _repaired(self, waiting: Waiting, error: Exception) -> Waiting:
+        attempt = partial(self._rehearse, waiting.engine)
+        return await self._defects.repaired(waiting, error, attempt, self._between_commits)
 
     async def _isolate(self, group: list[Waiting], error: Exception) -> None:
         """Stores those of these deliveries that `error` does not keep from it; the others have to be repaired. Raises

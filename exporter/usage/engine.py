@@ -205,14 +205,14 @@ class Engine:
 
     def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
         followed = self._shape.follow(events, self._planner.known(tally.source).get)
-        numbers: Counter[Plan] = Counter(followed)
+        numbers = _numbers(followed)
         if None in numbers:  # for some there is no plan yet
             followed = self._shape.follow(events, self._planner.planning(tally.source, tally.now))
-            numbers = Counter(followed)
+            numbers = _numbers(followed)
         apart = [plan for plan in numbers if not plan.simple]
         if apart:
             self._look_at(tally, apart, numbers, events, followed, raws)
-        kept = numbers.total()
+        kept = sum(numbers.values())
         tally.events += kept
         tally.matched += kept - sum([number for plan, number in numbers.items() if not plan.matched])
         tally.numbers.append(numbers)
@@ -221,7 +221,7 @@ class Engine:
         self,
         tally: Tally,
         apart: list[Plan],
-        numbers: Counter[Plan],
+        numbers: dict[Plan, int],
         events: list[Event],
         followed: list[Plan],
         raws: Places,
@@ -322,6 +322,11 @@ def _wanted(usage: Usage) -> dict[str, set[str]]:
         for _, event in one.mentions():
             found.setdefault(event, set()).update({one.key, *one.labels})
     return found
+
+
+def _numbers(plans: Sequence[Plan]) -> dict[Plan, int]:
+    """How often each comes; most bodies hold one event, of which a Counter is slow to find that out."""
+    return Counter(plans) if len(plans) != 1 else {plans[0]: 1}
 
 
 def _bytes(piece: bytes | Sequence[bytes]) -> bytes:

@@ -1,7 +1,6 @@
 """What one delivery held: the plan of each event, what was rejected, and what of it can be shown. Pure."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -67,7 +66,7 @@ class Tally:
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Counter[Plan]] = field(default_factory=list)
+    numbers: list[Mapping[Plan, int]] = field(default_factory=list)
     """How many events each plan is for, by piece."""
     groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
     """The events of the plans that measure them."""
