@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from exporter.bodies import Reject
 
 
@@ -53,8 +55,7 @@ class Fenced(Exception):
         super().__init__(f"{stream}: somebody else has read on in {part}")
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What became of a delivery. Every number counts events; `rejects` names the first of the rejected."""
 
     events: int

@@ -1,7 +1,6 @@
 """What one delivery held: the plan of each event, what was rejected, and what of it can be shown. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -57,23 +56,22 @@ class Plan:
             self.pending = None
 
 
-@dataclass
-class Tally:
-    """What one delivery held, so far."""
+class Tally(msgspec.Struct):
+    """What one delivery held, so far. There are thousands a second; a dataclass takes twice as long to make."""
 
     source: str
     now: float
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Mapping[Plan, int]] = field(default_factory=list)
+    numbers: list[Mapping[Plan, int]] = []
     """How many events each plan is for, by piece."""
-    groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
+    groups: list[tuple[Plan, list[Event]]] = []
     """The events of the plans that measure them."""
-    rejected: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = {}
     """How many, by reason."""
-    rejects: list[Reject] = field(default_factory=list)
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    rejects: list[Reject] = []
+    samples: dict[str, list[Sample]] = {}
     lines: int = 0
     """Entries of a log that were read."""
     cut: int = 0
@@ -82,13 +80,13 @@ class Tally:
     """Those that are no event."""
     begun: int = 0
     """How many lines or records came before those of `before`."""
-    before: list[bytes | Sequence[bytes]] = field(default_factory=list)
+    before: list[bytes | Sequence[bytes]] = []
     """The pieces of the body before the one at hand, as far as nobody has asked what they hold."""
     part: str = ""
     """The part of a stream that it came in, if it came in any."""
     sent: Sequence[float] = ()
     """When each record was sent (Unix time), where that is known."""
-    dates: dict[int, float] = field(default_factory=dict)
+    dates: dict[int, float] = {}
     """By the identity of an event, when its record was sent."""
 
     @property
