@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from toolkit.clock import Now
 
@@ -29,15 +28,9 @@ class Dawdlers:
         self._asked: set[web.RequestHandler] = set()
         self._since: dict[web.RequestHandler, float] = {}
 
-    def middleware(self) -> Middleware:
-        """Notes whose headers have come."""
-
-        @web.middleware
-        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._asked.add(request.protocol)
-            return await handler(request)
-
-        return middleware
+    def has_asked(self, connection: web.RequestHandler) -> None:
+        """Headers have come."""
+        self._asked.add(connection)
 
     async def run(self, connections: Connections) -> None:
         """Looks once a second, until cancelled."""

@@ -161,10 +161,7 @@ class Probes:
 def application(probes: Probes, metrics: ServiceMetrics) -> web.Application:
     """An application with `/-/healthy`, `/-/ready` and `POST /-/reload`; add the service's own routes to it."""
     dawdlers = Dawdlers()
-    app = web.Application(
-        client_max_size=MAX_BODY_BYTES,
-        middlewares=[dawdlers.middleware(), _measured(metrics), _authenticated(probes), _translated(metrics)],
-    )
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_entrance(dawdlers, probes, metrics)])
     app[DAWDLERS] = dawdlers
 
     async def healthy(_: web.Request) -> web.Response:
@@ -186,37 +183,37 @@ def application(probes: Probes, metrics: ServiceMetrics) -> web.Application:
     return app
 
 
-def _measured(metrics: ServiceMetrics) -> Middleware:
+def _entrance(dawdlers: Dawdlers, probes: Probes, metrics: ServiceMetrics) -> Middleware:
+    """What every request goes through: one step, for each would cost as much again."""
     # to find a child by its labels takes longer than to count
     child = lru_cache(maxsize=1024)(metrics.http_requests.labels)
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        pattern = resource.canonical if resource is not None else "none"
+        dawdlers.has_asked(request.protocol)
         code = 500
         try:
-            response = await handler(request)
+            response = await handler(request) if await _may(request, probes) else unauthorized()
             code = response.status
+        except StorageUnavailable as error:
+            metrics.storage_errors.inc()
+            response, code = _unavailable(error), 503
         except web.HTTPException as error:
             code = error.status
             raise
         finally:
-            child(pattern, code).inc()
+            resource = request.match_info.route.resource
+            child(resource.canonical if resource is not None else "none", code).inc()
         return response
 
     return middleware
 
 
-def _authenticated(probes: Probes) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        is_open = request.path in OPEN_PATHS or getattr(request.match_info.handler, "proves_itself", False)
-        if is_open or await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION)):
-            return await handler(request)
-        return unauthorized()
-
-    return middleware
+async def _may(request: web.Request, probes: Probes) -> bool:
+    """Whether a request is answered by its handler."""
+    if request.path in OPEN_PATHS or getattr(request.match_info.handler, "proves_itself", False):
+        return True
+    return await probes.authenticator().allows(request.headers.get(hdrs.AUTHORIZATION))
 
 
 def unauthorized() -> web.Response:
@@ -226,16 +223,8 @@ def unauthorized() -> web.Response:
     )
 
 
-def _translated(metrics: ServiceMetrics) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except StorageUnavailable as error:
-            metrics.storage_errors.inc()
-            return web.Response(status=503, text=f"{error}\n", headers={hdrs.RETRY_AFTER: "1"})
-
-    return middleware
+def _unavailable(error: StorageUnavailable) -> web.Response:
+    return web.Response(status=503, text=f"{error}\n", headers={hdrs.RETRY_AFTER: "1"})
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -263,7 +252,7 @@ async def _joined(content: StreamReader, most_bytes: int) -> bytes:
     content.set_read_chunk_size(most_bytes)  # what is unzipped comes in few parts
     parts, size = list[bytes](), 0
     while not content.at_eof():
-        part = await content.readany()
+        part = content.read_nowait() or await content.readany()
         size += len(part)
         if size > most_bytes:
             raise web.HTTPRequestEntityTooLarge(most_bytes, size)

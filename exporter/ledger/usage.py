@@ -33,7 +33,7 @@ PAGES_AT_ONCE = 20
 KEYS_AT_ONCE = 1000
 """Of one statement: PostgreSQL takes 32,767 parameters."""
 ROWS_AT_ONCE = 1000
-"""Of what is remembered of keys: a takeover reads all of a part's."""
+"""Of what is remembered of keys: a takeover reads all of a part's, in transactions of so many."""
 KEEP_KEYS_SECONDS = 3 * 86_400.0
 """How long a repeated request is known."""
 
@@ -288,11 +288,21 @@ class UsageLedger:
             await connection.execute(delete(usage_keys).where(usage_keys.c.at < now - KEEP_KEYS_SECONDS))
 
     async def memory(self, parts: Collection[str]) -> AsyncGenerator[list[tuple[Row, bytes]], None]:
-        """What rules about keys remember in these parts, so many rows at once that nobody waits for long."""
-        statement = select(usage_memory).where(usage_memory.c.part.in_(parts))
-        async with self._database.read() as connection, connection.stream(statement) as rows:
-            async for some in rows.partitions(ROWS_AT_ONCE):
-                yield [(Row(part, rule, key), state) for part, rule, key, state in some]
+        """What rules about keys remember in these parts, in pages. Each is a transaction of its own, so that no number
+        of keys is too great for one; rows that come meanwhile, behind those that were told, are told as well."""
+        for part in sorted(parts):
+            last = Row(part, "", "")
+            while page := await self._remembered(last):
+                yield page
+                last, _ = page[-1]
+
+    async def _remembered(self, last: Row) -> list[tuple[Row, bytes]]:
+        """The rows of a part that come next behind `last`, in the order of their primary key."""
+        key = tuple_(usage_memory.c.rule, usage_memory.c.key)
+        statement = select(usage_memory).where(usage_memory.c.part == last.part, key > tuple_(last.rule, last.key))
+        statement = statement.order_by(usage_memory.c.rule, usage_memory.c.key).limit(ROWS_AT_ONCE)
+        async with self._database.read() as connection:
+            return [(Row(*place), state) for *place, state in await connection.execute(statement)]
 
     async def positions(self, stream: str) -> dict[str, str]:
         """How far each part of `stream` was read."""

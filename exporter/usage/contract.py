@@ -41,6 +41,7 @@ _TEXT: Any = str | None | UnsetType
 _ANY_TYPE: frozenset[FieldType] = frozenset({"string", "number", "boolean"})
 MAX_INTEGER = 2**63
 """An integer is smaller than this."""
+_STRUCTURES = (list, dict, msgspec.Struct)
 _ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
 _JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
     "string": {"type": "string"},
@@ -97,6 +98,11 @@ class Shape:
         """The fields that a key holds, by name, without those that are absent."""
         pairs = zip(self.dimensions, key, strict=False)
         return {field: value for field, value in pairs if type(value) not in _ABSENT}
+
+    def structures(self, key: Key) -> Iterator[str]:
+        """The fields of a key that are objects or lists, and so no values."""
+        types = key[len(self.dimensions) :]  # none, where each field is of one type
+        return (field for field, one in zip(self.dimensions, types, strict=False) if issubclass(one, _STRUCTURES))
 
 
 def shape(usage: Usage) -> Shape:
@@ -178,12 +184,12 @@ def _follow(dimensions: tuple[str, ...], into: Decoded, strict: Container[str]) 
     key = "".join(f"{into.reads[field]}, " for field in dimensions)
     if all(field in strict or field == "event" for field in dimensions):
         return compiled(f"lambda events, get: [get(({key})) for event in events]")
-    read, structures = compiled(f"lambda event: ({key})"), (list, dict, *into.objects.values())
+    read = compiled(f"lambda event: ({key})")
 
     def loose(event: Event) -> Key:
-        # 1, 1.0 and true are equal to Python and not to JSON; lists and objects are no key
-        values = tuple(None if isinstance(value, structures) else value for value in read(event))
-        return (*values, *map(type, values))
+        # 1, 1.0 and true are equal to Python and not to JSON; lists and objects are no key, but their types are
+        values = read(event)
+        return (*(None if isinstance(value, _STRUCTURES) else value for value in values), *map(type, values))
 
     return lambda events, get: [get(loose(event)) for event in events]
 
@@ -223,8 +229,11 @@ class CompiledContract:
         """The contract for events whose source has these fields of its own, whatever their bodies say of them."""
         return replace(self, columns=tuple(column for column in self.columns if column[0] not in fields))
 
-    def breach_of_key(self, fields: Mapping[str, Any]) -> Breach | None:
-        """What is wrong with every event that has these fields."""
+    def breach_of_key(self, fields: Mapping[str, Any], structures: Iterable[str] = ()) -> Breach | None:
+        """What is wrong with every event that has these fields, and an object or a list in each of `structures`."""
+        for name in structures:
+            if name in self.dimensions:
+                return _wrong_type(name, self.dimensions[name].type)
         return _breach(self.dimensions, fields)
 
     def breaches(self, events: Sequence[Event], now: float) -> Mapping[int, Breach]:

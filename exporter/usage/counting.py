@@ -7,8 +7,8 @@ is with one that brings a defect to light: what of it can't be counted is reject
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +24,7 @@ from exporter.usage.logs.reader import LogReader
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally
-from exporter.usage.waiting import Waiting, answered, fail, once_each, without
+from exporter.usage.waiting import Broken, Waiting, answered, fail, once_each, without
 from exporter.usage.watching import Seen, Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -79,14 +79,14 @@ class Counting:
         self._ledger, self._metrics, self._now, self._log = ledger, metrics, now, log
         self._defects = Defects(log)
         self.engine = Engine(Usage(), self.book, 0.0)
-        self._keeping = Keeping(ledger, self.book, now)
+        self._book_lock = asyncio.Lock()
+        """Held from what is decided to its commit."""
+        self._keeping = Keeping(ledger, self.book, now, self._book_lock)
         self._looked = 0.0
         """When the parts' turn last came (the loop's clock)."""
         self._waiting: list[Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
-        self._book_lock = asyncio.Lock()
-        """Held from what is decided to its commit."""
         self._entries = 0
 
     def reads(self, log: str) -> bool:
@@ -120,6 +120,13 @@ class Counting:
             self._follow()  # their series are shown at once
         self._some.set()
 
+    @asynccontextmanager
+    async def _between_commits(self) -> AsyncIterator[None]:
+        """Nobody else commits meanwhile, and the rules about keys are those in force."""
+        async with self._book_lock:
+            self._follow()
+            yield
+
     def _follow(self) -> None:
         """The rules about keys in force are those of the configuration, also for what was tallied by an earlier one."""
         self._keeping.follow(self.engine.usage.sequences)
@@ -149,9 +156,13 @@ class Counting:
         try:
             engine = self.engine
             waiting = Waiting(delivery, engine, await self._tallied(engine, delivery, size), positions, key)
-            self._waiting.append(waiting)
-            self._some.set()
-            return await waiting.done  # who goes away cancels this future, not the commit
+            while True:
+                self._waiting.append(waiting)
+                self._some.set()
+                try:
+                    return await waiting.done  # who goes away cancels this future, not the commit
+                except Broken as broken:
+                    waiting = await self._repaired(waiting, broken.error)  # here, so that others don't wait
         finally:
             self._bytes -= size
 
@@ -166,7 +177,8 @@ class Counting:
             defect = error
         else:
             return tally
-        return await self._defects.sifted(engine, delivery, tally.now, defect, _nothing)
+        # nothing more can be tried before the delivery's turn comes
+        return await self._defects.sifted(engine, delivery, tally.now, defect, lambda _: None, nullcontext)
 
     async def _in_pieces(self, engine: Engine, tally: Tally, delivery: Delivery) -> None:
         """Counts a large body, and lets others have their turn meanwhile."""
@@ -183,7 +195,7 @@ class Counting:
         """See exporter.usage.delivery.Partitioned."""
         async with self._book_lock:
             self._follow()
-            return await self._keeping.hold(stream, parts)
+        return await self._keeping.hold(stream, parts)
 
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned."""
@@ -266,7 +278,8 @@ class Counting:
         while group:
             first, later = once_each(group)
             try:
-                group = await self._counted(first) + later
+                await self._store(first)
+                group = later
             except Repeated as error:
                 group = answered(first, error) + later
             except Fenced as error:
@@ -276,16 +289,16 @@ class Counting:
                 fail(group, error)
                 return
 
-    async def _counted(self, group: list[Waiting]) -> list[Waiting]:
-        """Stores and answers these; returns those that have to be tried again."""
+    async def _store(self, group: list[Waiting]) -> None:
+        """Stores and answers these, but for those that a defect keeps from it."""
         try:
-            found = await self._store(group)
+            found = await self._entered(group)
         except (Repeated, Fenced, StorageUnavailable, Astray):
             raise
         except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
-            return await self._isolated(group, error)
-        self._done(group, found)
-        return []
+            await self._isolate(group, error)
+        else:
+            self._done(group, found)
 
     def _done(self, group: Sequence[Waiting], found: _Found) -> None:
         """Answers those that are stored."""
@@ -297,12 +310,11 @@ class Counting:
         for one in group:
             self._told(one)
 
-    async def _store(self, group: Sequence[Waiting]) -> _Found:
+    async def _entered(self, group: Sequence[Waiting]) -> _Found:
         engine = group[0].engine
         positions = [position for one in group for position in one.positions]
         keys = [one.keyed for one in group if one.key and not one.tally.taken.is_refused]
-        async with self._book_lock:
-            self._follow()
+        async with self._between_commits():
             found = self._found(engine, [one.tally for one in group])
             await self._stored(Entry(found.deltas, positions, keys), found.sightings)
         return found
@@ -330,39 +342,40 @@ class Counting:
 
     # --- defects
 
-    async def _isolated(self, group: list[Waiting], error: Exception) -> list[Waiting]:
-        """Counts what of these deliveries can be counted, though `error` keeps them from it together; returns those
-        that have to be tried again. Raises what is no delivery's."""
+    async def _repaired(self, waiting: Waiting, error: Exception) -> Waiting:
+        attempt = partial(self._rehearse, waiting.engine)
+        return await self._defects.repaired(waiting, error, attempt, self._between_commits)
+
+    async def _isolate(self, group: list[Waiting], error: Exception) -> None:
+        """Stores those of these deliveries that `error` does not keep from it; the others have to be repaired. Raises
+        what is no delivery's."""
         self._keeping.again()
         if len(group) > 1:
             middle = len(group) // 2
             await self._commit(group[:middle])
             await self._commit(group[middle:])
-            return []
+            return
         [one] = group
         await self._goes_without(one)
-        await self._defects.repair(one, error, partial(self._rehearse, one.engine))
-        return group
+        if one.failures > 1:
+            raise error  # nothing was left of it, and that helped as little
+        fail(group, Broken(error))
 
     async def _goes_without(self, one: Waiting) -> None:
         """Commits what a delivery of nothing in its place would: where this fails too, the defect is no delivery's."""
-        async with self._book_lock:
-            self._follow()
+        async with self._between_commits():
             await self._stored(Entry({}), {one.tally.part: ()}, empty=True)
 
-    async def _rehearse(self, engine: Engine, tally: Tally) -> None:
-        """What a commit does with a tally, undone."""
-        async with self._book_lock:
-            self._follow()
-            self._keeping.rehearse(self._found(engine, [tally]).sightings)
+    def _rehearse(self, engine: Engine, tally: Tally) -> None:
+        """What a commit does with a tally, undone. Between two commits."""
+        self._keeping.rehearse(self._found(engine, [tally]).sightings)
 
     # --- time
 
     async def _tick(self) -> None:
         """Nothing came, and time may have decided about keys. What can't be stored is decided again."""
         try:
-            async with self._book_lock:
-                self._follow()
+            async with self._between_commits():
                 await self._stored(Entry({}), {})
         except StorageUnavailable as error:
             self._log.warning("what time decided about keys can't be stored now", reason=error.reason)
@@ -386,7 +399,3 @@ def _sightings(engine: Engine, tallies: Sequence[Tally], watching: Watching) -> 
     # tallied before a reload: what rules saw that are gone or have changed says nothing now
     kept = watching.of_same_version(engine.usage.sequences)
     return {part: [seen for seen in engine.sightings(same) if seen[0] in kept] for part, same in parts.items()}
-
-
-async def _nothing(_: Tally) -> None:
-    """Nothing more can be tried before the delivery's turn comes."""

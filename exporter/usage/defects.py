@@ -1,12 +1,20 @@
 """What is done about a defect that a delivery brings to light: what of it can't be counted is rejected, and the log
 tells of it."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
 from exporter.usage.delivery import Delivery
 from exporter.usage.engine import Engine
-from exporter.usage.sifting import Attempt, Sieve, reference
+from exporter.usage.sifting import Attempt, Sieve, reference, refused
 from exporter.usage.tally import Tally
 from exporter.usage.waiting import Waiting
 from toolkit.logs import Logger
+
+Turn = Callable[[], AbstractAsyncContextManager[object]]
+"""What has to be held while something is tried."""
 
 
 class Defects:
@@ -14,28 +22,34 @@ class Defects:
 
     def __init__(self, log: Logger) -> None:
         self._log = log
+        self._one_by_one = asyncio.Lock()
+        """However many deliveries are sifted, one of them at a time has its turn."""
         self._known: set[str] = set()
         """Those whose traceback is in the log."""
 
-    async def repair(self, one: Waiting, error: Exception, attempt: Attempt) -> None:
-        """Takes out of a delivery what can't be counted; where that doesn't help, all of it. Raises `error` where not
-        even that helps: then the defect is not its own."""
-        one.failures += 1
-        if one.failures == 1:
-            one.tally = await self.sifted(one.engine, one.delivery, one.tally.now, error, attempt)
-        elif one.failures == 2:
-            one.tally = Sieve(one.engine, one.delivery, attempt).refused(one.tally.now, error)
-            self._tell(error, one.delivery, one.tally)
+    async def repaired(self, one: Waiting, error: Exception, attempt: Attempt, turn: Turn) -> Waiting:
+        """A delivery without what can't be counted of it; where it was without that before, without all of it. Raises
+        Fenced where `attempt` does."""
+        if not one.failures:
+            tally = await self.sifted(one.engine, one.delivery, one.tally.now, error, attempt, turn)
         else:
-            raise error
+            tally = refused(one.engine, one.delivery, one.tally.now, error)
+            self._tell(error, one.delivery, tally)
+        done = asyncio.get_running_loop().create_future()
+        return replace(one, tally=tally, failures=one.failures + 1, done=done)
 
-    async def sifted(self, engine: Engine, delivery: Delivery, now: float, error: Exception, attempt: Attempt) -> Tally:
+    async def sifted(
+        self, engine: Engine, delivery: Delivery, now: float, error: Exception, attempt: Attempt, turn: Turn
+    ) -> Tally:
         """The tally of what of `delivery` can be counted, though `error` keeps the whole from it; `now` is Unix time.
         Raises Fenced where `attempt` does."""
-        sieve = Sieve(engine, delivery, attempt)
-        tally = await sieve.sifted(now)
-        self._tell(sieve.failed or error, delivery, tally)
-        return tally
+        sieve, goes_on = Sieve(engine, delivery, now, attempt), True
+        while goes_on:
+            async with self._one_by_one, turn():
+                goes_on = sieve.step()
+            await asyncio.sleep(0)
+        self._tell(sieve.failed or error, delivery, sieve.tally)
+        return sieve.tally
 
     def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
         """Logs a defect; its traceback once."""

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from exporter.bodies import Reject
 
 
@@ -53,8 +55,7 @@ class Fenced(Exception):
         super().__init__(f"{stream}: somebody else has read on in {part}")
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """What became of a delivery. Every number counts events; `rejects` names the first of the rejected."""
 
     events: int
@@ -104,8 +105,9 @@ class Intake(Protocol):
     async def take(
         self, source: str, body: bytes | Sequence[bytes], form: Format, positions: Sequence[Position] = ()
     ) -> Taken:
-        """Counts `body`, which came from `source` (a name in the configuration); `records` is a sequence, whatever
-        else one piece. Raises Fenced, or StorageUnavailable: then nothing was counted, and it may be tried again."""
+        """Counts `body`, which came from `source` (a name in the configuration): `records` as a sequence, `lines` as a
+        piece or as a sequence of messages that each stand alone, whatever else as a piece. Raises Fenced, or
+        StorageUnavailable: then nothing was counted, and it may be tried again."""
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read, by part."""

@@ -6,34 +6,34 @@ its decoding and one dictionary look-up (`make bench ARGS=events`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import msgspec
+import re2
 
 from exporter.usage.book import Book, Exemplar, Labels, Series
-from exporter.usage.contract import Breach, Event, Key, Shape, contracts_of, deciding, measuring, shape
+from exporter.usage.contract import Breach, Event, Shape, contracts_of, deciding, measuring, shape
 from exporter.usage.delivery import Format
+from exporter.usage.logs.entries import joined
 from exporter.usage.logs.reader import LogReader, log_reader
 from exporter.usage.nesting import value_of
-from exporter.usage.rules import CompiledRule, Fields, compile_rules, declared_labels, text_of
-from exporter.usage.sequences.settings import SequenceSettings
-from exporter.usage.settings import OTHER, Usage, fields_of_logs
+from exporter.usage.plans import Planner, key_of
+from exporter.usage.rules import CompiledRule, compile_rules, declared_labels, text_of
+from exporter.usage.settings import Usage
 from exporter.usage.tally import LogRaws, Places, Plan, Raws, Tally, items_of
 
 PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
-MAX_PLANS = 20_000
-"""Of more combinations than this the memory is emptied: hostile values are asked about again, and hold none."""
-
-
-MAX_REMEMBERED_CHARACTERS = 200
-"""What has a longer text in it is asked about each time: many such would hold much."""
-MAX_KEY_BYTES = 500
-"""PostgreSQL can't index a text of some thousand bytes. A longer key is none, on SQLite too."""
+MESSAGES_AT_ONCE = 5000
+"""Of lines that come in messages."""
+_BROKEN_LINE, _SHARED_LINE = re2.compile(rb"\n[ \t\r]*[^{ \t\r\n]"), re2.compile(rb"\}[ \t\r]*\{")
+"""Where the decoder, to which a line break is but a space, might see other objects than one a line: one goes on in the
+next line, or two stand in one. A text can look like that as well; line by line it is found to be none. What begins with
+a byte that is rare costs next to nothing to look for."""
 
 
 class Engine:
@@ -45,12 +45,10 @@ class Engine:
         self._contracts = contracts_of(usage, self._shape)
         self._times = {name: one.time for name, one in self._contracts.items() if one.time is not None}
         self._rules = compile_rules(usage.rules, self._shape, book, self._times)
-        self._watched = _by_event(usage.sequences)
+        self._planner = Planner(usage, self._shape, self._contracts, self._rules)
         wanted = _wanted(usage)
         self._readers = {one.name: log_reader(one, wanted) for one in usage.logs}
-        self._known = {*self._contracts, *fields_of_logs(usage.logs)}
         self._trusted: Mapping[str, Mapping[str, str]] = usage.trusted
-        self._plans: dict[str, dict[Key, Plan]] = {}
         self._one: msgspec.json.Decoder[Event] = msgspec.json.Decoder(self._shape.struct)
         self._many: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[self._shape.struct])  # type: ignore[name-defined]  # made at run time
         self._declare(now)
@@ -75,6 +73,9 @@ class Engine:
 
     def pieces(self, body: bytes | Sequence[bytes], form: Format, log: str = "") -> Iterator[bytes | Sequence[bytes]]:
         """The body in parts that take some milliseconds each; lines and entries stay whole, and JSON is one part."""
+        if form == "lines" and not isinstance(body, bytes):
+            yield from (body[start : start + MESSAGES_AT_ONCE] for start in range(0, len(body), MESSAGES_AT_ONCE))
+            return
         if form == "json" or not isinstance(body, bytes):
             yield body
             return
@@ -98,7 +99,7 @@ class Engine:
     def count(self, tally: Tally, piece: bytes | Sequence[bytes], form: Format, log: str = "") -> None:
         """Adds what `piece` holds to `tally`."""
         if form == "lines":
-            events, raws = self._log(tally, _bytes(piece), self.reader(log))
+            events, raws = self._log(tally, piece, self.reader(log))
         elif form == "json":
             events, raws = self._values(tally, _bytes(piece))
         elif form == "records":
@@ -115,28 +116,30 @@ class Engine:
         """What reads lines of this name."""
         return self._readers[log or next(iter(self._readers))]
 
-    def _log(self, tally: Tally, piece: bytes, reader: LogReader) -> tuple[list[Event], Places]:
-        read = reader.read(piece)
+    def _log(self, tally: Tally, piece: bytes | Sequence[bytes], reader: LogReader) -> tuple[list[Event], Places]:
+        read = reader.read(piece) if isinstance(piece, bytes) else reader.read(*joined(piece))
         tally.lines += read.entries
         tally.cut += read.cut
         tally.idle += read.unmatched
-        for reject in read.rejects:
-            tally.reject(reject.position, Breach("not_json", reject.reason), read.lines.text(reject.position))
         raws, events = LogRaws(read), list[Event]()
+        for reject in read.rejects:
+            place, raw = raws.shown(reject.position)
+            tally.reject(place, Breach("not_json", reject.reason), raw)
         for number, (name, fields) in enumerate(read.events):
             event = self._built(name, fields, tally.source)
             if isinstance(event, Breach):
-                tally.reject(raws.position(number), event, read.lines.text(raws.position(number)))
+                place, raw = raws.first(number)
+                tally.reject(place, event, raw)
             else:
                 raws.numbers.append(number)
                 events.append(event)
         return events, raws
 
     def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Places]:
-        try:
-            return self._one.decode_lines(piece), Raws(piece)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return self._records(tally, piece.split(b"\n"))
+        if not (_BROKEN_LINE.search(piece) or _SHARED_LINE.search(piece)):
+            with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._one.decode_lines(piece), Raws(piece)
+        return self._records(tally, piece.split(b"\n"))
 
     def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Places]:
         try:
@@ -201,29 +204,24 @@ class Engine:
     # --- groups to plans
 
     def _group(self, tally: Tally, events: list[Event], raws: Places) -> None:
-        plans = self._plans.setdefault(tally.source, {})
-        followed = self._shape.follow(events, plans.get)
-        numbers: Counter[Plan] = Counter(followed)
-        if None in numbers:
-            followed = self._completed(tally, plans, events)
-            numbers = Counter(followed)
+        followed = self._shape.follow(events, self._planner.known(tally.source).get)
+        numbers = _numbers(followed)
+        if None in numbers:  # for some there is no plan yet
+            followed = self._shape.follow(events, self._planner.planning(tally.source, tally.now))
+            numbers = _numbers(followed)
         apart = [plan for plan in numbers if not plan.simple]
         if apart:
             self._look_at(tally, apart, numbers, events, followed, raws)
-        kept = numbers.total()
+        kept = sum(numbers.values())
         tally.events += kept
         tally.matched += kept - sum([number for plan, number in numbers.items() if not plan.matched])
         tally.numbers.append(numbers)
-
-    def _completed(self, tally: Tally, plans: dict[Key, Plan], events: list[Event]) -> list[Plan]:
-        """The plans of these events, after those were made that had been missing."""
-        return self._shape.follow(events, lambda key: plans.get(key) or self._remember(plans, key, tally))
 
     def _look_at(
         self,
         tally: Tally,
         apart: list[Plan],
-        numbers: Counter[Plan],
+        numbers: dict[Plan, int],
         events: list[Event],
         followed: list[Plan],
         raws: Places,
@@ -241,8 +239,10 @@ class Engine:
                 place = followed.index(plan)
                 breach = Breach("unknown_event", "no event of this name is declared", group[0].event)
                 tally.sample(breach, *raws[place])
-            if (plan.measures or plan.watched or plan.exemplary) and kept:
-                tally.groups.append((plan, kept))
+            if kept:
+                plan.settle(tally.now)
+                if plan.measures or plan.watched or plan.exemplary:
+                    tally.groups.append((plan, kept))
 
     def _kept(self, tally: Tally, plan: Plan, group: list[Event], events: list[Event], raws: Places) -> list[Event]:
         """The events of a group that keep to their contract; the others are rejected."""
@@ -258,49 +258,6 @@ class Engine:
                 position, raw = raws[place]
                 tally.reject(position, replace(wrong[id(event)], event=event.event), raw)
         return [event for event in group if id(event) not in wrong]
-
-    def _remember(self, plans: dict[Key, Plan], key: Key, tally: Tally) -> Plan:
-        plan = self._plan(key, tally)
-        if all(len(value) <= MAX_REMEMBERED_CHARACTERS for value in key if isinstance(value, str)):
-            if len(plans) >= MAX_PLANS:
-                plans.clear()
-            plans[key] = plan
-        looked_at = plan.measures or plan.watched or plan.exemplary
-        plan.simple = not (plan.breach or plan.contract or plan.unknown or looked_at)
-        return plan
-
-    def _plan(self, key: Key, tally: Tally) -> Plan:
-        plan, name = Plan(), str(key[0])
-        trusted, column = self._trusted.get(tally.source, ()), partial(self._column, source=tally.source)
-        fields = self._trusting(self._shape.fields(key), tally.source)
-        contract = self._contracts.get(name)
-        if contract is not None:
-            plan.breach = contract.breach_of_key(fields)
-            if plan.breach is not None:
-                return plan
-            asked = contract.trusting(trusted)
-            plan.contract = asked if asked.columns or asked.time else None
-        plan.unknown = bool(self._known) and name not in self._known
-        for rule in self._rules.get(name, ()):
-            _follow(rule.trusting(trusted, column) if trusted else rule, fields, tally.now, plan)
-        plan.watched = tuple(
-            (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
-        )
-        plan.matched = bool(plan.counts or plan.measures or plan.watched)
-        return plan
-
-    def _trusting(self, fields: dict[str, Any], source: str) -> Fields:
-        """The fields, with the source's own labels in the place of what the body says."""
-        trusted = self._trusted.get(source)
-        return {**fields, **trusted} if trusted else fields
-
-    def _column(self, field: str, source: str) -> Callable[[Event], Any]:
-        """What reads a field of the source's events, which may be a label of its own. A label of others is no field
-        unless a contract declares it."""
-        trusted = self._trusted.get(source, {})
-        if field in trusted or field not in self._shape.attributes:
-            return lambda _: trusted.get(field)
-        return self._shape.column(field)
 
     # --- plans to deltas
 
@@ -353,43 +310,7 @@ class Engine:
                     for event in events:
                         at = time(event) if time else None
                         when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
-                        yield rule, event.event, _key(text_of(read(event))), labels, when
-
-
-def _follow(rule: CompiledRule, fields: Fields, now: float, plan: Plan) -> None:
-    """Adds to `plan` what a rule wants of events with these fields."""
-    labels = rule.labels_of(fields)
-    if labels is None:
-        return
-    room = rule.settings.max_series
-    series = rule.shelf.find(labels, now, room)
-    if rule.measure is not None:
-        plan.measures += ((series, rule.measure, rule.settings.name),)
-    else:
-        plan.counts += (series,)
-    if rule.exemplary is not None:
-        plan.exemplary += ((series, rule.exemplary),)
-    if rule.good_shelf is not None:
-        above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
-        plan.counts += (above,) if rule.is_good(fields) else ()
-
-
-def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:
-    found: dict[str, list[SequenceSettings]] = {}
-    for one in sequences:
-        for _, event in one.mentions():
-            found.setdefault(event, []).append(one)
-    return found
-
-
-def _watched_labels(one: SequenceSettings, fields: Fields) -> Labels:
-    texts = ((text_of(fields.get(label)), values) for label, values in one.labels.items())
-    return tuple(text if text in values else OTHER for text, values in texts)
-
-
-def _key(text: str) -> str:
-    """A key as every ledger can hold it, or else none: PostgreSQL knows no NUL in a text."""
-    return "" if "\0" in text or len(text.encode()) > MAX_KEY_BYTES else text
+                        yield rule, event.event, key_of(text_of(read(event))), labels, when
 
 
 def _wanted(usage: Usage) -> dict[str, set[str]]:
@@ -401,6 +322,11 @@ def _wanted(usage: Usage) -> dict[str, set[str]]:
         for _, event in one.mentions():
             found.setdefault(event, set()).update({one.key, *one.labels})
     return found
+
+
+def _numbers(plans: Sequence[Plan]) -> dict[Plan, int]:
+    """How often each comes; most bodies hold one event, of which a Counter is slow to find that out."""
+    return Counter(plans) if len(plans) != 1 else {plans[0]: 1}
 
 
 def _bytes(piece: bytes | Sequence[bytes]) -> bytes:

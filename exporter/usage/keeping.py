@@ -6,6 +6,7 @@ so that a process which was taken for dead, or does not know whether its last co
 take the part up anew.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -29,17 +30,19 @@ PARTS_AT_ONCE = 4
 
 @dataclass
 class _Held:
-    stream: str
     hold: Hold
     position: int
     """The part's position in the stream `keys`, as we believe."""
+    whole: bool = False
+    """Whether all that is remembered of its keys was read. Before that nothing is decided about them."""
 
 
 class Keeping:
-    """Everything here happens between two commits, but for `release`."""
+    """Everything here happens between two commits, that is while `between` is held, but for `release`; and `hold`
+    takes it by itself."""
 
-    def __init__(self, ledger: UsageLedger, book: Book, now: Now) -> None:
-        self._ledger, self._book, self._now = ledger, book, now
+    def __init__(self, ledger: UsageLedger, book: Book, now: Now, between: asyncio.Lock) -> None:
+        self._ledger, self._book, self._now, self._between = ledger, book, now, between
         self.watching = Watching((), book, 0.0)
         self._kept: Sequence[tuple[Row, bytes]] = ()
         """What was remembered in our own part before there were rules about keys."""
@@ -80,25 +83,47 @@ class Keeping:
     async def hold(self, stream: str, parts: Collection[str]) -> Hold:
         """See exporter.usage.delivery.Partitioned."""
         self.release(stream)
-        hold = self._holds[stream] = Hold(frozenset(parts), bool(self.watching.settings))
-        if hold.watched and parts:
-            try:
-                await self._take_up(stream, hold)
-            except BaseException:  # a stop too: a part of the rows is of no use
-                self.release(stream)
-                raise
-            if self._holds.get(stream) is not hold:
-                self.release(stream)  # it was released meanwhile
+        hold = self._holds[stream] = Hold(frozenset(parts))
+        try:
+            async with self._between:
+                hold.watched = bool(self.watching.settings)
+                if hold.watched and parts:
+                    await self._claim(stream, hold)
+            await self._take_up(hold)
+        except BaseException:  # a stop too: a part of the rows is of no use
+            self._give_up(hold)
+            raise
         return hold
 
-    async def _take_up(self, stream: str, hold: Hold) -> None:
-        for part, position in (await self._claim(sorted(hold.parts))).items():
-            self._held[part] = _Held(stream, hold, position)
-        async with aclosing(self._ledger.memory(hold.parts)) as rows:
-            async for some in rows:
-                self.watching.restore((row, state) for row, state in some if row.part in self._held)
+    async def _take_up(self, hold: Hold) -> None:
+        """Reads what is remembered of the parts that were claimed for `hold`. Others commit between two pages: nobody
+        else changes rows of what is ours, and we change those that we know of."""
+        watching, claimed = self.watching, {part for part, held in self._held.items() if held.hold is hold}
+        async with aclosing(self._ledger.memory(claimed)) as pages:
+            async for page in pages:
+                async with self._between:
+                    if not self._are_held(claimed, hold, watching):
+                        break
+                    watching.restore(page)
+        if self._are_held(claimed, hold, watching):
+            for part in claimed:
+                self._held[part].whole = True
+        else:
+            hold.lost = True
+            self._give_up(hold)  # some of the rows are of no use
 
-    async def _claim(self, parts: Iterable[str]) -> dict[str, int]:
+    def _are_held(self, parts: Iterable[str], hold: Hold, watching: Watching) -> bool:
+        """Whether these parts are still claimed for `hold`, and read by the rules in force."""
+        held = [self._held.get(part) for part in parts]
+        return watching is self.watching and all(one is not None and one.hold is hold for one in held)
+
+    async def _claim(self, stream: str, hold: Hold) -> None:
+        """Makes the parts of `hold` ours, unless it is released meanwhile."""
+        positions = await self._claimed(sorted(hold.parts))
+        if self._holds.get(stream) is hold:
+            self._held |= {part: _Held(hold, position) for part, position in positions.items()}
+
+    async def _claimed(self, parts: Iterable[str]) -> dict[str, int]:
         """The positions of the parts, now that they are ours."""
         known = await self._ledger.positions(STREAM)
         moves = [Position(STREAM, part, known.get(part, ""), str(int(known.get(part, 0)) + 1)) for part in parts]
@@ -107,13 +132,16 @@ class Keeping:
 
     def release(self, stream: str) -> None:
         """See exporter.usage.delivery.Partitioned. Also while a commit is under way."""
-        self._holds.pop(stream, None)
-        for part in [part for part, held in self._held.items() if held.stream == stream]:
+        if hold := self._holds.pop(stream, None):
+            self._give_up(hold)
+
+    def _give_up(self, hold: Hold) -> None:
+        for part in [part for part, held in self._held.items() if held.hold is hold]:
             self._drop(part)
 
     def lose(self, fenced: Fenced) -> None:
-        """A position was not what we believed. If it is that of keys, they are another's now."""
-        if fenced.stream == STREAM and fenced.part in self._held:
+        """A position was not what the last commit believed. If it is that of keys, they are another's now."""
+        if fenced.stream == STREAM and fenced.part in self._moving and fenced.part in self._held:
             self._held[fenced.part].hold.lost = True
             self._drop(fenced.part)
 
@@ -139,12 +167,12 @@ class Keeping:
 
     def look(self, sightings: Mapping[str, Iterable[Seen]]) -> Entry:
         """What these events, by part, and the time that has passed have decided, and what has to be stored with it.
-        Raises Fenced for events of a part that is not held."""
+        Raises Fenced for events of a part that is not held, or not yet."""
         self._moving = ()
         if not self.watching.settings:
             return Entry({})
         for part in sightings:
-            if part != OWN and part not in self._held:
+            if part != OWN and not (part in self._held and self._held[part].whole):
                 raise Fenced(STREAM, part)
         parts = self._due(sightings)
         deltas: dict[Any, Any] = self.watching.look(sightings, parts, self._now())

@@ -2,11 +2,15 @@
 
 A rule, a library or this program may break on events that nobody thought of. Then those are rejected, as events that
 break their contract are, and whatever came with them counts.
+
+What that costs is bounded. It is done in steps of STEP_SECONDS and what one attempt takes beyond that, with at most
+SPAN records each, and commits go on between them. Of n records that break there are at most 2 n attempts while they are
+few, and n where they are many.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from traceback import extract_tb
 
 from exporter.usage.contract import Breach
@@ -14,43 +18,56 @@ from exporter.usage.delivery import Delivery, Fenced, Format
 from exporter.usage.engine import Engine
 from exporter.usage.tally import Tally
 
-Attempt = Callable[[Tally], Awaitable[None]]
+SPAN = 256
+"""So many records are tried together at most."""
+STEP_SECONDS = 0.005
+FEW = 100
+"""Once so many records were found to break, those that broke together are tried one by one, and not by halves."""
+
+Attempt = Callable[[Tally], None]
 """Does with a tally what has to be done with it, without any effect, and raises what is wrong with that; Fenced, where
 nothing of the delivery may be counted here any more."""
 
 
 class Sieve:
-    """Sifts one delivery. `failed` is the last error that a record of it alone brought about."""
+    """Sifts one delivery. `tally` is what can be counted of the records that were tried, in their order; `failed` the
+    last error that a record of it alone brought about. `now` is Unix time."""
 
-    def __init__(self, engine: Engine, delivery: Delivery, attempt: Attempt) -> None:
-        self._engine, self._delivery, self._attempt = engine, delivery, attempt
+    def __init__(
+        self,
+        engine: Engine,
+        delivery: Delivery,
+        now: float,
+        attempt: Attempt,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._delivery, self._now, self._attempt, self._clock = engine, delivery, now, attempt, clock
         self._form: Format = "records" if delivery.form == "json" else delivery.form
-        self._records: Sequence[bytes] = ()
+        self._records = self._divided()
+        starts = range(0, len(self._records), SPAN)
+        self._spans = [range(start, min(start + SPAN, len(self._records))) for start in reversed(starts)]
+        """What is still to be tried, the first at the end."""
+        self._broken = 0
+        self.tally = self._begun()
         self.failed: Exception | None = None
 
-    async def sifted(self, now: float) -> Tally:
-        """The tally of what can be counted, in their order; found by halves. Others have their turn meanwhile."""
-        tally, self._records = self._begun(now), self._divided()
-        spans = [range(len(self._records))]
-        while spans:
-            span = spans.pop()
-            error = await self._error_of(span, now)
-            if error is not None and len(span) > 1:
-                middle = len(span) // 2
-                spans += [span[middle:], span[:middle]]
-                continue
-            self._enter(tally, self._of(span), error)
-            await asyncio.sleep(0)
-        return tally
+    def step(self) -> bool:
+        """Tries some records. Whether there are more."""
+        end = self._clock() + STEP_SECONDS
+        while self._spans and self._clock() < end:
+            self._try(self._spans.pop())
+        return bool(self._spans)
 
-    def refused(self, now: float, error: Exception) -> Tally:
-        """The tally of the whole as one record that can't be counted."""
-        tally, body = self._begun(now), self._delivery.body
-        _reject(tally, body if isinstance(body, bytes) else b"".join(body[:1]), error)
-        return tally
+    def _try(self, span: range) -> None:
+        error = self._error_of(span)
+        if error is None or len(span) == 1:
+            self._enter(span, error)
+        else:
+            size = (len(span) + 1) // 2 if self._broken < FEW else 1
+            self._spans += [span[start : start + size] for start in reversed(range(0, len(span), size))]
 
-    def _begun(self, now: float) -> Tally:
-        return self._engine.begin(self._delivery.source, now, self._delivery.part, self._delivery.sent)
+    def _begun(self) -> Tally:
+        return begun(self._engine, self._delivery, self._now)
 
     def _divided(self) -> Sequence[bytes]:
         """The whole as one, where not even its parts can be told from one another."""
@@ -63,32 +80,47 @@ class Sieve:
     def _of(self, span: range) -> Sequence[bytes]:
         return self._records[span.start : span.stop]
 
-    async def _error_of(self, span: range, now: float) -> Exception | None:
+    def _error_of(self, span: range) -> Exception | None:
         """What keeps these records from being counted together."""
-        tally = self._begun(now)
-        tally.before.append(self._records[: span.start])  # when a record was sent goes by its place among all
+        tally = self._begun()
+        tally.begun = span.start  # when a record was sent goes by its place among all
         try:
             self._count(tally, self._of(span))
-            await self._attempt(tally)
+            self._attempt(tally)
         except Fenced:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it is to stay with what brings it about
             return error
         return None
 
-    def _enter(self, tally: Tally, part: Sequence[bytes], error: Exception | None) -> None:
+    def _enter(self, span: range, error: Exception | None) -> None:
+        part = self._of(span)
         if error is None:
-            self._count(tally, part)
+            self._count(self.tally, part)
         else:
             self.failed = error
-            _reject(tally, b"".join(part), error)
-        tally.before.append(self._whole(part))
+            self._broken += 1
+            _reject(self.tally, b"".join(part), error)
+        self.tally.before.append(self._whole(part))
 
     def _count(self, tally: Tally, part: Sequence[bytes]) -> None:
         self._engine.count(tally, self._whole(part), self._form, self._delivery.log)
 
     def _whole(self, part: Sequence[bytes]) -> bytes | Sequence[bytes]:
-        return part if self._form == "records" else b"".join(part)
+        """Records as they can be counted: what came in one piece, in one piece."""
+        return b"".join(part) if self._form != "records" and isinstance(self._delivery.body, bytes) else part
+
+
+def begun(engine: Engine, delivery: Delivery, now: float) -> Tally:
+    """An empty tally for a delivery."""
+    return engine.begin(delivery.source, now, delivery.part, delivery.sent)
+
+
+def refused(engine: Engine, delivery: Delivery, now: float, error: Exception) -> Tally:
+    """The tally of a delivery as one record that can't be counted."""
+    tally, body = begun(engine, delivery, now), delivery.body
+    _reject(tally, body if isinstance(body, bytes) else b"".join(body[:1]), error)
+    return tally
 
 
 def reference(error: Exception) -> str:

@@ -1,8 +1,6 @@
 """What one delivery held: the plan of each event, what was rejected, and what of it can be shown. Pure."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -22,7 +20,18 @@ Watched = tuple[str, Callable[[Event], Any], Labels]
 class Plan:
     """What is to be done with every event of one key: which series count it, which measure it, or what is wrong."""
 
-    __slots__ = ("breach", "contract", "counts", "exemplary", "matched", "measures", "simple", "unknown", "watched")
+    __slots__ = (
+        "breach",
+        "contract",
+        "counts",
+        "exemplary",
+        "matched",
+        "measures",
+        "pending",
+        "simple",
+        "unknown",
+        "watched",
+    )
 
     def __init__(self) -> None:
         self.counts: tuple[Series, ...] = ()
@@ -37,38 +46,47 @@ class Plan:
         """Set where the events themselves have to be looked at too."""
         self.simple = False
         """Whether nothing of the events is needed but their number."""
+        self.pending: Callable[[float], None] | None = None
+        """Finds the series at a time (Unix), as long as nobody has: an event that is rejected makes none."""
+
+    def settle(self, now: float) -> None:
+        """An event counts: from now on the plan has its series."""
+        if self.pending is not None:
+            self.pending(now)
+            self.pending = None
 
 
-@dataclass
-class Tally:
-    """What one delivery held, so far."""
+class Tally(msgspec.Struct):
+    """What one delivery held, so far. There are thousands a second; a dataclass takes twice as long to make."""
 
     source: str
     now: float
     events: int = 0
     matched: int = 0
     unknown: int = 0
-    numbers: list[Counter[Plan]] = field(default_factory=list)
+    numbers: list[Mapping[Plan, int]] = []
     """How many events each plan is for, by piece."""
-    groups: list[tuple[Plan, list[Event]]] = field(default_factory=list)
+    groups: list[tuple[Plan, list[Event]]] = []
     """The events of the plans that measure them."""
-    rejected: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = {}
     """How many, by reason."""
-    rejects: list[Reject] = field(default_factory=list)
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    rejects: list[Reject] = []
+    samples: dict[str, list[Sample]] = {}
     lines: int = 0
     """Entries of a log that were read."""
     cut: int = 0
     """Those of which only the beginning was looked at."""
     idle: int = 0
     """Those that are no event."""
-    before: list[bytes | Sequence[bytes]] = field(default_factory=list)
-    """The pieces of the body before the one at hand."""
+    begun: int = 0
+    """How many lines or records came before those of `before`."""
+    before: list[bytes | Sequence[bytes]] = []
+    """The pieces of the body before the one at hand, as far as nobody has asked what they hold."""
     part: str = ""
     """The part of a stream that it came in, if it came in any."""
     sent: Sequence[float] = ()
     """When each record was sent (Unix time), where that is known."""
-    dates: dict[int, float] = field(default_factory=dict)
+    dates: dict[int, float] = {}
     """By the identity of an event, when its record was sent."""
 
     @property
@@ -80,28 +98,29 @@ class Tally:
         """Notes when these events were sent, by the places of their records, from 1, within the piece. They stay until
         it is counted."""
         if self.sent:
-            sent = self.sent[self._begun :]
+            sent = self.sent[self._passed() :]
             self.dates.update((id(event), sent[place - 1]) for event, place in zip(events, places, strict=True))
 
     def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
         self.rejected[breach.why] = self.rejected.get(breach.why, 0) + 1
         if len(self.rejects) < MAX_REJECTS_NAMED:
-            self.rejects.append(Reject(self._begun + place, breach.detail))
+            self.rejects.append(Reject(self._passed() + place, breach.detail))
         self.sample(breach, place, raw)
 
     def sample(self, breach: Breach, place: int, raw: bytes) -> None:
         """Keeps some of those that people will want to look at."""
         kept = self.samples.setdefault(breach.why, [])
         if len(kept) < MAX_SAMPLES:
-            position = self._begun + place
+            position = self._passed() + place
             shown = raw[:MAX_SAMPLE_BYTES]
             kept.append(Sample(self.now, self.source, breach.event, breach.detail, shown, position))
 
-    @property
-    def _begun(self) -> int:
-        """How many lines or records came in the pieces before."""
-        return sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
+    def _passed(self) -> int:
+        """How many lines or records came before the piece at hand. They are counted once, when they are asked for."""
+        self.begun += sum(piece.count(b"\n") if isinstance(piece, bytes) else len(piece) for piece in self.before)
+        self.before.clear()
+        return self.begun
 
     @property
     def taken(self) -> Taken:
@@ -124,14 +143,17 @@ class LogRaws:
         self._read = read
         self.numbers: list[int] = []
 
-    def position(self, number: int) -> int:
-        """The line, from 1, in which the entry of an event begins, by its number among all."""
-        return self._read.lines.number(self._read.starts[number])
+    def first(self, number: int) -> tuple[int, bytes]:
+        """The place and the text of the line in which the entry of an event begins, by its number among all."""
+        return self.shown(self._read.lines.number(self._read.starts[number]))
+
+    def shown(self, line: int) -> tuple[int, bytes]:
+        """The place and the text of a line by its number, from 1."""
+        return self._read.lines.place(line), self._read.lines.text(line)
 
     def __getitem__(self, event: int) -> tuple[int, bytes]:
-        """The first line of an event's entry, by the event's number among those that were kept."""
-        position = self.position(self.numbers[event])
-        return position, self._read.lines.text(position)
+        """As `first`, by the event's number among those that were kept."""
+        return self.first(self.numbers[event])
 
 
 class Raws:
@@ -148,8 +170,6 @@ class Raws:
             split = items_of(self._pieces) if self._array else self._pieces.split(b"\n")
             self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
             self._pieces = split
-        if self._places is not None and event >= len(self._places):
-            return len(self._places), b""  # two events on a line: nobody knows which
         place = self._places[event] if self._places is not None else event + 1
         return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
 

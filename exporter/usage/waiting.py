@@ -13,9 +13,17 @@ from exporter.usage.keeping import STREAM
 from exporter.usage.tally import Tally
 
 
+class Broken(Exception):
+    """A defect keeps a delivery from being stored, and nothing but this delivery."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(repr(error))
+
+
 @dataclass(eq=False)
 class Waiting:
-    """One of them; who delivered it waits for `done`."""
+    """One of them; who delivered it waits for `done`, and hears Broken there when it has to be repaired."""
 
     delivery: Delivery
     engine: Engine

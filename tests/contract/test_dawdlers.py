@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
+from aiohttp.typedefs import Handler
 
 from tests.contract.conftest import Clock
 from toolkit.dawdlers import HEADERS_SECONDS, Dawdlers
@@ -49,7 +50,12 @@ async def world() -> AsyncIterator[World]:
         arrived.set()
         return web.Response(body=await request.read())
 
-    app = web.Application(middlewares=[dawdlers.middleware()])
+    @web.middleware
+    async def entrance(request: web.Request, handler: Handler) -> web.StreamResponse:
+        dawdlers.has_asked(request.protocol)
+        return await handler(request)
+
+    app = web.Application(middlewares=[entrance])
     app.add_routes([web.route("*", "/", answer)])
     async with TestServer(app) as server:
         yield World(server, dawdlers, clock, arrived)

@@ -16,7 +16,7 @@ from exporter.usage.counting import Counting
 from exporter.usage.delivery import Delivery, Fenced, Hold, Position, Taken
 from exporter.usage.sequences import keys
 from exporter.usage.settings import Usage
-from exporter.usage.sifting import Sieve
+from exporter.usage.sifting import SPAN, Attempt, Sieve
 from exporter.usage.tally import Tally
 from exporter.usage.watching import Watching
 from tests.contract.conftest import AUTH, StartExporter
@@ -103,8 +103,11 @@ def _holds_poison(_: object, __: object, entry: Any, *___: object) -> bool:
     return any(series.labels == ("poison",) and series.shelf.rule == "plans" for series in entry.deltas)
 
 
-async def _nothing(_: Tally) -> None:
-    pass
+def sifted(counter: engine.Engine, delivery: Delivery, attempt: Attempt = lambda _: None) -> Tally:
+    sieve = Sieve(counter, delivery, 0.0, attempt)
+    while sieve.step():
+        pass
+    return sieve.tally
 
 
 def _says_poison(value: object, *_: object) -> bool:
@@ -242,18 +245,41 @@ async def test_a_poisoned_record_leaves_the_others_the_times_at_which_they_were_
     assert (await shown_text(one))['paid_seconds_sum{outcome="completed"}'] == 7
 
 
-async def test_what_is_tried_has_the_times_with_which_it_will_be_counted() -> None:
+def test_of_messages_of_lines_the_poisoned_is_found_and_the_others_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = {"event": "buy", "pattern": r"plan=(?P<plan>\w+)"}
+    logs = [{"name": "shop", "multiline": {"begins": r"^\d"}, "patterns": [pattern]}]
+    counter = engine.Engine(Usage.model_validate({**USAGE, "logs": logs}), Book(), 0.0)
+    _breaks(rules, "text_of", _says_poison)(monkeypatch)
+    messages = [b"1\nplan=free", b"plan=free\n", b"2\nplan=poison", b"plan=free"]
+    tally = sifted(counter, Delivery("shop", messages, "lines", part=PART))
+    assert (tally.events, tally.lines, [reject.position for reject in tally.rejects]) == (3, 3, [3])
+
+
+def test_an_event_on_whose_labels_a_rule_breaks_makes_no_series_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = [
+        {**USAGE["rules"][1], "name": name, "metric": f"{name}_total", "labels": {name: {}}}
+        for name in ("user", "plan")
+    ]
+    counter = engine.Engine(Usage.model_validate({"rules": both}), Book(), 0.0)
+    _breaks(rules, "text_of", _says_poison)(monkeypatch)
+    poisoned = [json.dumps({"event": "buy", "user": "u1", "plan": plan}).encode() for plan in ("poison", "free")]
+    tally = sifted(counter, Delivery("http", poisoned[:1], "records"))
+    assert tally.rejected == {"defect": 1}
+    assert not any(shelf.series for rule in counter.rules for shelf in rule.shelves)
+    assert sifted(counter, Delivery("http", poisoned, "records")).events == 1
+
+
+def test_what_is_tried_has_the_times_with_which_it_will_be_counted() -> None:
     counter, tried = engine.Engine(Usage.model_validate(ORDERS), Book(), 0.0), list[list[float]]()
 
-    async def attempt(tally: Tally) -> None:
+    def attempt(tally: Tally) -> None:
         tried.append(list(tally.dates.values()))
         if len(tally.dates) > 1:
             raise Defect
 
     records = [b'{"event": "placed", "order": "a"}'] * 3
-    sieve = Sieve(counter, Delivery("shop", records, "records", part=PART, sent=[1.0, 2.0, 3.0]), attempt)
-    tally = await sieve.sifted(0.0)
-    assert tried == [[1.0, 2.0, 3.0], [1.0], [2.0, 3.0], [2.0], [3.0]]
+    tally = sifted(counter, Delivery("shop", records, "records", part=PART, sent=[1.0, 2.0, 3.0]), attempt)
+    assert tried == [[1.0, 2.0, 3.0], [1.0, 2.0], [1.0], [2.0], [3.0]]
     assert list(tally.dates.values()) == [1.0, 2.0, 3.0]
 
 
@@ -351,18 +377,46 @@ async def test_what_is_stored_is_never_counted_again_though_a_defect_follows(
     assert (await shown_text(await world.exporter(Usage.model_validate(USAGE))))["all_total"] == 1
 
 
-async def test_a_poisoned_line_among_thousands_is_found_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poisoned_line_among_thousands_is_found_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     counter = engine.Engine(Usage.model_validate(USAGE), Book(), 0.0)
     _breaks(rules, "text_of", _says_poison)(monkeypatch)
     plans = ["free"] * 4000
     plans[1234] = plans[3999] = "poison"
     for form, given in (("ndjson", body(*plans)), ("records", body(*plans).split(b"\n"))):
-        sieve = Sieve(counter, Delivery("http", given, form), _nothing)  # type: ignore[arg-type]  # a literal
-        tally = await sieve.sifted(0.0)
+        tally = sifted(counter, Delivery("http", given, form))  # type: ignore[arg-type]  # a literal
         assert (tally.events, [reject.position for reject in tally.rejects]) == (3998, [1235, 4000])
     items = b"[" + b",".join(body(*plans).split(b"\n")) + b"]"
-    tally = await Sieve(counter, Delivery("http", items, "json"), _nothing).sifted(0.0)
+    tally = sifted(counter, Delivery("http", items, "json"))
     assert (tally.events, [reject.position for reject in tally.rejects]) == (3998, [1235, 4000])
+
+
+@pytest.mark.parametrize("poisoned", [1, 2, 100], ids=["every one", "every second", "one in a hundred"])
+def test_what_is_tried_is_bounded_however_many_are_poisoned(poisoned: int) -> None:
+    counter, attempts = engine.Engine(Usage.model_validate(USAGE), Book(), 0.0), list[int]()
+    user = counter._shape.column("user")
+
+    def attempt(tally: Tally) -> None:
+        attempts.append(tally.events)
+        if any(user(event) == "poison" for _, events in tally.groups for event in events):
+            raise Defect
+
+    plans = ["poison" if number % poisoned == 0 else "free" for number in range(20 * SPAN)]
+    tally = sifted(counter, Delivery("http", body(*plans), "ndjson"), attempt)
+    assert (tally.events, tally.rejected) == (plans.count("free"), {"defect": plans.count("poison")})
+    assert max(attempts) == SPAN
+    assert len(attempts) <= len(plans) + 20 + 2 * SPAN
+
+
+async def test_others_are_counted_while_a_delivery_is_sifted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await world.exporter(Usage.model_validate({**USAGE, **KEYS}))
+    part = await part_of(one)
+    _breaks(measures, "sketch", lambda users, _: "poison" in users)(monkeypatch)
+    sifting = [asyncio.create_task(take(one, *["poison"] * 2000, "free", part=part)) for _ in range(3)]
+    for _ in range(3):
+        assert (await take(one, "free", part=part)).events == 1
+        assert not any(task.done() for task in sifting)
+    assert [(taken.events, taken.defects) for taken in await asyncio.gather(*sifting)] == [(1, 2000)] * 3
+    assert (await shown_text(one))["all_total"] == 6
 
 
 CONFIG = """

@@ -415,12 +415,13 @@ async def test_what_a_transaction_took_back_does_not_count_and_its_markers_are_n
     assert desk.value("lost_messages_total") == 0
 
 
-async def test_lines_come_in_one_piece(desk: Desk) -> None:
+async def test_lines_come_by_their_messages(desk: Desk) -> None:
     await desk.kafka.create(desk.topic)
     await Sender(desk.kafka.address).raw(desk.topic, b"GET /a 200", b"GET /b 500\nGET /c 200")
     desk.read(format="lines")
     await desk.counted(3)
     assert desk.tally.counts == {"shop": (3, 3)}
+    assert desk.tally.records == 2
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])

@@ -3,14 +3,16 @@ once, by the time up to which a part was read."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from exporter.ledger import usage as ledger
 from exporter.usage.counting import Counting
 from exporter.usage.delivery import Fenced, Hold, Position
 from exporter.usage.settings import Usage
+from tests.contract.conftest import sql
 from tests.support.counting import STREAM, Told, World, shown_text
 from tests.support.processes import until
 from toolkit.storage import StorageUnavailable
@@ -196,34 +198,148 @@ async def test_a_commit_whose_end_nobody_saw_decides_once(world: World, monkeypa
     await told(one._one, {"missed": 1, "late": 1})
 
 
+class Paused:
+    """A takeover that stands still behind its first pages of one row each, until `goes_on` is set."""
+
+    def __init__(self, patched: pytest.MonkeyPatch, taker: Reader, pages: int) -> None:
+        self._patched, self._memory = patched, taker._one._ledger.memory
+        self._left, self.begun, self.goes_on = pages, asyncio.Event(), asyncio.Event()
+        patched.setattr(ledger, "ROWS_AT_ONCE", 1)
+        patched.setattr(taker._one._ledger, "memory", self._pages)
+        self.taking = asyncio.create_task(taker.take_over())
+
+    async def _pages(self, parts: Any) -> AsyncIterator[Any]:
+        async for page in self._memory(parts):
+            yield page
+            self._left -= 1
+            if self._left <= 0:
+                self.begun.set()
+                await self.goes_on.wait()
+
+    async def end(self) -> None:
+        """Lets it go on to its end, whatever that is."""
+        self.goes_on.set()
+        await asyncio.gather(self.taking, return_exceptions=True)
+        self._patched.undo()
+
+
+@pytest.fixture
+async def paused(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Awaitable[Paused]]]:
+    """Begins a takeover and waits until it stands still behind so many pages."""
+    every = list[Paused]()
+
+    async def begin(taker: Reader, pages: int = 1) -> Paused:
+        every.append(Paused(monkeypatch, taker, pages))
+        await every[-1].begun.wait()
+        return every[-1]
+
+    yield begin
+    for one in every:
+        await one.end()
+
+
+Pause = Callable[..., Awaitable[Paused]]
+THREE = [("placed", "a", 0.0), ("placed", "B", 0.0), ("placed", "é", 0.0)]
+
+
 @pytest.mark.parametrize("how", ["it is cancelled", "it is released"])
-async def test_a_takeover_that_was_given_up_leaves_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+async def test_a_takeover_that_was_given_up_leaves_nothing(world: World, paused: Pause, how: str) -> None:
     one, other = await reader(world), await reader(world)
-    await other.read(("placed", "a", 0))
-    memory, begun, may_go_on = one._one._ledger.memory, asyncio.Event(), asyncio.Event()
-
-    async def slow(parts: Any) -> AsyncIterator[Any]:
-        async for rows in memory(parts):
-            yield rows
-            begun.set()
-            await may_go_on.wait()
-
-    with monkeypatch.context() as patched:
-        patched.setattr(one._one._ledger, "memory", slow)
-        taking = asyncio.create_task(one.take_over())
-        await begun.wait()
-        assert one._one.watching.sizes() == {"orders-paid": 1}
-        if how == "it is cancelled":
-            taking.cancel()
-        else:
-            one._one.release(STREAM)
-        may_go_on.set()
-        await asyncio.gather(taking, return_exceptions=True)
+    await other.read(*THREE)
+    takeover = await paused(one)
+    assert one._one.watching.sizes() == {"orders-paid": 1}
+    if how == "it is cancelled":
+        takeover.taking.cancel()
+    else:
+        one._one.release(STREAM)
+    await takeover.end()
     assert one._one.watching.sizes() == {"orders-paid": 0}
     with pytest.raises(Fenced):
         await one.read(("paid", "a", 1))
+
+
+@pytest.mark.parametrize("page", [1, 2, 7, 1000])
+async def test_a_takeover_reads_all_keys_whatever_a_page_holds(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(ledger, "ROWS_AT_ONCE", page)
+    both = Usage.model_validate({"sequences": [PAID, {**PAID, "name": "orders-kept", "metric": "kept_total"}]})
+    first = await world.exporter(both)
+    await first.hold(STREAM, [PART, OTHER])
+    orders = [*"aAbBéÉ_~ /", "%", "aa", "a b", "ß", "ss", "\U0001f600", "\x01", "'", '"']
+    for part in (PART, OTHER):
+        records = [json.dumps({"event": "placed", "order": order}).encode() for order in orders]
+        await first.take("shop", records, "records", part=part, sent=[world.now] * len(records))
+    second = await world.exporter(both)
+    await second.hold(STREAM, [PART, OTHER])
+    assert sorted(second.watching.rows()) == sorted(first.watching.rows())
+
+
+async def test_others_count_while_a_takeover_reads(world: World, paused: Pause) -> None:
+    one, other = await reader(world), await reader(world)
+    await other.read(*THREE)
+    takeover = await paused(one)
+    if one._one.shared:
+        waiting = "select 1 from pg_stat_activity where datname = current_database() and state = 'idle in transaction'"
+        assert await sql(world.url, waiting) == []
+    async with asyncio.timeout(PATIENCE):
+        assert (await one._one.take("http", b'{"event": "placed", "order": "x"}', "json")).events == 1
+    world.now += 11 * MINUTE
+    with pytest.raises(Fenced):
+        await one._one.take("shop", [b'{"event": "paid", "order": "B"}'], "records", part=PART, sent=[world.now])
+    await takeover.end()
+    assert not one.hold.lost
+    await one.read(("paid", "a", 1), ("paid", "B", 1), ("paid", "é", 1))
+    one.reached(11 * MINUTE)
+    expected = {"completed": 3} if one._one.shared else {"completed": 3, "missed": 1}
+    await told(one._one, expected)
+
+
+async def test_a_part_that_is_taken_over_twice_at_once_is_taken_up_by_the_later(world: World, paused: Pause) -> None:
+    one, other = await reader(world), await reader(world)
+    await other.read(*THREE)
+    takeover = await paused(one)
+    later = Reader(world, one._one)
+    holds, first = one._one._keeping._holds, one._one._keeping._holds[STREAM]
+    taking = asyncio.create_task(later.take_over())
+    await until(lambda: holds[STREAM] is not first, "the later has begun", PATIENCE)
+    await takeover.end()
+    await taking
+    assert (one.hold.lost, later.hold.lost) == (True, False)
+    await later.read(("paid", "a", 1), ("paid", "B", 1), ("paid", "é", 1))
+    later.reached(11 * MINUTE)
+    await told(one._one, {"completed": 3})
+
+
+async def test_rules_that_change_while_a_takeover_reads_begin_with_all_keys(world: World, paused: Pause) -> None:
+    one, other = await reader(world), await reader(world)
+    await other.read(*THREE)
+    takeover = await paused(one)
+    one._one.use(Usage.model_validate({"sequences": [{**PAID, "help": "Else."}]}))
+    await takeover.end()
+    assert one.hold.lost
+    assert one._one.watching.sizes() == {"orders-paid": 0}
+    await one.take_over()
+    assert one._one.watching.sizes() == {"orders-paid": 3}
+
+
+async def test_keys_that_have_to_go_while_a_takeover_reads_are_gone_for_good(world: World, paused: Pause) -> None:
+    few = Usage.model_validate({"sequences": [{**PAID, "max_keys": 2}]})
+    one, other = await reader(world, few, OTHER), await reader(world)
+    one._one.release(STREAM)
+    await one._one.hold("kafka:else", [OTHER])
+    await other.read(*THREE)
+    taker = Reader(world, one._one)
+    takeover = await paused(taker, 2)
+    placed = [b'{"event": "placed", "order": "x"}']
+    await one._one.take("shop", placed, "records", part=OTHER, sent=[world.now])
+    assert await outcomes(one._one) == {"evicted": 1}
+    await takeover.end()
+    assert not taker.hold.lost
+    await taker.read(("paid", "a", 1), ("paid", "B", 1), ("paid", "é", 1))
+    assert sum(one._one.watching.sizes().values()) == 2
+    [(rows,)] = await sql(world.url, "select count(*) from usage_memory where key <> ''")
+    assert rows == 2
 
 
 async def test_rules_that_come_with_a_reload_begin_once_the_parts_are_taken_up(world: World) -> None:

@@ -28,6 +28,8 @@ class Tally:
     def __init__(self, path: Path) -> None:
         self._path, self.broken = path, False
         self.watched, self.held = False, dict[str, Hold]()
+        self.records = 0
+        """How many came, each apart from the others."""
         with self._connected() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
@@ -44,6 +46,7 @@ class Tally:
     ) -> Taken:
         """See Partitioned. An event is `{"event": ..., "n": ...}`; a line is an event of the source's name."""
         records = [body] if isinstance(body, bytes) else list(body)
+        self.records += len(records)
         if form == "lines":
             found: list[tuple[str, int]] = [(source, 1) for record in records for line in record.splitlines() if line]
         else:

@@ -112,6 +112,23 @@ def test_what_is_an_object_in_one_event_may_be_text_in_another(event: Any, why: 
     assert counted(engine, tally)["bonn"] == 2
 
 
+@pytest.mark.parametrize("among_bad", [False, True], ids=["alone", "beside a bad line"])
+@pytest.mark.parametrize("labelled", [False, True], ids=["asked by nobody", "a label"])
+@pytest.mark.parametrize("field", [{}, {"required": True}, {"values": ["o7"]}], ids=["plain", "required", "listed"])
+@pytest.mark.parametrize("value", [{}, {"id": 7}, {"plan": "pro"}, []], ids=str)
+def test_an_object_is_no_text_however_it_is_declared_and_used(
+    value: Any, field: dict[str, Any], labelled: bool, among_bad: bool
+) -> None:
+    sell = {"name": "sell", "fields": {"order": field}}
+    rules = [{"name": "r", "metric": "r_total", "event": "sell", "labels": {"order": {}} if labelled else {}}]
+    engine = Engine(usage(CONTRACT, sell, rules=[*RULES, *rules]), Book(), NOW)
+    bad = [{"event": 7}] if among_bad else []
+    tally = tallied(engine, {"event": "sell", "order": value}, {"event": "sell", "order": "o7"}, *bad)
+    assert dict(tally.rejected) == {"wrong_type": 1, **({"no_event": 1} if among_bad else {})}
+    assert sorted(reject.position for reject in tally.rejects) == ([1, 3] if among_bad else [1])
+    assert counted(engine, tally) == {"r o7" if labelled else "r": 1}
+
+
 def test_rules_see_inside_objects_without_any_contract() -> None:
     engine = Engine(usage(), Book(), NOW)
     tally = tallied(engine, GOOD, {"event": "buy", "order": 3}, {"event": "buy", "order": {"plan": ["x"]}})

@@ -14,7 +14,8 @@ from exporter.exposition import render
 from exporter.usage.book import Book
 from exporter.usage.collector import AT_ONCE, More, UsageCollector
 from exporter.usage.delivery import Format
-from exporter.usage.engine import MAX_PLANS, Engine
+from exporter.usage.engine import Engine
+from exporter.usage.plans import MAX_PLANS
 from exporter.usage.rules import declared_labels
 from exporter.usage.settings import Usage, UsageRule
 from exporter.usage.tally import Tally
@@ -95,6 +96,13 @@ BODIES = [
     ("lines", b'{"event": "buy"}\n{"event": "buy"}\n', True, 2, []),
     ("lines with carriage returns", b'{"event": "buy"}\r\n{"event": "buy"}\r\n', True, 2, []),
     ("empty lines are nothing", b'\n{"event": "buy"}\n\n', True, 1, []),
+    ("lines that begin and end with spaces", b' {"event": "buy"} \n\t{"event": "buy"}\t\n', True, 2, []),
+    ("an object that spans lines", b'{"event":\n"buy"}\n{"event": "buy"}', True, 1, [1, 2]),
+    ("an object that was printed for people", b'{\n  "event": "buy"\n}\n', True, 0, [1, 2, 3]),
+    ("two objects in a line", b'{"event": "buy"} {"event": "buy"}\n{"event": "buy"}', True, 1, [1]),
+    ("one that spans lines and two in one", b'{"event":\n"buy"}{"event": "buy"}', True, 0, [1, 2]),
+    ("a text that looks like two objects", b'{"event": "buy", "n": "} {"}\n{"event": "buy"}', True, 2, []),
+    ("an object in an object", b'{"event": "buy", "n": {"a": {}}}\n{"event": "buy", "n": [{}]}', True, 2, []),
     ("no line at all", b"", True, 0, []),
     ("a bad line among good ones", b'{"event": "buy"}\n{oops\n{"event": "buy"}', True, 2, [2]),
     ("half a line at the end", b'{"event": "buy"}\n{"event": "b', True, 1, [2]),
@@ -124,6 +132,28 @@ def test_the_good_are_counted_and_the_bad_named_by_place(
 def test_any_bytes_are_counted_or_rejected(body: bytes, ndjson: bool) -> None:
     tally = tallied(engine(rule()), body, ndjson)
     assert tally.matched <= tally.events
+
+
+FRAGMENTS = [
+    '{"event": "buy"}',
+    '{"event": "buy", "n": [{"a": "}{"}]}',
+    '{"event":',
+    '"buy"',
+    "}",
+    "\n",
+    "\r\n",
+    " ",
+    "\n",
+]
+
+
+@given(body=st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join))
+def test_a_bad_line_changes_nothing_for_the_others(body: str) -> None:
+    alone, beside = (
+        tallied(engine(rule()), given.encode(), ndjson=True).taken for given in (f"{body}\n", f"{body}\noops\n")
+    )
+    assert alone.events == beside.events
+    assert [reject.position for reject in alone.rejects] == [reject.position for reject in beside.rejects][:-1]
 
 
 def test_a_body_of_nothing_but_rubbish_is_counted_and_not_kept() -> None:
@@ -455,7 +485,7 @@ def test_hostile_values_without_end_take_no_more_than_the_caps_allow_and_disturb
     assert len(shown["m_total"]) == 101
     assert f'm_total{{id="other"}} {number - 100}' in shown["m_total"]
     assert shown["calm_total"] == ['calm_total{plan="pro"} 1']
-    assert all(len(plans) <= MAX_PLANS for plans in one._plans.values())
+    assert all(len(plans) <= MAX_PLANS for plans in one._planner._plans.values())
     assert len(next(iter(parse("\n".join(["# TYPE m_total counter", *shown["m_total"], ""])))).samples) == 101
 
 
@@ -528,16 +558,17 @@ def test_one_bad_event_spoils_no_good_one_that_python_thinks_equal() -> None:
     assert (tally.matched, tally.rejected) == (1, {})
 
 
-def test_two_events_on_a_line_are_counted_and_one_can_be_shown() -> None:
+def test_of_two_events_on_a_line_none_is_counted_and_both_are_shown() -> None:
     one = engine(rule(), events=[{"name": "buy"}])
     tally = tallied(one, b'{"event": "zz"}{"event": "yy"}\n{"event": "buy"}', ndjson=True)
-    assert (tally.events, tally.unknown, tally.matched) == (3, 2, 1)
+    assert (tally.events, tally.unknown, tally.matched) == (1, 0, 1)
+    assert [one.raw for one in tally.samples["not_json"]] == [b'{"event": "zz"}{"event": "yy"}']
 
 
 def test_keys_of_endless_texts_are_not_remembered() -> None:
     one = engine(rule(labels={"id": {}}))
     tallied(one, b"\n".join(b'{"event": "buy", "id": "%s"}' % (b"x" * 300 + b"%d" % n) for n in range(50)), ndjson=True)
-    assert one._plans["http"] == {}
+    assert one._planner._plans["http"] == {}
 
 
 LOG = {"name": "shop", "patterns": [{"event": "failed", "pattern": r"failed (?P<reason>\w+)"}]}
@@ -573,3 +604,59 @@ def test_rules_of_log_lines_bind_no_event_that_has_a_field_of_that_name() -> Non
     lines = one.begin("http", NOW)
     one.count(lines, b"failed card\nfailed bank\nfailed card\n", "lines")
     assert text(one, tally, lines)["m_total"] == ['m_total{reason="card"} 2', 'm_total{reason="bank"} 1']
+
+
+STRICT = {"name": "buy", "fields": {"user": {"required": True}, "at": {"type": "timestamp"}}, "time": {"field": "at"}}
+REJECTED = [
+    ("a field is missing", {}, "missing"),
+    ("a field has the wrong type", {"user": 3}, "wrong_type"),
+    ("it is late", {"user": "u", "at": "2020-01-01T00:00:00Z"}, "late"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), [row[1:] for row in REJECTED], ids=[row[0] for row in REJECTED])
+def test_what_is_rejected_takes_no_room_from_what_is_counted(fields: dict[str, Any], why: str) -> None:
+    ratio = rule(name="s", metric="s_total", kind="ratio", good={"plan": "a"}, labels={"plan": {}}, max_series=2)
+    one = engine(rule(labels={"plan": {}}, max_series=2), ratio, events=[STRICT])
+    bad = [{"event": "buy", "plan": f"bad {number}", **fields} for number in range(5)]
+    assert tallied(one, json.dumps(bad).encode()).rejected == {why: 5}
+    good = [{"event": "buy", "plan": plan, "user": "u"} for plan in ("a", "b")]
+    tally = tallied(one, json.dumps([*good, *bad, *good]).encode())
+    assert counted(one, tally) == {("a",): 2, ("b",): 2}
+    assert all(set(shelf.series) == {("a",), ("b",)} for of in one.rules for shelf in of.shelves)
+    assert all(shelf.overflowed == 0 for of in one.rules for shelf in of.shelves)
+
+
+JAVA = {"name": "java", "multiline": {"begins": r"^\d"}, "patterns": [{"event": "failed", "pattern": "at a"}]}
+MESSAGES = [
+    ("an entry a message", [b"1 x\n at a", b"2 y\n at a"], 2, 2),
+    ("one that begins with none", [b"1 x", b" at a\n at a", b" at a"], 3, 2),
+    ("messages that end with line breaks", [b"1 x\n at a\n", b" at a\r\n", b"3 z\r\n at a\n4 z\n"], 4, 3),
+    ("one that is no UTF-8", [b"1 \xff\xff\n at a", b"\xff at a", b"2"], 3, 2),
+    ("an empty one", [b"1 x", b"", b" at a"], 3, 1),
+    ("none", [], 0, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("messages", "lines", "events"), [row[1:] for row in MESSAGES], ids=[row[0] for row in MESSAGES]
+)
+def test_entries_of_several_lines_stay_within_their_message(messages: list[bytes], lines: int, events: int) -> None:
+    one = engine(rule(event="failed"), logs=[JAVA])
+    tally = one.begin("kafka", NOW)
+    one.count(tally, messages, "lines")
+    assert (tally.lines, tally.events, tally.idle) == (lines, events, lines - events)
+
+
+def test_what_is_rejected_of_messages_is_named_by_the_message_however_many_there_are() -> None:
+    one = engine(
+        rule(event="n"), logs=[{"name": "api", "format": "json", "patterns": [{"event": "n", "where": {"a": 1}}]}]
+    )
+    messages = [b'{"a": 1}\n{"a": 1}\n'] * 20_000
+    messages[15_000] = b'{"a": 1}\noops'
+    tally = one.begin("kafka", NOW)
+    for piece in one.pieces(messages, "lines"):
+        one.count(tally, piece, "lines")
+        tally.before.append(piece)
+    assert (tally.events, [reject.position for reject in tally.rejects]) == (39_999, [15_001])
+    assert tally.samples["not_json"][0].raw == b"oops"

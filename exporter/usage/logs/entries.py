@@ -1,7 +1,8 @@
 """Where the entries of a log begin and end: a line each, or lines joined to the one that begins them. Pure."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import re2
@@ -17,6 +18,12 @@ def readable(chunk: bytes) -> bytes:
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r\n", b"\n")
     return chunk if chunk.isascii() else chunk.decode(errors="replace").encode()
+
+
+def joined(messages: Sequence[bytes]) -> tuple[bytes, list[int]]:
+    """Messages of whole lines as one chunk, and the number, from 0, of the line with which each begins."""
+    ended = [one if one.endswith(b"\n") else one + b"\n" for one in messages]
+    return b"".join(ended), list(accumulate((one.count(b"\n") for one in ended[:-1]), initial=0))
 
 
 class Entries(Protocol):
@@ -105,16 +112,17 @@ class Beginnings:
 
 
 class Joined:
-    """A line that begins an entry, and those behind it. Lines before the first such line are an entry as well."""
+    """A line that begins an entry, and those behind it. Lines before the first such line are an entry as well. Those of
+    the numbers `firsts`, from 0, begin one whatever they hold."""
 
-    def __init__(self, chunk: bytes, beginnings: Beginnings) -> None:
+    def __init__(self, chunk: bytes, beginnings: Beginnings, firsts: Container[int] = ()) -> None:
         max_bytes, max_lines = beginnings.max_bytes, beginnings.max_lines
         self._spans: list[Span] = []
         lines = 0
-        for span in Lines(chunk, max_bytes):
+        for number, span in enumerate(Lines(chunk, max_bytes)):
             start, stop, end = span
             lines += 1
-            if not self._spans or beginnings.begins(chunk[start:stop]):
+            if not self._spans or number in firsts or beginnings.begins(chunk[start:stop]):
                 self._spans.append(span)
                 lines = 1
             else:

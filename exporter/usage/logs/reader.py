@@ -40,10 +40,11 @@ class Read:
 
 
 class NumberedLines:
-    """The lines of a readable chunk by their numbers, from 1; told apart only when one has to be shown."""
+    """The lines of a readable chunk by their numbers, from 1; told apart only when one has to be shown. `firsts` as in
+    LogReader.read."""
 
-    def __init__(self, chunk: bytes) -> None:
-        self._chunk = chunk
+    def __init__(self, chunk: bytes, firsts: Sequence[int] = ()) -> None:
+        self._chunk, self._firsts = chunk, firsts
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -52,6 +53,10 @@ class NumberedLines:
     def number(self, at: int) -> int:
         """The number of the line that holds the byte at `at`."""
         return bisect_right(self._starts, at)
+
+    def place(self, number: int) -> int:
+        """Where people find a line: its number, or that of the message that it is in."""
+        return bisect_right(self._firsts, number - 1) or number
 
     def text(self, number: int) -> bytes:
         """A line, without its line break."""
@@ -63,8 +68,10 @@ class NumberedLines:
 class LogReader(Protocol):
     """Reads one kind of log."""
 
-    def read(self, chunk: bytes) -> Read:
-        """`chunk` is whole lines; the last may lack its line break. Never refuses a line: see `entries.readable`."""
+    def read(self, chunk: bytes, firsts: Sequence[int] = ()) -> Read:
+        """`chunk` is whole lines; the last may lack its line break. Never refuses a line: see `entries.readable`. Where
+        it is several messages, `firsts` are the numbers, from 0, of the lines with which they begin; no entry goes on
+        from one into the next."""
 
     def finished(self, chunk: bytes, quiet: float = 0.0) -> int:
         """How many bytes at the beginning of `chunk` are whole entries, to which no later line can belong, when nothing
@@ -90,11 +97,11 @@ class TextReader:
         ]
         self._prefilter = Prefilter([one.regex for one in self._patterns], find)
 
-    def read(self, chunk: bytes) -> Read:
+    def read(self, chunk: bytes, firsts: Sequence[int] = ()) -> Read:
         """An entry that matches several patterns is an event of each, in the order of lines, then of patterns."""
         chunk = readable(chunk)
         page = chunk.decode() if chunk.isascii() else ""  # cheaper to cut texts from, where bytes are characters
-        entries = self._entries(chunk)
+        entries = self._entries(chunk, firsts)
         events: list[Event] = []
         starts: list[int] = []
         matched = 0
@@ -108,7 +115,7 @@ class TextReader:
                     starts.append(start)
             matched += len(events) > before
         count = entries.count
-        return Read(count, count - matched, entries.cut, events, (), starts, NumberedLines(chunk))
+        return Read(count, count - matched, entries.cut, events, (), starts, NumberedLines(chunk, firsts))
 
     def finished(self, chunk: bytes, quiet: float = 0.0) -> int:
         """All whole lines; where lines are joined, up to where the last entry begins, unless it is quiet."""
@@ -125,10 +132,10 @@ class TextReader:
         """As LogReader says."""
         return _split(chunk, self._entries(chunk))
 
-    def _entries(self, chunk: bytes) -> Entries:
+    def _entries(self, chunk: bytes, firsts: Sequence[int] = ()) -> Entries:
         if self._beginnings is None:
             return Lines(chunk, self._settings.max_bytes)
-        return Joined(chunk, self._beginnings)
+        return Joined(chunk, self._beginnings, frozenset(firsts))
 
 
 class JsonReader:
@@ -142,7 +149,7 @@ class JsonReader:
             for one in settings.patterns
         ]
 
-    def read(self, chunk: bytes) -> Read:
+    def read(self, chunk: bytes, firsts: Sequence[int] = ()) -> Read:
         """A line that is cut is no JSON object any more: it is rejected, as one that never was. Empty ones are not."""
         chunk = readable(chunk)
         entries = Lines(chunk, self._max_bytes)
@@ -161,7 +168,7 @@ class JsonReader:
             matched += bool(found)
         count = entries.count
         unmatched = count - matched - len(rejects)
-        return Read(count, unmatched, entries.cut, events, tuple(rejects), starts, NumberedLines(chunk))
+        return Read(count, unmatched, entries.cut, events, tuple(rejects), starts, NumberedLines(chunk, firsts))
 
     def finished(self, chunk: bytes, quiet: float = 0.0) -> int:  # noqa: ARG002 - a line of JSON is whole
         """All whole lines."""

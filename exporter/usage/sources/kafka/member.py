@@ -243,12 +243,11 @@ class Member:
 
     async def _deliver(self, part: Part, batch: Batch | None, position: Position) -> None:
         records = batch.records.get(part, ()) if batch else ()
-        body = b"\n".join(records) if self._settings.format == "lines" else records
         sent = batch.sent.get(part, ()) if batch and self._hold.watched else ()
         await self._retrying(
             self._intake.take,
             self._settings.name,
-            body,
+            records,
             self._settings.format,
             [position],
             part=self._parts[part],
