@@ -99,10 +99,11 @@ def groups(file: Signals, calendar_name: str) -> Iterator[Group]:
         normal = Normal(name, model_of(signals[0]), Calendar(calendar_name, tuple(shifts), tuple(unlearnt)))
         told = [_Alerts(signal, file, calendar_name) for signal in signals]
         values = [record for one in told for record in one.values(name)]
-        yield Group(name, STEP, (*values, *normal.now(), *(alert for one in told for alert in one.at_once())))
-        yield Group(f"{name}:forecast", FORECAST_STEP, (*normal.expected(), *(one.gone() for one in told)))
-        drifted = (one.drifted() for one in told if one.drifts)
-        yield Group(f"{name}:past", PAST_STEP, (*normal.past(), *drifted))
+        # alerts too where they ask of weeks: ALERTS has no gaps then
+        alerts = [alert for one in told for alert in one.all()]
+        yield Group(name, STEP, (*values, *normal.now(), *alerts))
+        yield Group(f"{name}:forecast", FORECAST_STEP, tuple(normal.expected()))
+        yield Group(f"{name}:past", PAST_STEP, tuple(normal.past()))
 
 
 def _profiles(file: Signals, name: str) -> dict[str, list[Signal]]:
@@ -143,19 +144,17 @@ class _Alerts:
         about = "Events per second." if self._is_count else ""
         yield Record("signal:value", value(self._signal), {**self._labels, "profile": profile}, about)
 
-    @property
-    def drifts(self) -> bool:
-        """Whether a slow change is told."""
-        return self._signal.drift
-
-    def at_once(self) -> Iterator[Alert]:
-        """What is asked every five minutes."""
+    def all(self) -> Iterator[Alert]:
+        """Every alert of the signal."""
         if self._signal.stops_as is not None:
             yield self._stopped(self._signal.stops_as)
         if self._signal.direction != "up":
             yield self._off("SignalBelowNormal", is_below=True)
         if self._signal.direction != "down":
             yield self._off("SignalAboveNormal", is_below=False)
+        if self._signal.drift:
+            yield self._drifted()
+        yield self._gone()
 
     def _gates(self, holidays: bool = True, settle: float = 0.0) -> list[str]:
         has_holidays = holidays and bool(self._file.holidays)
@@ -250,8 +249,7 @@ class _Alerts:
         yield from self._minimum()
         yield from self._gates(holidays=False)
 
-    def drifted(self) -> Alert:
-        """Another level than weeks ago; asked as often as that changes."""
+    def _drifted(self) -> Alert:
         ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
         conditions = {"down": f"{ratio} < {number(1 - DRIFT)}", "up": f"{ratio} > {number(1 + DRIFT)}"}
         wanted = [text for side, text in conditions.items() if self._signal.direction in (side, "both")]
@@ -275,8 +273,7 @@ class _Alerts:
             annotations=self._says("SignalDrifted", message),
         )
 
-    def gone(self) -> Alert:
-        """No value any more."""
+    def _gone(self) -> Alert:
         message = Message(
             summary=f"{self._signal.name}: can't be read any more",
             description=(
