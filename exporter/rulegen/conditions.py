@@ -11,7 +11,7 @@ import numpy as np
 from exporter.rulegen import evaluate
 from exporter.rulegen.evaluate import Evaluation
 from exporter.rulegen.history import Labels
-from exporter.rulegen.model import DAY, FAST_HOLD, PAST_KEPT, STAY, STEP, WEEK
+from exporter.rulegen.model import DAY, PAST_KEPT, STAY, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, Times
 from exporter.rulegen.settings import Signal, Signals
 from exporter.rulegen.signals import (
@@ -105,18 +105,17 @@ def edge_of(signal: Signal, score: float = 1.0) -> Edge:
 
 @dataclass(frozen=True)
 class Level:
-    """An alert of a level, whose edge can be moved: how far the level is outside, where on the alert's side; how far
-    ten minutes are (NaN of a gauge); and where it may be told at all."""
+    """An alert of a level, whose edge can be moved: how far the level is outside on the alert's side, and how far ten
+    minutes are (NaN of a gauge); and where it may be told at all."""
 
     level: Values
-    is_side: Mask
     fast: Values
     is_open: Mask
 
     def at(self, edge: Edge) -> Condition:
         """The alert with this edge."""
-        is_true = held(self.level > edge.score, edge.hold) & self.is_side | held(self.fast > edge.fast, FAST_HOLD)
-        score = np.fmax(np.where(self.is_side, self.level, np.nan) / edge.score, self.fast / edge.fast)
+        is_true = held(self.level > edge.score, edge.hold) | (self.fast > edge.fast)
+        score = np.fmax(self.level / edge.score, self.fast / edge.fast)
         return Condition(is_true & self.is_open, score, 0.0, STAY)
 
 
@@ -124,14 +123,14 @@ def below(signal: Signal, one: Watched, around: Circumstances, shadow: Mask) -> 
     """SignalBelowNormal; not true in the `shadow` of an outage."""
     found = one.recorded
     is_open = _enough(signal, found.normal) & around.is_calm & ~shadow
-    return Level(found.score, found.level < found.normal, found.fast_score, is_open)
+    return Level(found.below, found.fast_score, is_open)
 
 
 def above(signal: Signal, one: Watched, around: Circumstances) -> Level:
     """SignalAboveNormal."""
     found = one.recorded
     is_open = _enough(signal, found.level) & around.is_calm
-    return Level(found.score, found.level > found.normal, np.full_like(found.level, np.nan), is_open)
+    return Level(found.above, np.full_like(found.level, np.nan), is_open)
 
 
 def stopped(signal: Signal, one: Watched, around: Circumstances, edge: float = 1.0) -> Condition:
@@ -140,7 +139,7 @@ def stopped(signal: Signal, one: Watched, around: Circumstances, edge: float = 1
     at_once = (
         (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > stopped_edge(sensitivity_of(signal)))
     )
-    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.score > edge)
+    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.below > edge)
     is_quiet_day = around.holiday & (found.normal * (HOLIDAY_SHARE * STEP) < SURE)
     is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found.normal) & around.is_open
     return Condition(is_true, np.fmax(found.below, found.fast_score) / edge, 0.0, STOPPED_STAY)

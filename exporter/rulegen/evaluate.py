@@ -188,13 +188,16 @@ def _expected(seen: _Seen, week: Values, times: _Times, model: Model) -> _Expect
     learnt, quantile = times.expected(seen.learnt), model.sensitivity.quantile
     if not model.lookbacks:
         unit = _unit((1 + WEEKLY_SHARE) * seen.week, model)
-        stray = _stray(times, (learnt - seen.week) / unit, quantile)
+        deviation = (learnt - seen.week) / unit
+        weekly, enough = _stray(times, deviation, quantile), _enough(times, deviation)
+        stray = Sides(np.where(enough, weekly.up, np.nan), np.where(enough, weekly.down, np.nan))
         forecast = np.where(np.isnan(times.learnt(factor * stray.up)), np.nan, seen.week)
     else:
         season = _season(seen, times.forecasts, model)
         unit = _unit(season + WEEKLY_SHARE * seen.week, model)
         weekly, seasonal = (_stray(times, (learnt - one) / unit, quantile) for one in (seen.week, season))
         share = 1 / (1 + ((seasonal.up + seasonal.down + FAINT) / (weekly.up + weekly.down + FAINT)) ** 2)
+        share = np.where(_enough(times, learnt - season), share, np.nan)
         stray = Sides(share * seasonal.up + (1 - share) * weekly.up, share * seasonal.down + (1 - share) * weekly.down)
         forecast = seen.week + times.learnt(share) * (season - seen.week)
     least = _least(forecast, model.sensitivity.factor)
@@ -237,12 +240,13 @@ def _stray(times: _Times, deviation: Values, quantile: float) -> Sides:
     """How far up and down deviations went, each at least `OTHER_SIDE` of the other."""
     width, ends = LEARN // FORECAST_STEP, times.span()
 
-    def highest(values: Values) -> Values:
-        enough = sliding.count(values, width, ends) >= LEAST_LEARNT
-        return np.where(enough, np.maximum(sliding.high_quantile(values, quantile, width, ends), 0.0), np.nan)
-
-    up, down = highest(deviation), highest(-deviation)
+    up, down = (np.maximum(sliding.high_quantile(one, quantile, width, ends), 0.0) for one in (deviation, -deviation))
     return Sides(np.maximum(up, OTHER_SIDE * down), np.maximum(down, OTHER_SIDE * up))
+
+
+def _enough(times: _Times, deviation: Values) -> Mask:
+    """Nothing is told of few deviations."""
+    return sliding.count(deviation, LEARN // FORECAST_STEP, times.span()) >= LEAST_LEARNT
 
 
 def _fast_score(seen: _Seen, expected: _Expected, normal: Values, times: _Times, model: Model) -> Values:
@@ -253,7 +257,8 @@ def _fast_score(seen: _Seen, expected: _Expected, normal: Values, times: _Times,
     if seen.signal.learnt is not None:
         deviation = np.where(seen.signal.learnt[times.forecasts], deviation, np.nan)
     factor = model.sensitivity.fast_factor
-    stray = times.learnt(factor * _stray(times, deviation, FAST_QUANTILE).down)
+    stray = factor * _stray(times, deviation, FAST_QUANTILE).down
+    stray = times.learnt(np.where(_enough(times, deviation), stray, np.nan))
     reach = stray * expected.unit + _least(expected.forecast, factor)
     return np.maximum((normal - fast) / times.held(reach), 0.0)
 

@@ -46,7 +46,7 @@ WEEKLY_SHARE = 0.1
 STRAY_POWER = 0.6
 """Counts stray by this power of what is expected: by its root where each event comes by itself (Poisson), by all of it
 where days differ."""
-FAST_QUANTILE, FAST_HOLD = 0.99, 0.0
+FAST_QUANTILE = 0.99
 """For the level over ten minutes: outages and sharp drops of counts. One evaluation is enough: it is smoothed, and
 another would cost five minutes."""
 STAY = 21_600.0

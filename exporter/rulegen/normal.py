@@ -94,10 +94,16 @@ class Normal:
         yield self._record("signal:upper", f"{normal} + {self._forecast('signal:reach:up')}")
         yield self._record("signal:lower", f"{normal} - {self._forecast('signal:reach:down')}")
         yield self._record("signal:score", self._score(), "0 is normal, 1 the edge of the band.")
+        level = self._of("signal:level")
+        yield self._record(
+            "signal:below", f"{level} < {self._of('signal:lower')}", "The level, where it is out of the band."
+        )
+        yield self._record("signal:above", f"{level} > {self._of('signal:upper')}")
         if self._is_count:
-            fast = (self._over(f"{word}_over_time", "signal:value", FAST_SAMPLES) for word in ("avg", "count"))
+            value = self._of("signal:value")
+            both = " + ".join([value, *(f"{value} offset {duration(ago * STEP)}" for ago in range(1, FAST_SAMPLES))])
             note = "Not of a single sample, which may be of some seconds after a gap."
-            yield self._record("signal:fast", " and ".join(fast) + f" >= {FAST_SAMPLES}", note)
+            yield self._record("signal:fast", f"({both}) / {FAST_SAMPLES}", note)
             far = f"({normal} - {self._of('signal:fast')}) / {self._forecast('signal:fast_reach')}"
             yield self._record("signal:fast_score", f"clamp_min({far}, 0)", "The same for ten minutes, downwards.")
 
@@ -107,9 +113,9 @@ class Normal:
 
     def _score(self) -> str:
         level, normal = self._of("signal:level"), self._of("signal:normal")
-        up = f"({level} - {normal}) / ({self._of('signal:upper')} - {normal})"
-        down = f"({normal} - {level}) / ({normal} - {self._of('signal:lower')})"
-        return f"({up} >= 0)\nor {down}"
+        up = f"({level} - {normal} >= 0) / ({self._of('signal:upper')} - {normal})"
+        down = f"({normal} - {level} > 0) / ({normal} - {self._of('signal:lower')})"
+        return f"{up}\nor {down}"
 
     # --- what is expected
 
@@ -198,7 +204,11 @@ class Normal:
         if self._is_count:
             yield from self._strays("signal:fast_deviation", FAST_QUANTILE)
             half = self._at_least_half("signal:fast_deviation", "down", "up")
-            yield self._record("signal:fast_stray", f"{number(self._model.sensitivity.fast_factor)} * {half}")
+            factor, enough = number(self._model.sensitivity.fast_factor), self._enough("signal:fast_deviation")
+            yield self._record("signal:fast_stray", f"{factor} * {half}\n{enough}")
+        yield self._record(
+            "signal:known", f"count by (signal) ({self._of('signal:week')})", "How many series a signal has."
+        )
         whole = f"{self._of('signal:week')} and count_over_time({learnt_week}) >= {WHOLE_WEEK}"
         yield self._record("signal:whole_week", whole, "Of which at least six days are known.")
         before = f"last_over_time({self._of('signal:whole_week')}[{KEPT}] offset {duration(DRIFT_SPAN)})"
@@ -212,11 +222,16 @@ class Normal:
         return f"({week} and {ago}) * 0 + {number(factor)}\nor {week} * 0 + {young}"
 
     def _strays(self, name: str, quantile: float) -> Iterator[Record]:
-        span = f"{self._of(name)}[{duration(LEARN - HALF_STEP)}] offset {duration(LEARN_LAG)}"
-        enough = f"and count_over_time({span}) >= {LEAST_LEARNT}"
-        yield self._record(f"{name}:up", f"clamp_min(quantile_over_time({number(quantile)}, {span}), 0)\n{enough}")
-        low = number(round(1 - quantile, 6))
-        yield self._record(f"{name}:down", f"clamp_min(-quantile_over_time({low}, {span}), 0)\n{enough}")
+        span, low = self._span(name), number(round(1 - quantile, 6))
+        yield self._record(f"{name}:up", f"clamp_min(quantile_over_time({number(quantile)}, {span}), 0)")
+        yield self._record(f"{name}:down", f"clamp_min(-quantile_over_time({low}, {span}), 0)")
+
+    def _span(self, name: str) -> str:
+        return f"{self._of(name)}[{duration(LEARN - HALF_STEP)}] offset {duration(LEARN_LAG)}"
+
+    def _enough(self, name: str) -> str:
+        """Nothing is told of few deviations."""
+        return f"and count_over_time({self._span(name)}) >= {LEAST_LEARNT}"
 
     def _at_least_half(self, name: str, side: str, other: str) -> str:
         """The larger of one side's and half of the other's."""
@@ -229,7 +244,7 @@ class Normal:
 
     def _share(self) -> str:
         season, week = self._width("signal:season_deviation"), self._width("signal:week_deviation")
-        return f"1 / (1 + (\n  {season}\n  / {week}\n) ^ 2)"
+        return f"1 / (1 + (\n  {season}\n  / {week}\n) ^ 2)\n{self._enough('signal:season_deviation')}"
 
     def _stray(self, side: str, other: str) -> str:
         week = self._at_least_half("signal:week_deviation", side, other)
@@ -237,4 +252,4 @@ class Normal:
             season = self._at_least_half("signal:season_deviation", side, other)
             share = self._of("signal:share")
             return f"{self._of('signal:factor')} * (\n  {share} * {season}\n  + (1 - {share}) * {week}\n)"
-        return f"{self._of('signal:factor')} * {week}"
+        return f"{self._of('signal:factor')} * {week}\n{self._enough('signal:week_deviation')}"

@@ -13,7 +13,6 @@ from exporter.rulegen.message import Message, annotations, labels
 from exporter.rulegen.model import (
     DAY,
     DRIFT_SPAN,
-    FAST_HOLD,
     FORECAST_STEP,
     LEVEL_SAMPLES,
     PAST_STEP,
@@ -162,12 +161,9 @@ class _Alerts:
         return found + [f"unless on () (\n  {text.strip()}\n)" for text in self._file.unless]
 
     def _held(self, name: str, seconds: float) -> str:
-        """That a score was beyond its edge at every evaluation of a time, and that there were that many."""
+        """That a series was there at every evaluation of a time."""
         samples = round(seconds / STEP) + 1
-        if samples == 1:
-            return f"{self._of(name)} > 1"
-        span = f"{self._of(name)}[{window(samples)}]"
-        return f"min_over_time({span}) > 1 and count_over_time({span}) >= {samples}"
+        return f"count_over_time({self._of(name)}[{window(samples)}]) >= {samples} and {self._of(name)}"
 
     def _untold(self, alerts: str, seconds: float) -> str:
         """That none of these alerts (a regular expression) fired for a time."""
@@ -193,12 +189,8 @@ class _Alerts:
 
     def _is_off(self, is_below: bool) -> Iterator[str]:
         """That a level is beyond its band for its time, or ten minutes of a count are far below theirs."""
-        side = f"{self._of('signal:level')} {'<' if is_below else '>'} {self._of('signal:normal')}"
-        yield "("
-        yield f"  {self._held('signal:score', self._sensitivity.hold)} and {side}"
-        if is_below and self._is_count:
-            yield f"  or {self._held('signal:fast_score', FAST_HOLD)}"
-        yield ")"
+        held = self._held(f"signal:{'below' if is_below else 'above'}", self._sensitivity.hold)
+        yield f"({held} or {self._of('signal:fast_score')} > 1)" if is_below and self._is_count else f"({held})"
         yield from self._minimum("signal:normal" if is_below else "signal:level")
         yield from self._gates(settle=settling(self._signal))
         if is_below and self._signal.stops_as is not None:
@@ -237,11 +229,11 @@ class _Alerts:
     def _has_stopped(self) -> Iterator[str]:
         """That nothing comes where enough is expected, even of a holiday."""
         edge = number(stopped_edge(self._sensitivity))
-        value, level, normal = (self._of(f"signal:{name}") for name in ("value", "level", "normal"))
+        value, below, normal = (self._of(f"signal:{name}") for name in ("value", "below", "normal"))
         fast = f"{self._of('signal:fast_score')} > {edge}"
         yield "("
-        yield f"  ({value} == 0 and {normal} * {number(STEP)} >= {number(SURE)} and {fast})"
-        yield f"  or ({level} == 0 and {normal} * 3600 >= {number(SURE)} and {self._of('signal:score')} > 1)"
+        yield f"  ({value} == 0 and {fast} and {normal} * {number(STEP)} >= {number(SURE)})"
+        yield f"  or ({below} == 0 and {normal} * 3600 >= {number(SURE)})"
         yield ")"
         if self._file.holidays:
             here = f"calendar:holiday{calendar.matcher(self._calendar)}"
@@ -288,7 +280,7 @@ class _Alerts:
             name="SignalGone",
             # not where it never was: a file may watch what an installation doesn't have
             expr=(
-                f"group by (signal) (last_over_time({self._of('signal:week')}[1w]))\n"
+                f"group by (signal) (last_over_time({self._of('signal:known')}[1w]))\n"
                 f"unless on (signal) {self._of('signal:value')}"
             ),
             hold=GONE_HOLD,

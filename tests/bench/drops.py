@@ -18,7 +18,7 @@ from rich.progress import track
 
 from exporter.rulegen import sliding
 from exporter.rulegen.evaluate import Signal, evaluate
-from exporter.rulegen.model import FAST_HOLD, FAST_SAMPLES, STANDARD, STAY, STEP, WEEK, Model
+from exporter.rulegen.model import FAST_SAMPLES, STANDARD, STAY, STEP, WEEK, Model
 from tests.bench.figure import Bench, Figure
 from tests.bench.nab.onsets import onsets
 
@@ -92,7 +92,7 @@ def dropped(chance: np.random.Generator, events: Values, drop: Drop) -> tuple[Va
 def ours(events: Values) -> Alarms:
     """The alert on a count that falls below its normal, as shipped."""
     found = evaluate(Signal(events / STEP, START), Model("count"))
-    low = _held(found.below > 1, STANDARD.hold) | _held(found.fast_score > 1, FAST_HOLD)
+    low = _held(found.below > 1, STANDARD.hold) | (found.fast_score > 1)
     return onsets(low, 0, int(STAY) // STEP)
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exporter.rulegen.evaluate import Clock, Evaluation, Signal, evaluate
-from exporter.rulegen.model import QUIET, STANDARD, STEP, Kind, Model, Sensitivity
+from exporter.rulegen.model import AHEAD, QUIET, STANDARD, STEP, Kind, Model, Sensitivity
 
 START = 1_767_571_200
 PER_DAY, PER_HOUR = 86_400 // STEP, 3600 // STEP
@@ -33,15 +33,16 @@ def test_nothing_is_said_before_each_forecast_has_been_off_for_two_days() -> Non
 
 
 @pytest.mark.parametrize("by", [pytest.param(3600, id="to summer time"), pytest.param(-3600, id="to winter time")])
-@pytest.mark.parametrize("days_ago", [pytest.param(days, id=f"{days} days ago") for days in (4, 10, 25)])
+@pytest.mark.parametrize("days_ago", [pytest.param(days, id=f"{days} days ago") for days in (4, 10)])
 def test_after_the_clocks_have_changed_the_same_hour_by_the_clock_is_normal(by: int, days_ago: int) -> None:
     places = np.arange(45 * PER_DAY)
     ago = (places - len(places) + days_ago * PER_DAY) * float(STEP)
     clock = Clock(np.where(ago >= 0, ago, np.inf), np.full(len(places), by))
     local = places + np.where(ago >= 0, by, 0) // STEP
     values = (2 + np.sin(local / PER_DAY * 2 * np.pi)) * np.random.default_rng(1).normal(1, 0.003, len(places))
+    lead = AHEAD // STEP - 2  # what is normal is that of the hour around now; a level is that of the hour before
     off = [
-        np.abs(found.normal - found.level)[-PER_DAY:].mean()
+        np.abs(found.normal[-PER_DAY - lead : -lead] - found.level[-PER_DAY:]).mean()
         for found in (evaluate(Signal(values, START, clock=one), Model("count")) for one in (clock, None))
     ]
     assert off[0] < 0.5 * off[1]
