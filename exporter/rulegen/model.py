@@ -13,18 +13,18 @@ Seasonality = Literal["weekly", "daily", "none"]
 
 STEP = 300
 """Seconds between two evaluations of what is now."""
-FORECAST_STEP = 1200
-"""Seconds between two evaluations of what is expected; five minutes are no better, and cost four times as much."""
-FORECAST_KEPT = 2400
+FORECAST_STEP = 1800
+"""Seconds between two evaluations of what is expected; five minutes are no better, and cost six times as much."""
+FORECAST_KEPT = 3600
 """Seconds that a forecast holds: one missed evaluation is no gap."""
-PAST_STEP = 10_800
-"""Seconds between two evaluations of what summarises weeks; hourly is no better and costs three times as much."""
-PAST_KEPT = 25_200
+PAST_STEP = 21_600
+"""Seconds between two evaluations of what summarises weeks; hourly is no better and costs six times as much."""
+PAST_KEPT = 46_800
 """Seconds that a value of that holds: one missed evaluation is no gap."""
 LEVEL_SAMPLES, FAST_SAMPLES = 12, 2
 DAY, WEEK = 86_400, 604_800
-AHEAD = 2100
-"""A level is the mean of an hour, so its middle is half an hour ago, and a forecast holds for twenty minutes: what is
+AHEAD = 2400
+"""A level is the mean of an hour, so its middle is half an hour ago, and a forecast holds for as long: what is
 looked at is the hour around the middle of these."""
 WEEKS = (WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK)
 LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
@@ -75,7 +75,7 @@ class Sensitivity:
 
 
 STANDARD = Sensitivity(0.99, 1.05, 1800.0, 1.4)
-QUIET = Sensitivity(0.995, 1.15, 2700.0, 2.1)
+QUIET = Sensitivity(0.995, 1.16, 2700.0, 2.1)
 """Ten minutes are the noisiest part: with 1.4 they alone would alarm once a month, with 2.1 once in six years. Outages
 are found nearly as soon, half of the events lost after 20 minutes instead of 10."""
 

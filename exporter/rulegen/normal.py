@@ -1,6 +1,6 @@
 """What is normal, as recording rules: one set of them for all signals of a profile. Pure.
 
-Three groups: what is now (every five minutes), what is expected (every twenty) and what summarises weeks (every three
+Three groups: what is now (every five minutes), what is expected (every thirty) and what summarises weeks (every six
 hours). `exporter.rulegen.evaluate` computes the same locally and names things alike; `exporter.rulegen.model` has the
 numbers.
 """

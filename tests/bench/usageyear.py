@@ -19,7 +19,7 @@ from tests.bench.figure import Bench, Figure
 from tests.support import usageyear
 from tests.support.usageyear import Year
 
-SEEDS = range(9101, 9121)
+SEEDS = range(9201, 9221)
 SENSITIVITY = 1.4
 MOST_FALSE = 12
 
