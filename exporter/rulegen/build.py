@@ -10,7 +10,7 @@ from exporter.rulegen.rules import Group, Record
 from exporter.rulegen.settings import Signals
 
 RULES_SUFFIX, TESTS_SUFFIX = ".rules.yml", ".test.yml"
-MODEL_SECONDS = 300e-6
+MODEL_SECONDS = 350e-6
 """What one series of a signal costs Prometheus in five minutes, at most: `make bench ARGS=rules` measures it."""
 EVALUATION_SECONDS = 300.0
 GROUPS = 3

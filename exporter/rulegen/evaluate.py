@@ -245,8 +245,9 @@ def _stray(times: _Times, deviation: Values, quantile: float) -> Sides:
 
 
 def _enough(times: _Times, deviation: Values) -> Mask:
-    """Nothing is told of few deviations."""
-    return sliding.count(deviation, LEARN // FORECAST_STEP, times.span()) >= LEAST_LEARNT
+    """Nothing is told of the deviations of less than two days."""
+    early = times.span() - LEAST_LEARNT // FORECAST_STEP
+    return sliding.count(deviation, WEEK // FORECAST_STEP, early) > 0
 
 
 def _fast_score(seen: _Seen, expected: _Expected, normal: Values, times: _Times, model: Model) -> Values:

@@ -34,8 +34,8 @@ LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
 }
 LEARN, LEARN_LAG = 2 * WEEK, 21_600
 """The deviations that a band is made of, without the newest: an anomaly doesn't widen its band at once."""
-LEAST_LEARNT = 2 * DAY // FORECAST_STEP
-"""Two days of deviations, before which nothing is told."""
+LEAST_LEARNT = 2 * DAY
+"""Seconds of deviations, before which nothing is told."""
 OTHER_SIDE = 0.5
 """A band reaches at least half as far up as down, and the other way round."""
 RELATIVE = 0.02

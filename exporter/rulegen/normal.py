@@ -230,8 +230,9 @@ class Normal:
         return f"{self._of(name)}[{duration(LEARN - HALF_STEP)}] offset {duration(LEARN_LAG)}"
 
     def _enough(self, name: str) -> str:
-        """Nothing is told of few deviations."""
-        return f"and count_over_time({self._span(name)}) >= {LEAST_LEARNT}"
+        """Nothing is told of the deviations of less than two days."""
+        early = duration(LEARN_LAG + LEAST_LEARNT)
+        return f"and present_over_time({self._of(name)}[{duration(WEEK - HALF_STEP)}] offset {early})"
 
     def _at_least_half(self, name: str, side: str, other: str) -> str:
         """The larger of one side's and half of the other's."""

@@ -79,12 +79,13 @@ def _signal(signal: Signal, file: Signals, name: str) -> _Trial:
     off = "SignalAboveNormal" if signal.direction == "up" else "SignalBelowNormal"
     series = [{"series": selector("signal:value", recorded), "values": _course(signal, begins, tried, ends).values()}]
     checks = [
-        _expects(_told(own), begins - STEP),
+        _expects(_told(own), begins - 2 * STEP),
         _fires(off, own, tried),
     ]
     if signal.drift:
-        series.append(_drift(signal, recorded, tried + 4 * 3600))
-        checks.append(_fires("SignalDrifted", own, tried + 4 * 3600))
+        # before anything else is told, which would hide it
+        series.append(_drift(signal, recorded, begins))
+        checks.append(_fires("SignalDrifted", own, begins - STEP))
     if signal.stops_as is not None and _is_open(signal.hours, file, tried + 4 * 3600):
         checks.append(_fires("SignalStopped", own, tried + 4 * 3600))
     checks.append(_gone(signal, ends + LOOKBACK + GONE_HOLD + STEP))
