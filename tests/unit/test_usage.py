@@ -237,6 +237,14 @@ KEPT = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("declared", ["integer", "number", "boolean"])
+def test_true_is_not_1_in_an_event_whose_contract_does_not_name_what_anothers_does(declared: str) -> None:
+    contracts = [{"name": "sell", "fields": {"n": {"type": declared}}}, {"name": "buy"}]
+    one = engine(rule(labels={"n": ["1", "true"]}), events=contracts)
+    tally = tallied(one, b"\n".join(b'{"event": "buy", "n": %s}' % n for n in (b"1", b"true", b"true")), ndjson=True)
+    assert counted(one, tally) == {("1",): 1, ("true",): 2}
+
+
 @pytest.mark.parametrize("among_others", [False, True], ids=["alone", "among good ones"])
 @pytest.mark.parametrize(("event", "why"), [row[1:] for row in KEPT], ids=[row[0] for row in KEPT])
 def test_an_event_keeps_to_its_contract_or_is_rejected(event: dict[str, Any], why: str, among_others: bool) -> None:
