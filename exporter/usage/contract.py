@@ -121,6 +121,7 @@ def shape(usage: Usage) -> Shape:
     into = decoded(types)
     dimensions = ("event", *sorted(decide - trusted - {"event"}))
     strict = {field for field in types if types[field] not in (Any, SCALAR) and field not in into.objects}
+    strict -= {field for field in _unbound(usage) & declared.keys() if types[field] != _TEXT}
     follow = _follow(dimensions, into, strict)
     texts: dict[str, type | None] = {field: str for field in fields if types[field] == _TEXT}
     return Shape(into, texts, dimensions, follow)
@@ -151,6 +152,15 @@ def deciding(rule: UsageRule) -> set[str]:
 def measuring(rule: UsageRule) -> set[str]:
     """The fields whose values a rule takes."""
     return {field for field in (rule.value.field if rule.value else "", rule.identity, rule.exemplar) if field}
+
+
+def _unbound(usage: Usage) -> set[str]:
+    """The fields that decide about an event whose contract does not name them. Another's contract may, and says nothing
+    of the types that come in this one."""
+    bound = {one.name: one.fields.keys() for one in usage.events}
+    decide = [(rule.event, deciding(rule)) for rule in usage.rules]
+    decide += [(event, set(one.labels)) for one in usage.sequences for _, event in one.mentions()]
+    return {field for event, fields in decide for field in fields - bound.get(event, set())}
 
 
 def _declared(contracts: Iterable[EventContract]) -> dict[str, frozenset[FieldType]]:

@@ -30,10 +30,9 @@ PIECE_BYTES = 1024 * 1024
 """A larger body is counted in pieces, so that others get their turn between them."""
 MESSAGES_AT_ONCE = 5000
 """Of lines that come in messages."""
-_BROKEN_LINE, _SHARED_LINE = re2.compile(rb"\n[ \t\r]*[^{ \t\r\n]"), re2.compile(rb"\}[ \t\r]*\{")
-"""Where the decoder, to which a line break is but a space, might see other objects than one a line: one goes on in the
-next line, or two stand in one. A text can look like that as well; line by line it is found to be none. What begins with
-a byte that is rare costs next to nothing to look for."""
+_SHARED_LINE = re2.compile(rb"\}[ \t\r]*\{")
+"""Where two objects may stand in one line. A text can look like that as well; line by line it is found to be none. What
+begins with a byte that is rare costs next to nothing to look for."""
 
 
 class Engine:
@@ -136,9 +135,12 @@ class Engine:
         return events, raws
 
     def _lines(self, tally: Tally, piece: bytes) -> tuple[list[Event], Places]:
-        if not (_BROKEN_LINE.search(piece) or _SHARED_LINE.search(piece)):
+        if not _SHARED_LINE.search(piece):
             with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return self._one.decode_lines(piece), Raws(piece)
+                events = self._one.decode_lines(piece)
+                # to the decoder a line break is but a space: fewer objects than lines, and one goes on in the next
+                if _are_lines(piece, len(events)):
+                    return events, Raws(piece)
         return self._records(tally, piece.split(b"\n"))
 
     def _values(self, tally: Tally, body: bytes) -> tuple[list[Event], Places]:
@@ -327,6 +329,12 @@ def _wanted(usage: Usage) -> dict[str, set[str]]:
 def _numbers(plans: Sequence[Plan]) -> dict[Plan, int]:
     """How often each comes; most bodies hold one event, of which a Counter is slow to find that out."""
     return Counter(plans) if len(plans) != 1 else {plans[0]: 1}
+
+
+def _are_lines(piece: bytes, number: int) -> bool:
+    """Whether `piece` has so many lines, blank ones left out; they are looked for only where the number is another."""
+    lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
+    return lines == number or number == sum(bool(line.strip()) for line in piece.split(b"\n"))
 
 
 def _bytes(piece: bytes | Sequence[bytes]) -> bytes:

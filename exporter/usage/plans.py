@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from exporter.usage.book import Labels
+from exporter.usage.book import Labels, Series
 from exporter.usage.contract import CompiledContract, Event, Key, Shape
+from exporter.usage.measures import Exemplary, Measure
 from exporter.usage.rules import CompiledRule, Fields, text_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import OTHER, Usage, fields_of_logs
@@ -108,19 +109,22 @@ def _labelled(rules: Iterable[CompiledRule], fields: Fields) -> Iterator[tuple[C
 
 
 def _enter(followed: Iterable[_Followed], plan: Plan, now: float) -> None:
-    """Adds the series to `plan`, and makes those that are new."""
+    """Gives `plan` its series, and makes those that are new. A plan that stays is given all of them or, where this
+    breaks, none: tried again, it would count what it had twice."""
+    counts, measures, exemplary = list[Series](), list[tuple[Series, Measure, str]](), list[tuple[Series, Exemplary]]()
     for rule, labels, is_good in followed:
         room = rule.settings.max_series
         series = rule.shelf.find(labels, now, room)
         if rule.measure is not None:
-            plan.measures += ((series, rule.measure, rule.settings.name),)
+            measures.append((series, rule.measure, rule.settings.name))
         else:
-            plan.counts += (series,)
+            counts.append(series)
         if rule.exemplary is not None:
-            plan.exemplary += ((series, rule.exemplary),)
+            exemplary.append((series, rule.exemplary))
         if rule.good_shelf is not None:
             above = rule.good_shelf.find(labels, now, room)  # it stands at 0 where none was good yet
-            plan.counts += (above,) if is_good else ()
+            counts += [above] if is_good else []
+    plan.counts, plan.measures, plan.exemplary = tuple(counts), tuple(measures), tuple(exemplary)
 
 
 def _by_event(sequences: Sequence[SequenceSettings]) -> dict[str, list[SequenceSettings]]:

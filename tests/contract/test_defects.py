@@ -11,7 +11,7 @@ import pytest
 from exporter.ledger import UsageLedger
 from exporter.ledger.usage import Astray
 from exporter.usage import engine, measures, rules
-from exporter.usage.book import Book
+from exporter.usage.book import Book, Shelf
 from exporter.usage.counting import Counting
 from exporter.usage.delivery import Delivery, Fenced, Hold, Position, Taken
 from exporter.usage.sequences import keys
@@ -267,6 +267,21 @@ def test_an_event_on_whose_labels_a_rule_breaks_makes_no_series_of_another(monke
     assert tally.rejected == {"defect": 1}
     assert not any(shelf.series for rule in counter.rules for shelf in rule.shelves)
     assert sifted(counter, Delivery("http", poisoned, "records")).events == 1
+
+
+def test_a_series_that_could_not_be_made_once_makes_no_other_rule_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = {"name": "buy", "about": "B.", "owner": "me", "fields": {"user": {"type": "string", "required": True}}}
+    counter = engine.Engine(Usage.model_validate({**USAGE, "events": [contract]}), Book(), 0.0)
+    _breaks(Shelf, "find", lambda shelf, *_: shelf.rule == "plans" and next(calls) == 0)(monkeypatch)
+    calls = iter(range(100))
+    with pytest.raises(Defect):
+        counter.count(counter.begin("http", 0.0), body("free"), "ndjson")
+    tally = sifted(counter, Delivery("http", body("free"), "ndjson"))
+    deltas, _ = counter.deltas([tally])
+    assert {series.shelf.rule: delta for series, delta in deltas.items() if series.shelf.rule != "users"} == {
+        "all": 1,
+        "plans": 1,
+    }
 
 
 def test_what_is_tried_has_the_times_with_which_it_will_be_counted() -> None:

@@ -98,6 +98,14 @@ BODIES = [
     ("empty lines are nothing", b'\n{"event": "buy"}\n\n', True, 1, []),
     ("lines that begin and end with spaces", b' {"event": "buy"} \n\t{"event": "buy"}\t\n', True, 2, []),
     ("an object that spans lines", b'{"event":\n"buy"}\n{"event": "buy"}', True, 1, [1, 2]),
+    (
+        "an object that goes on with an object",
+        b'{"event": "buy", "n":\n{"event": "buy"}}\n{"event": "buy"}',
+        True,
+        1,
+        [1, 2],
+    ),
+    ("a list that goes on with objects", b'{"event": "buy", "n": [\r\n{"a": 1}, \r\n{"a": 1}]}\n', True, 0, [1, 2, 3]),
     ("an object that was printed for people", b'{\n  "event": "buy"\n}\n', True, 0, [1, 2, 3]),
     ("two objects in a line", b'{"event": "buy"} {"event": "buy"}\n{"event": "buy"}', True, 1, [1]),
     ("one that spans lines and two in one", b'{"event":\n"buy"}{"event": "buy"}', True, 0, [1, 2]),
@@ -227,6 +235,14 @@ KEPT = [
     ("another event has a contract of its own", {"event": "sell", "plan": 3, "amount": "7"}, ""),
     ("and breaks that", {"event": "sell", "plan": "pro"}, "wrong_type"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("declared", ["integer", "number", "boolean"])
+def test_true_is_not_1_in_an_event_whose_contract_does_not_name_what_anothers_does(declared: str) -> None:
+    contracts = [{"name": "sell", "fields": {"n": {"type": declared}}}, {"name": "buy"}]
+    one = engine(rule(labels={"n": ["1", "true"]}), events=contracts)
+    tally = tallied(one, b"\n".join(b'{"event": "buy", "n": %s}' % n for n in (b"1", b"true", b"true")), ndjson=True)
+    assert counted(one, tally) == {("1",): 1, ("true",): 2}
 
 
 @pytest.mark.parametrize("among_others", [False, True], ids=["alone", "among good ones"])

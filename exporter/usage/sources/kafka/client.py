@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from confluent_kafka import Consumer, KafkaException
+
 from exporter.usage.sources.kafka.settings import KafkaSettings
 from toolkit.logs import Logger
 
@@ -45,6 +47,15 @@ def _security(source: KafkaSettings) -> dict[str, Any]:
         properties["sasl.username"] = source.sasl.username
         properties["sasl.password"] = source.sasl.password_file.read()
     return properties
+
+
+def partitions_of(consumer: Consumer, topic: str, seconds: float) -> int:
+    """How many partitions a topic has. Raises KafkaException when no broker says so within `seconds`, and when one does
+    not know the topic, as may be for a moment: it lists no partitions then, and that is no number of them."""
+    found = consumer.list_topics(topic, timeout=seconds).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return len(found.partitions)
 
 
 class Lines:

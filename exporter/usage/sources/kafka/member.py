@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from exporter.usage.delivery import Fenced, Hold, Partitioned, Position
 from exporter.usage.sources.kafka import offsets
 from exporter.usage.sources.kafka.bridge import Abandoned, Bridge
-from exporter.usage.sources.kafka.client import Lines, configuration
+from exporter.usage.sources.kafka.client import Lines, configuration, partitions_of
 from exporter.usage.sources.kafka.metrics import KafkaMetrics
 from exporter.usage.sources.kafka.offsets import Batch, Beginning, Part, Progress, begin, gather, name_of
 from exporter.usage.sources.kafka.reach import End, keys_part, until
@@ -172,7 +172,7 @@ class Member:
     def _hold_keys(self, consumer: Consumer) -> None:
         """Takes up what is remembered of the keys in the assigned partitions."""
         topics = {topic for topic, _ in self._assigned}
-        counts = self._answered(lambda: {topic: _partitions(consumer, topic) for topic in topics})
+        counts = self._answered(lambda: {topic: partitions_of(consumer, topic, BROKER_SECONDS) for topic in topics})
         self._parts = {
             (topic, number): keys_part(self._stream, number, counts[topic]) for topic, number in self._assigned
         }
@@ -344,8 +344,3 @@ class Member:
     def _has_passed(self, part: Part) -> bool:
         """Whether all was read that was there when a broker was last asked."""
         return self._read[part] >= self._ends[part].offset
-
-
-def _partitions(consumer: Consumer, topic: str) -> int:
-    """How many partitions a topic has."""
-    return len(consumer.list_topics(topic, timeout=BROKER_SECONDS).topics[topic].partitions)
