@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from exporter.rulegen import calendar
 from exporter.rulegen.model import (
     AHEAD,
+    DAY,
     DRIFT_SPAN,
     FAINT,
     FAST_QUANTILE,
@@ -218,7 +219,8 @@ class Normal:
     def _factor(self) -> str:
         week, factor = self._of("signal:week"), self._model.sensitivity.factor
         young = number(round(factor * YOUNG[self._model.kind], 4))
-        ago = f"{self._of('signal:level')} offset {duration(WEEK)}"
+        # of a day: an hour without a value is no week without one
+        ago = f"present_over_time({self._of('signal:level')}[{duration(DAY - HALF_STEP)}] offset {duration(WEEK)})"
         return f"({week} and {ago}) * 0 + {number(factor)}\nor {week} * 0 + {young}"
 
     def _strays(self, name: str, quantile: float) -> Iterator[Record]:
