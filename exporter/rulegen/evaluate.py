@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from exporter.rulegen import sliding
 from exporter.rulegen.model import (
     AHEAD,
-    DAY,
     DRIFT_SPAN,
     FAINT,
     FAST_QUANTILE,
@@ -233,7 +232,7 @@ def _unit(mean: Values, model: Model) -> Values:
 def _factor(level: Values, week: Values, places: Places, model: Model) -> Values:
     """`signal:factor`: wider while there is nothing from a week ago."""
     factor = model.sensitivity.factor
-    is_old = sliding.count(level, DAY // STEP, places - WEEK // STEP) > 0
+    is_old = sliding.count(level, PAST_STEP // STEP, places - (WEEK - PAST_STEP) // STEP) > 0
     return np.where(np.isnan(week), np.nan, np.where(is_old, factor, round(factor * YOUNG[model.kind], 4)))
 
 
