@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from exporter.rulegen import evaluate
+from exporter.rulegen import evaluate, sliding
 from exporter.rulegen.evaluate import Evaluation
 from exporter.rulegen.history import Labels
-from exporter.rulegen.model import DAY, PAST_KEPT, STAY, STEP, WEEK
+from exporter.rulegen.model import DAY, LEVEL_SAMPLES, PAST_KEPT, STAY, STEP, WEEK
 from exporter.rulegen.moments import Mask, Moments, Times
 from exporter.rulegen.settings import Signal, Signals
 from exporter.rulegen.signals import (
@@ -20,6 +20,8 @@ from exporter.rulegen.signals import (
     DRIFT_SHADOW,
     GONE_HOLD,
     HOLIDAY_SHARE,
+    HOUR_SAMPLES,
+    STOPPED_SETTLE,
     STOPPED_SHADOW,
     STOPPED_STAY,
     SURE,
@@ -88,7 +90,7 @@ def circumstances(signal: Signal, file: Signals, at: Moments, hidden: Mask) -> C
     planned, settle = file.holding(signal.name), settling(signal)
     is_open = at.during(signal.hours) & ~hidden
     is_calm = is_open & ~lasting(at.holiday, settle) & ~at.at_work(planned, settle)
-    return Circumstances(at.times, is_open & ~at.at_work(planned), is_calm, at.holiday)
+    return Circumstances(at.times, is_open & ~at.at_work(planned, STOPPED_SETTLE), is_calm, at.holiday)
 
 
 def watched(signal: Signal, file: Signals, labels: Labels, values: Values, at: Moments) -> Watched:
@@ -139,7 +141,8 @@ def stopped(signal: Signal, one: Watched, around: Circumstances, edge: float = 1
     at_once = (
         (one.values == 0) & (found.normal * STEP >= SURE) & (found.fast_score > stopped_edge(sensitivity_of(signal)))
     )
-    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.below > edge)
+    is_whole = sliding.count(one.values, LEVEL_SAMPLES, np.arange(len(one.values))) >= HOUR_SAMPLES
+    in_an_hour = (found.level == 0) & (found.normal * 3600 >= SURE) & (found.below > edge) & is_whole
     is_quiet_day = around.holiday & (found.normal * (HOLIDAY_SHARE * STEP) < SURE)
     is_true = (at_once | in_an_hour) & ~is_quiet_day & _enough(signal, found.normal) & around.is_open
     return Condition(is_true, np.fmax(found.below, found.fast_score) / edge, 0.0, STOPPED_STAY)
@@ -162,9 +165,10 @@ def drifting(signal: Signal, one: Watched) -> Condition:
     return Condition(is_true, np.abs(ratio - 1) / DRIFT, DRIFT_HOLD, DAY)
 
 
-def untold(drift: Condition, levels: Mask) -> Condition:
-    """SignalDrifted, where no alert on too little or too much fired (`levels`) for weeks."""
-    return replace(drift, is_true=drift.is_true & ~lasting(levels, DRIFT_SHADOW - STEP))
+def untold(drift: Condition, one: Watched, below: Mask, above: Mask) -> Condition:
+    """SignalDrifted, where for weeks no alert told of too little (`below`) before a fall, of too much before a rise."""
+    lately = (lasting(told, DRIFT_SHADOW - STEP) for told in (below, above))
+    return replace(drift, is_true=drift.is_true & ~np.where(one.recorded.drift < 1, *lately))
 
 
 def gone(series: Sequence[Watched], size: int) -> Condition:

@@ -232,7 +232,7 @@ def _unit(mean: Values, model: Model) -> Values:
 def _factor(level: Values, week: Values, places: Places, model: Model) -> Values:
     """`signal:factor`: wider while there is nothing from a week ago."""
     factor = model.sensitivity.factor
-    is_old = ~np.isnan(sliding.before(level, WEEK // STEP)[places])
+    is_old = sliding.count(level, PAST_STEP // STEP, places - (WEEK - PAST_STEP) // STEP) > 0
     return np.where(np.isnan(week), np.nan, np.where(is_old, factor, round(factor * YOUNG[model.kind], 4)))
 
 

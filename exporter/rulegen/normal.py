@@ -22,6 +22,7 @@ from exporter.rulegen.model import (
     LEVEL_SAMPLES,
     OTHER_SIDE,
     PAST_KEPT,
+    PAST_STEP,
     RELATIVE,
     STEP,
     STRAY_POWER,
@@ -218,7 +219,9 @@ class Normal:
     def _factor(self) -> str:
         week, factor = self._of("signal:week"), self._model.sensitivity.factor
         young = number(round(factor * YOUNG[self._model.kind], 4))
-        ago = f"{self._of('signal:level')} offset {duration(WEEK)}"
+        # or in the six hours after that: an hour without a value is no week without one
+        hours, back = duration(PAST_STEP - HALF_STEP), duration(WEEK - PAST_STEP)
+        ago = f"present_over_time({self._of('signal:level')}[{hours}] offset {back})"
         return f"({week} and {ago}) * 0 + {number(factor)}\nor {week} * 0 + {young}"
 
     def _strays(self, name: str, quantile: float) -> Iterator[Record]:

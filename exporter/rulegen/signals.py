@@ -37,8 +37,12 @@ DRIFT = 0.25
 """A week's mean that differs by more from that of three weeks before is told."""
 DRIFT_HOLD = 43_200.0
 DRIFT_SHADOW = DRIFT_SPAN + WEEK
-"""What was told when it left its band is not told again as a drift (seconds): for so long a step is one."""
+"""What was told as it left its band is no drift to that side (seconds): for so long a step would look like one."""
 STOPPED_STAY = 900.0
+STOPPED_SETTLE = 300.0
+"""After planned work a rate of five minutes still knows of it (seconds)."""
+HOUR_SAMPLES = LEVEL_SAMPLES - 1
+"""Without which an hour is none: after a gap its first value may be of some seconds in which nothing came."""
 STOPPED_SHADOW = 7200.0
 """After an outage a level needs an hour to come back: no second alert for that (seconds)."""
 GONE_HOLD = 1800.0
@@ -165,9 +169,9 @@ class _Alerts:
         samples = round(seconds / STEP) + 1
         return f"count_over_time({self._of(name)}[{window(samples)}]) >= {samples} and {self._of(name)}"
 
-    def _untold(self, alerts: str, seconds: float) -> str:
-        """That none of these alerts (a regular expression) fired for a time."""
-        firing = f'ALERTS{{alertname=~"{alerts}",alertstate="firing",signal={quoted(self._signal.name)}}}'
+    def _untold(self, alert: str, seconds: float) -> str:
+        """That an alert did not fire for a time."""
+        firing = f'ALERTS{{alertname="{alert}",alertstate="firing",signal={quoted(self._signal.name)}}}'
         on = ", ".join(("signal", *self._signal.by))
         return f"unless on ({on}) last_over_time({firing}[{window(round(seconds / STEP))}])"
 
@@ -231,21 +235,26 @@ class _Alerts:
         edge = number(stopped_edge(self._sensitivity))
         value, below, normal = (self._of(f"signal:{name}") for name in ("value", "below", "normal"))
         fast = f"{self._of('signal:fast_score')} > {edge}"
+        whole = f"count_over_time({value}[{window(LEVEL_SAMPLES)}]) >= {HOUR_SAMPLES}"
         yield "("
         yield f"  ({value} == 0 and {fast} and {normal} * {number(STEP)} >= {number(SURE)})"
-        yield f"  or ({below} == 0 and {normal} * 3600 >= {number(SURE)})"
+        yield f"  or ({below} == 0 and {normal} * 3600 >= {number(SURE)} and {whole})"
         yield ")"
         if self._file.holidays:
             here = f"calendar:holiday{calendar.matcher(self._calendar)}"
             yield f"unless ({normal} * {number(HOLIDAY_SHARE * STEP)} < {number(SURE)} and on () {here})"
         yield from self._minimum()
-        yield from self._gates(holidays=False)
+        yield from self._gates(holidays=False, settle=STOPPED_SETTLE)
 
     def _drifted(self) -> Alert:
         ratio = f"last_over_time({self._of('signal:drift:ratio')}[{KEPT}])"
-        conditions = {"down": f"{ratio} < {number(1 - DRIFT)}", "up": f"{ratio} > {number(1 + DRIFT)}"}
+        # what was told on one side hides no drift to the other
+        below, above = (self._untold(f"Signal{side}Normal", DRIFT_SHADOW) for side in ("Below", "Above"))
+        conditions = {
+            "down": f"{ratio} < {number(1 - DRIFT)}\n{below}",
+            "up": f"{ratio} > {number(1 + DRIFT)}\n{above}",
+        }
         wanted = [text for side, text in conditions.items() if self._signal.direction in (side, "both")]
-        untold = self._untold("Signal(Below|Above)Normal", DRIFT_SHADOW)
         message = Message(
             summary=f"{self._title}: another level than three weeks ago",
             description=(
@@ -258,7 +267,7 @@ class _Alerts:
         )
         return Alert(
             name="SignalDrifted",
-            expr="\n".join([f"({' or '.join(wanted)})", *self._minimum(), untold]),
+            expr="\n".join(["(", "\nor ".join(wanted), ")", *self._minimum()]),
             hold=DRIFT_HOLD,
             keep=DAY,
             labels=self._alert_labels("ticket"),
@@ -349,8 +358,8 @@ class _Alerts:
         limit = number(self._sensitivity.factor)
         is_young = self._template(f"last_over_time(signal:factor{{SIGNAL}}[{KEPT}]) > {limit}")
         return (
-            f"{{{{ if {is_young} }}}} Less than a week is known: "
-            "the normal is that of the days before, and the band is wider.{{ end }}"
+            f"{{{{ if {is_young} }}}} Nothing is known of a week ago: "
+            "the normal is that of other days, and the band is wider.{{ end }}"
         )
 
     def _began(self, edge: str) -> str:

@@ -86,10 +86,10 @@ class Teller:
                 yield Told(alert, self._signal.severity, one.labels, self._episodes(level.at(edge)))
 
     def _drifted(self, levels: Sequence[Told]) -> Iterator[Told]:
-        told = self._firing(levels) if any(drift.is_true.any() for drift in self._drifts) else {}
+        firing = [self._firing([one for one in levels if one.alert == alert]) for alert in (BELOW, ABOVE)]
         for one, drift in zip(self._series, self._drifts, strict=True):
-            hiding = told.get(self._key(one.labels))
-            condition = drift if hiding is None else conditions.untold(drift, hiding)
+            below, above = (found.get(self._key(one.labels), self._never()) for found in firing)
+            condition = conditions.untold(drift, one, below, above) if drift.is_true.any() else drift
             yield Told(DRIFTED, "ticket", one.labels, self._episodes(condition))
 
     def _episodes(self, condition: Condition) -> tuple[Episode, ...]:

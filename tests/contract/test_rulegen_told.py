@@ -65,6 +65,9 @@ TROUBLE: Mapping[str, tuple[tuple[int, int, float], ...]] = {
         (18 * PER_DAY + 160, 3, 0.2),
         (19 * PER_DAY + 150, 36, 2.5),
         (21 * PER_DAY + 10, 60, 0.3),  # planned
+        (21 * PER_DAY + 90, 7, 0.0),  # to its end, which a rate of five minutes still knows of
+        (25 * PER_DAY + 100, 14, math.nan),
+        (25 * PER_DAY + 114, 1, 0.0),  # the first value after a gap
         (HIDDEN[0] - 5, 20, 0.2),
         (29 * PER_DAY + 150, 10, 0.1),
         (29 * PER_DAY + 185, 10, 0.1),
@@ -127,14 +130,14 @@ def _conditions(name: str, one: Watched, around: Circumstances) -> Iterator[tupl
         stopped = conditions.stopped(signal, one, around)
         yield told.STOPPED, stopped
         shadow = conditions.shadow(_fires(stopped))
-    levels = np.zeros(SIZE, dtype=np.bool_)
+    levels = {alert: np.zeros(SIZE, dtype=np.bool_) for alert in (told.BELOW, told.ABOVE)}
     for alert, wanted in ((told.BELOW, signal.direction != "up"), (told.ABOVE, signal.direction != "down")):
         if wanted:
             is_below = alert == told.BELOW
             level = conditions.below(signal, one, around, shadow) if is_below else conditions.above(signal, one, around)
             yield alert, level.at(edge)
-            levels |= _fires(level.at(edge))
-    yield told.DRIFTED, conditions.untold(conditions.drifting(signal, one), levels)
+            levels[alert] = _fires(level.at(edge))
+    yield told.DRIFTED, conditions.untold(conditions.drifting(signal, one), one, *levels.values())
 
 
 def _fires(condition: Condition) -> NDArray[np.bool_]:

@@ -93,6 +93,17 @@ def test_an_anomaly_does_not_widen_its_band_for_six_hours() -> None:
     assert wider[later] > 2 * width[later]
 
 
+def test_an_hour_without_a_value_a_week_ago_widens_nothing() -> None:
+    whole, holed = _course(), _course()
+    # so that weeks are summarised, at noon, with nothing from a week ago
+    holed[EVENT - 7 * PER_DAY - 2 * PER_HOUR : EVENT - 7 * PER_DAY + 2 * PER_HOUR] = np.nan
+    reached = [
+        (found.upper - found.normal)[EVENT + PER_HOUR : EVENT + 6 * PER_HOUR].mean()
+        for found in map(_evaluated, (whole, holed))
+    ]
+    assert reached[1] == pytest.approx(reached[0], rel=0.1)
+
+
 def test_what_is_not_learnt_from_leaves_no_trace() -> None:
     values, off = _course(), _course(3.0, PER_DAY)
     learnt = np.ones(len(off), dtype=bool)
