@@ -70,7 +70,7 @@ class Process:
             return error.code, error.read().decode()
 
     def ready(self) -> None:
-        for _ in range(200):
+        for _ in range(1200):
             with contextlib.suppress(OSError):
                 if self.get("/-/ready")[0] == 200:
                     return

@@ -119,7 +119,7 @@ async def test_every_message_is_counted_once_and_the_lag_goes_down_to_nothing(de
         "nothing is left",
     )
     assert desk.value("catching_up") == 0
-    assert desk.value("messages_total") == 8_000
+    await desk.until(lambda: desk.value("messages_total") == 8_000, "each has been told of")
     assert desk.value("last_message_timestamp_seconds", topic=desk.topic, partition="0") == pytest.approx(
         time.time(), abs=PATIENCE
     )
