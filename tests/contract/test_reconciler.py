@@ -1,6 +1,7 @@
 """Reconciliation with real HTTP, a real database, and for the API itself a real Alertmanager."""
 
 import asyncio
+import datetime
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -198,7 +199,9 @@ async def alertmanager_at(port: int, folder: Path, configuration: str) -> AsyncI
 
 async def fire(url: str, *labels: dict[str, str]) -> None:
     """Gives a real Alertmanager alerts with these labels."""
-    alerts = [{"labels": one, "startsAt": "2026-11-20T10:00:00Z"} for one in labels]
+    # begun now: of one that began longer ago than `group_wait` an Alertmanager tells at once, without the others
+    begun = datetime.datetime.now(datetime.UTC).isoformat()
+    alerts = [{"labels": one, "startsAt": begun} for one in labels]
     headers = {"Content-Type": "application/json"}
     async with (
         aiohttp.ClientSession() as session,
