@@ -87,6 +87,8 @@ class Counting:
         self._waiting: list[Waiting] = []
         self._bytes = 0
         self._some = asyncio.Event()
+        self._ended = False
+        """Nobody commits any more."""
         self._entries = 0
 
     def reads(self, log: str) -> bool:
@@ -156,13 +158,14 @@ class Counting:
         try:
             engine = self.engine
             waiting = Waiting(delivery, engine, await self._tallied(engine, delivery, size), positions, key)
-            while True:
+            while not self._ended:
                 self._waiting.append(waiting)
                 self._some.set()
                 try:
                     return await waiting.done  # who goes away cancels this future, not the commit
                 except Broken as broken:
                     waiting = await self._repaired(waiting, broken.error)  # here, so that others don't wait
+            raise StorageUnavailable("io")
         finally:
             self._bytes -= size
 
@@ -219,24 +222,32 @@ class Counting:
     # --- the ledger's side
 
     async def run(self) -> None:
-        """Commits for ever."""
+        """Commits for ever. Where that ends, whoever waits or comes hears it."""
+        try:
+            while True:
+                await self._next()
+        finally:
+            self._ended = True
+            fail(self._waiting, StorageUnavailable("io"))
+
+    async def _next(self) -> None:
+        """The next commit, and the pace."""
         loop = asyncio.get_running_loop()
-        while True:
-            await self._awaited()
-            began = loop.time()
-            self._some.clear()
-            group, self._waiting = self._waiting, []
-            if began - self._looked >= LOOK_SECONDS:
-                self._looked = began
-                self._keeping.turn()
-            try:
-                await self._go_through(group)
-            except BaseException as error:  # a stop too: whoever posted must not wait for ever
-                fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
-                raise
-            if group:
-                self._metrics.committed(len(group), loop.time() - began)
-            await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
+        await self._awaited()
+        began = loop.time()
+        self._some.clear()
+        group, self._waiting = self._waiting, []
+        if began - self._looked >= LOOK_SECONDS:
+            self._looked = began
+            self._keeping.turn()
+        try:
+            await self._go_through(group)
+        except BaseException as error:  # a stop too: whoever posted must not wait for ever
+            fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
+            raise
+        if group:
+            self._metrics.committed(len(group), loop.time() - began)
+        await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
 
     async def _awaited(self) -> None:
         """Waits for a delivery; where keys are watched, not for long: time decides about them as well."""

@@ -22,6 +22,7 @@ from exporter.usage.watching import Watching
 from tests.contract.conftest import AUTH, StartExporter
 from tests.support.counting import PART, STREAM, World, shown_text
 from tests.support.processes import until
+from toolkit.storage import StorageUnavailable
 
 SECONDS = 60.0
 USAGE: dict[str, Any] = {
@@ -372,6 +373,35 @@ async def test_a_defect_that_is_no_deliverys_ends_the_work(world: World, monkeyp
         await take(one, "free")
     with pytest.raises(Defect):
         await world.end_of(one)
+
+
+@pytest.mark.parametrize("how", ["by a defect", "by a stop"])
+async def test_whoever_delivers_what_nobody_will_commit_hears_so_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    one = await world.exporter(Usage.model_validate(USAGE))
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def commit(*_: object) -> None:
+        begun.set()
+        await goes_on.wait()
+        raise Defect
+
+    monkeypatch.setattr(one._ledger, "commit", commit)
+    _breaks(rules, "text_of", _says_poison)(monkeypatch)
+    in_the_last = asyncio.create_task(take(one, "free"))
+    await begun.wait()
+    async with one._defects._one_by_one:
+        for_the_next, sifted = (asyncio.create_task(take(one, *plans)) for plans in (["free"], ["free", "poison"]))
+        await asyncio.sleep(0)
+        goes_on.set()
+        with pytest.raises(Defect if how == "by a defect" else asyncio.CancelledError):
+            await world.end_of(one, stopped=how == "by a stop")
+    with pytest.raises(Defect if how == "by a defect" else StorageUnavailable):
+        await in_the_last
+    for late in (for_the_next, sifted, take(one, "free")):
+        with pytest.raises(StorageUnavailable):
+            await late
 
 
 async def test_what_is_stored_is_never_counted_again_though_a_defect_follows(

@@ -83,9 +83,12 @@ class World:
             with suppress(asyncio.CancelledError):
                 await work  # a defect of the counting fails the test here
 
-    async def end_of(self, one: Counting) -> None:
-        """Waits for the counting to end by itself. Raises what it ended with."""
-        await self._work.pop(one)
+    async def end_of(self, one: Counting, *, stopped: bool = False) -> None:
+        """Waits for the counting to end, by itself unless it is to be `stopped`. Raises what it ended with."""
+        work = self._work.pop(one)
+        if stopped:
+            work.cancel()
+        await work
 
     async def send(self, one: Counting, *events: str) -> None:
         """JSON events that happen now: over HTTP, or, to a shared ledger, in a part of a stream that is caught up.
