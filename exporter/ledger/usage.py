@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Result, Select, and_, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from exporter.ledger.tables import (
@@ -178,9 +178,7 @@ class UsageLedger:
         new = {(row.source, row.key) for row in stored}
         repeated = [(one.source, one.key) for one in keys if (one.source, one.key) not in new]
         if repeated:
-            found = select(usage_keys).where(tuple_(usage_keys.c.source, usage_keys.c.key).in_(repeated))
-            answers = {(row.source, row.key): row.answer for row in connection.execute(found)}
-            raise Repeated(answers)
+            raise Repeated(_answers(connection.execute(_asked(repeated))))
 
     def _numbers(self, connection: Connection, new: Sequence[Series]) -> dict[Series, int]:
         """The numbers of series that have none yet; another process may have made them."""
@@ -199,6 +197,14 @@ class UsageLedger:
             one = rows.get((row.rule, row.kind, row.labels))
             if one is not None:
                 found[one] = row.id
+        return found
+
+    async def answers(self, requests: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """What was answered to those of these requests (source, idempotency key) that were stored."""
+        found: dict[tuple[str, str], bytes] = {}
+        async with self._database.read() as connection:
+            for start in range(0, len(requests), KEYS_AT_ONCE):
+                found |= _answers(await connection.execute(_asked(requests[start : start + KEYS_AT_ONCE])))
         return found
 
     # --- back to values
@@ -309,6 +315,14 @@ class UsageLedger:
         statement = select(usage_positions.c.part, usage_positions.c.position).where(usage_positions.c.stream == stream)
         async with self._database.read() as connection:
             return {row.part: row.position for row in await connection.execute(statement)}
+
+
+def _asked(requests: Sequence[tuple[str, str]]) -> Select[Any]:
+    return select(usage_keys).where(tuple_(usage_keys.c.source, usage_keys.c.key).in_(requests))
+
+
+def _answers(rows: Result[Any]) -> dict[tuple[str, str], bytes]:
+    return {(row.source, row.key): row.answer for row in rows}
 
 
 def _labels(one: Series) -> str:

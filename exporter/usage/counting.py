@@ -324,7 +324,11 @@ class Counting:
     async def _entered(self, group: Sequence[Waiting]) -> _Found:
         engine = group[0].engine
         positions = [position for one in group for position in one.positions]
-        keys = [one.keyed for one in group if one.key and not one.tally.taken.is_refused]
+        keyed = [one for one in group if one.key]
+        refused = {one.named for one in keyed if one.tally.taken.is_refused}
+        if refused and (answers := await self._ledger.answers(list(refused))):
+            raise Repeated(answers)  # the defect came after them
+        keys = [one.keyed for one in keyed if one.named not in refused]
         async with self._between_commits():
             found = self._found(engine, [one.tally for one in group])
             await self._stored(Entry(found.deltas, positions, keys), found.sightings)

@@ -179,6 +179,23 @@ async def test_one_poisoned_event_neither_ends_the_work_nor_spoils_its_neighbour
     assert (await shown_text(again))["all_total"] == good + 1
 
 
+@pytest.mark.parametrize(("broken", "more"), [row[1:3] for row in PLACES], ids=[row[0] for row in PLACES])
+async def test_a_request_that_is_repeated_is_answered_as_it_was_though_a_defect_refuses_it_now(
+    world: World, monkeypatch: pytest.MonkeyPatch, broken: Breaker, more: dict[str, Any]
+) -> None:
+    sound = await world.exporter(Usage.model_validate({**USAGE, **more}))
+    counted = await take(sound, "poison", key="counted", part=await part_of(sound))
+    one = await world.exporter(Usage.model_validate({**USAGE, **more}))
+    part = await part_of(one)
+    broken(monkeypatch)
+    new = [await take(one, "poison", key="new", part=part) for _ in range(2)]
+    together = await asyncio.gather(*(take(one, "poison", key=key, part=part) for key in ("counted", "new", "counted")))
+    assert (counted.events, counted.rejected) == (1, 0)
+    assert together == [counted, new[0], counted]
+    assert [taken.is_refused for taken in new] == [True, True]
+    assert (await shown_text(one))["all_total"] == 1
+
+
 async def test_what_keys_remember_is_as_if_the_poisoned_event_had_never_come(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
