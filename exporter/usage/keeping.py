@@ -62,7 +62,8 @@ class Keeping:
                 self._kept = [row async for some in rows for row in some]
 
     def follow(self, settings: tuple[SequenceSettings, ...]) -> None:
-        """Goes by these rules from now on. Those that have not changed go on with what they remember."""
+        """Goes by these rules from now on. Those that mean what is stored go on with what they remember, also where
+        other rules were in force since, of which nothing is stored."""
         if self.watching.settings == settings:
             return
         before = [*self._kept, *self.watching.rows()]

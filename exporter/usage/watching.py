@@ -53,7 +53,8 @@ class Watching:
         self._sequences.restore(rows)
 
     def rows(self) -> list[tuple[Row, bytes]]:
-        """What is remembered, for the rules of another configuration."""
+        """What is remembered, and what is stored still though these rules have no use for it: for those of another
+        configuration."""
         return list(self._sequences.rows())
 
     def look(self, sightings: Mapping[str, Iterable[Seen]], read: Mapping[str, float], now: float) -> Deltas:

@@ -105,6 +105,44 @@ async def test_a_reload_keeps_what_unchanged_rules_remember(world: World) -> Non
     assert (await counts(one))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
 
 
+OTHERS: dict[str, list[dict[str, Any]]] = {
+    "changed": [{**PAID, "within": "20m"}, QUIET],
+    "gone": [QUIET],
+    "all gone": [],
+}
+
+
+@pytest.mark.parametrize("between", [["changed"], ["gone"], ["changed", "all gone"], ["changed", "gone"]], ids=str)
+async def test_a_rule_that_is_back_before_anything_was_stored_goes_on_with_what_it_remembers(
+    world: World, between: list[str]
+) -> None:
+    one = await world.exporter(USAGE)
+    await world.send(one, placed("a"), placed("b"))
+    for usage in [*(Usage.model_validate({"sequences": OTHERS[name]}) for name in between), USAGE]:
+        one.use(usage)
+    await world.send(one, paid("a"))
+    await world.send(one)
+    again = await world.exporter(USAGE)
+    await world.send(again, paid("b"))
+    await world.send(again)
+    assert (await counts(again))['orders_paid_total{outcome="completed",plan="pro"}'] == 2
+
+
+@pytest.mark.parametrize("other", ["changed", "gone"])
+async def test_a_rule_that_is_back_after_another_was_stored_knows_none_of_its_keys(world: World, other: str) -> None:
+    one = await world.exporter(USAGE)
+    await world.send(one, placed("a"))
+    one.use(Usage.model_validate({"sequences": OTHERS[other]}))
+    await world.send(one, placed("b"))
+    one.use(USAGE)
+    await world.send(one, paid("a"))
+    await world.send(one)
+    again = await world.exporter(USAGE)
+    await world.send(again, paid("b"))
+    await world.send(again)
+    assert (await counts(again))['orders_paid_total{outcome="unexpected",plan="other"}'] == 2
+
+
 async def test_a_rule_that_is_renamed_while_a_commit_is_under_way_has_its_new_name_from_the_next(world: World) -> None:
     one = await world.exporter(USAGE)
     async with one._book_lock:  # as a commit holds it

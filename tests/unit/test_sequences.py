@@ -302,6 +302,19 @@ def test_a_rule_whose_definition_changed_starts_anew_and_its_rows_go() -> None:
     assert changed.changes() == {}
 
 
+@pytest.mark.parametrize(("stored", "known"), [(False, 1), (True, 0)], ids=["nothing was stored", "that was stored"])
+def test_a_rule_that_changed_and_changed_back_knows_what_is_stored_of_it(stored: bool, known: int) -> None:
+    machine, changed, back = sequences(PAID), sequences({**PAID, "within": "2m"}), sequences(PAID)
+    played(machine, [(0, "placed")])
+    changed.restore(machine.rows())
+    changed.changes()
+    if stored:
+        changed.committed()
+    back.restore(changed.rows())
+    assert back.sizes() == {"it": known}
+    assert Row("", "it", "k") not in back.changes()
+
+
 def test_a_rule_goes_on_when_only_its_limits_and_words_changed() -> None:
     machine = sequences(PAID)
     played(machine, [(0, "placed")])

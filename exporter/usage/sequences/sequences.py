@@ -46,8 +46,9 @@ class Sequences:
         self._touched: dict[str, None] = {}
         """The parts that were looked at since `changes` told of them; of those that it told of it is `_sent`."""
         self._sent: dict[str, None] = {}
-        self._useless: set[Row] = set()
-        self._useless_sent: set[Row] = set()
+        self._useless: dict[Row, bytes] = {}
+        """What is stored and says nothing to these rules; of that which `changes` told of it is `_useless_sent`."""
+        self._useless_sent: dict[Row, bytes] = {}
 
     def feed(
         self,
@@ -84,7 +85,7 @@ class Sequences:
         """The rows that changed since the last `committed` (None: to be deleted). What is fed from now on is no part
         of it. Asked again before `committed` or `undo`, it tells of all since the last `committed`."""
         self._useless_sent |= self._useless
-        self._useless = set()
+        self._useless = {}
         self._sent |= self._touched
         self._touched = {}
         found: dict[Row, bytes | None] = dict.fromkeys(self._useless_sent)
@@ -94,7 +95,7 @@ class Sequences:
 
     def committed(self) -> None:
         """The rows that `changes` told are stored."""
-        self._useless_sent = set()
+        self._useless_sent = {}
         for _, _, keys in self._all(self._sent):
             keys.committed()
         self._sent = {}
@@ -103,7 +104,7 @@ class Sequences:
         """Everything since the last `committed` did not happen, also what was fed after `changes`: nothing of it was
         counted, and all of it may be fed again."""
         self._useless |= self._useless_sent
-        self._useless_sent = set()
+        self._useless_sent = {}
         for _, _, keys in self._all({**self._sent, **self._touched}):
             keys.undo()
         self._sent, self._touched = {}, {}
@@ -114,7 +115,7 @@ class Sequences:
         for place, row in rows:
             part, rule, key = place
             if rule not in self.rules or not self._of(part)[rule].restore(key, row):
-                self._useless.add(Row(part, rule, key))
+                self._useless[Row(part, rule, key)] = row
 
     def drop(self, part: str) -> None:
         """Forgets a part, whose rows belong to another process now."""
@@ -122,13 +123,17 @@ class Sequences:
             keys.drop()
         self._sent.pop(part, None)
         self._touched.pop(part, None)
-        self._useless = {row for row in self._useless if row.part != part}
-        self._useless_sent = {row for row in self._useless_sent if row.part != part}
+        self._useless = {place: row for place, row in self._useless.items() if place.part != part}
+        self._useless_sent = {place: row for place, row in self._useless_sent.items() if place.part != part}
 
     def rows(self) -> Iterator[tuple[Row, bytes]]:
-        """Everything as it would be stored: `restore` of other rules takes it up, and so does a changed file."""
+        """Everything as it would be stored: `restore` of other rules takes it up, and so does a changed file. What is
+        stored still though it is of no use here is told as it is: to other rules it may be of use."""
+        stale = {**self._useless_sent, **self._useless}
         for part, rule, keys in self._all(self._parts):
-            yield from ((Row(part, rule, key), row) for key, row in keys.rows())
+            own = ((Row(part, rule, key), row) for key, row in keys.rows())
+            yield from ((place, row) for place, row in own if place not in stale)
+        yield from stale.items()
 
     def sizes(self) -> dict[str, int]:
         """How many keys are remembered, by rule."""
