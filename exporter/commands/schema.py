@@ -6,7 +6,7 @@ import sys
 import msgspec
 
 from exporter import config
-from exporter.usage.contract import json_schema
+from exporter.usage.jsonschema import json_schema
 from toolkit.cli import Extra, add_config_file
 from toolkit.configfile import nearest
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UnsetType
 
-from exporter.usage.nesting import SCALAR, Decoded, ancestors, blocked, compiled, decoded, problem, steps_of, value_of
+from exporter.usage.nesting import SCALAR, Decoded, ancestors, blocked, compiled, decoded, problem, value_of
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.settings import EventContract, FieldContract, FieldType, Usage, UsageRule, fields_of_logs
 from toolkit.configfile import Location
@@ -43,13 +43,6 @@ MAX_INTEGER = 2**63
 """An integer is smaller than this."""
 _STRUCTURES = (list, dict, msgspec.Struct)
 _ABSENT: frozenset[type] = frozenset({UnsetType, type(None)})
-_JSON_TYPES: Mapping[FieldType, dict[str, str]] = {
-    "string": {"type": "string"},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "timestamp": {"type": "string", "format": "date-time"},
-}
 
 
 REASONS = ("not_json", "no_event", "wrong_type", "missing", "not_allowed", "late", "ahead", "defect")
@@ -246,8 +239,9 @@ class CompiledContract:
                 return _wrong_type(name, self.dimensions[name].type)
         return _breach(self.dimensions, fields)
 
-    def breaches(self, events: Sequence[Event], now: float) -> Mapping[int, Breach]:
-        """What is wrong with some of these events, by their place. `now` is Unix time."""
+    def breaches(self, events: Sequence[Event], now: float, sent: Mapping[int, float]) -> Mapping[int, Breach]:
+        """What is wrong with some of these events, by their place. `now` is Unix time; `sent` says by the identity of
+        events when they were sent, where that is known."""
         found: dict[int, Breach] = {}
         for name, read, allowed in self.columns:
             if not set(map(type, map(read, events))) <= allowed:
@@ -256,20 +250,30 @@ class CompiledContract:
                     for place, event in enumerate(events)
                     if not _fits(read(event), allowed)
                 }
-        return found | self._untimely(events, now)
+        return found | self._untimely(events, now, sent)
 
-    def _untimely(self, events: Sequence[Event], now: float) -> dict[int, Breach]:
+    def _untimely(self, events: Sequence[Event], now: float, sent: Mapping[int, float]) -> dict[int, Breach]:
         if self.time is None:
             return {}
-        earliest = datetime.datetime.fromtimestamp(now - self.lateness, datetime.UTC)
-        latest = datetime.datetime.fromtimestamp(now + self.ahead, datetime.UTC)
-        times = [at if type(at) is datetime.datetime else latest for at in map(self.time, events)]
-        if min(times) >= earliest and max(times) <= latest:
+
+        def came(event: Event) -> float:
+            # what waited to be read is as old as it was when it was sent, and nothing is sent in a time to come
+            return min(now, sent.get(id(event), now))
+
+        known = list(map(came, events)) if sent else [now]
+        earliest = datetime.datetime.fromtimestamp(max(known) - self.lateness, datetime.UTC)
+        latest = datetime.datetime.fromtimestamp(min(known) + self.ahead, datetime.UTC)
+        times = list(map(self.time, events))
+        given = [at for at in times if type(at) is datetime.datetime]
+        if not given or (min(given) >= earliest and max(given) <= latest):
             return {}
         late, ahead = Breach("late", "it happened too long ago"), Breach("ahead", "it says that it is yet to happen")
-        return {
-            place: late if at < earliest else ahead for place, at in enumerate(times) if not earliest <= at <= latest
-        }
+        found: dict[int, Breach] = {}
+        for place, (event, at) in enumerate(zip(events, times, strict=True)):
+            age = came(event) - at.timestamp() if type(at) is datetime.datetime else 0.0
+            if not -self.ahead <= age <= self.lateness:
+                found[place] = late if age > 0 else ahead
+        return found
 
 
 def contracts_of(usage: Usage, shape: Shape) -> dict[str, CompiledContract]:
@@ -333,7 +337,7 @@ def _wrong_type(name: str, wanted: FieldType) -> Breach:
     return Breach("wrong_type", f"the field '{name}' is no {wanted}")
 
 
-# --- for producers
+# --- for who writes them
 
 
 def lint(usage: Usage) -> Iterator[tuple[Location, str]]:
@@ -354,40 +358,3 @@ def _problem(name: str, fields: Mapping[str, FieldContract]) -> str:
     if through:
         return f"'{through}' is a {fields[through].type}, and no object that '{name}' could be in"
     return problem(name)
-
-
-def json_schema(contract: EventContract) -> dict[str, Any]:
-    """The contract as JSON Schema, draft 2020-12: what a producer's own tests can check against."""
-    found: dict[str, Any] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": contract.name,
-        "description": contract.about,
-        "type": "object",
-        "properties": {"event": {"const": contract.name}},
-        "required": ["event"],
-    }
-    for name, field in contract.fields.items():
-        _put(found, steps_of(name), field)
-    if contract.sample is not None:
-        found["examples"] = [{"event": contract.name, **contract.sample}]
-    return {name: value for name, value in found.items() if value}
-
-
-def _put(inside: dict[str, Any], steps: Sequence[str], field: FieldContract) -> None:
-    """Adds a field to the schema of the object that it is in."""
-    name, *rest = steps
-    if rest:
-        _put(inside["properties"].setdefault(name, {"type": "object", "properties": {}}), rest, field)
-    else:
-        inside["properties"][name] = _field_schema(field)
-    if field.required:
-        inside["required"] = list(dict.fromkeys([*inside.get("required", ()), name]))
-
-
-def _field_schema(field: FieldContract) -> dict[str, Any]:
-    found: dict[str, Any] = dict(_JSON_TYPES[field.type])
-    if field.about:
-        found["description"] = field.about
-    if field.values:
-        found["enum"] = list(field.values)
-    return found

@@ -39,7 +39,7 @@ class Hold:
 
     parts: frozenset[str] = frozenset()
     watched: bool = False
-    """Whether there are rules that remember keys, so that anybody asks for `until` and for times."""
+    """Whether there are rules that remember keys, so that anybody asks for `until`."""
     until: Mapping[str, float] = field(default_factory=dict)
     """By part: all that was sent before this time (Unix) was delivered. A part that is not there stands still."""
     lost: bool = False
@@ -126,8 +126,8 @@ class Partitioned(Intake, Protocol):
         part: str = "",
         sent: Sequence[float] = (),
     ) -> Taken:
-        """As Intake.take, of one `part` that is held. `sent` says when each record was sent (Unix time); of lines the
-        last one counts for all."""
+        """As Intake.take, of one `part` that is held. `sent` says when each record, or message of lines, was sent (Unix
+        time)."""
 
     async def hold(self, stream: str, parts: Collection[str]) -> Hold:
         """From now on these parts of `stream` are read here, and no others: what is remembered of their keys is taken

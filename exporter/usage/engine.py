@@ -164,7 +164,6 @@ class Engine:
             else:
                 events.append(event)
                 places.append(place)
-        tally.dated(events, places)
         return events, Raws(records, places)
 
     def _decoded(self, raw: bytes, source: str) -> Event | Breach:
@@ -229,6 +228,9 @@ class Engine:
         raws: Places,
     ) -> None:
         """Rejects events that are against their contract, and keeps those that are measured."""
+        if tally.sent and any(plan.dated for plan in apart):
+            every = enumerate(zip(events, followed, strict=True))
+            tally.dated((raws.place(number), event) for number, (event, plan) in every if plan.dated)
         groups: dict[Plan, list[Event]] = {plan: [] for plan in apart}
         for event, plan in zip(events, followed, strict=True):
             if not plan.simple:
@@ -251,7 +253,7 @@ class Engine:
         if plan.breach is not None:
             breaches: Mapping[int, Breach] = dict.fromkeys(range(len(group)), plan.breach)
         else:
-            breaches = plan.contract.breaches(group, tally.now) if plan.contract else {}
+            breaches = plan.contract.breaches(group, tally.now, tally.dates) if plan.contract else {}
         if not breaches:
             return group
         wrong = {id(group[place]): breach for place, breach in breaches.items()}
@@ -308,10 +310,10 @@ class Engine:
         for tally in tallies:
             for plan, events in tally.groups:
                 for rule, read, labels in plan.watched:
-                    time, date, dates = self._times.get(events[0].event), tally.date, tally.dates
+                    time, dates = self._times.get(events[0].event), tally.dates
                     for event in events:
                         at = time(event) if time else None
-                        when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), date)
+                        when = at.timestamp() if isinstance(at, datetime) else dates.get(id(event), tally.now)
                         yield rule, event.event, key_of(text_of(read(event))), labels, when
 
 

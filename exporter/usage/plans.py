@@ -65,12 +65,14 @@ class Planner:
                 return plan
             asked = contract.trusting(trusted)
             plan.contract = asked if asked.columns or asked.time else None
+            plan.dated = asked.time is not None
         plan.unknown = bool(self._known) and name not in self._known
         rules = [rule.trusting(trusted, column) if trusted else rule for rule in self._rules.get(name, ())]
         followed = [_Followed(rule, labels, rule.is_good(fields)) for rule, labels in _labelled(rules, fields)]
         plan.watched = tuple(
             (one.name, column(one.key), _watched_labels(one, fields)) for one in self._watched.get(name, ())
         )
+        plan.dated |= bool(plan.watched)
         plan.matched = bool(followed or plan.watched)
         plan.pending = partial(_enter, followed, plan)
         if plan.contract is None:

@@ -59,8 +59,8 @@ class FieldContract(Model):
 
 
 class EventTime(Model):
-    """When an event happened, by a field of type `timestamp`: one that comes later than `lateness`, or that is
-    `ahead` of the clock by more, is rejected."""
+    """When an event happened, by a field of type `timestamp`: one that comes (or that was sent, where that is known)
+    later than `lateness`, or that is `ahead` of that by more, is rejected."""
 
     field: str
     lateness: Duration = Field(default=3600.0, gt=0)

@@ -1,6 +1,6 @@
 """What one delivery held: the plan of each event, what was rejected, and what of it can be shown. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ class Plan:
         "breach",
         "contract",
         "counts",
+        "dated",
         "exemplary",
         "matched",
         "measures",
@@ -44,6 +45,8 @@ class Plan:
         self.breach: Breach | None = None
         self.contract: CompiledContract | None = None
         """Set where the events themselves have to be looked at too."""
+        self.dated = False
+        """Whether it matters when each of them was sent."""
         self.simple = False
         """Whether nothing of the events is needed but their number."""
         self.pending: Callable[[float], None] | None = None
@@ -85,21 +88,15 @@ class Tally(msgspec.Struct):
     part: str = ""
     """The part of a stream that it came in, if it came in any."""
     sent: Sequence[float] = ()
-    """When each record was sent (Unix time), where that is known."""
+    """When each record or message was sent (Unix time), where that is known."""
     dates: dict[int, float] = {}
-    """By the identity of an event, when its record was sent."""
+    """By the identity of an event, when its record or message was sent, where that is known and matters."""
 
-    @property
-    def date(self) -> float:
-        """When events happened that say nothing of it themselves: when the last record was sent, else when all came."""
-        return self.sent[-1] if self.sent else self.now
-
-    def dated(self, events: Sequence[Event], places: Sequence[int]) -> None:
-        """Notes when these events were sent, by the places of their records, from 1, within the piece. They stay until
-        it is counted."""
-        if self.sent:
-            sent = self.sent[self._passed() :]
-            self.dates.update((id(event), sent[place - 1]) for event, place in zip(events, places, strict=True))
+    def dated(self, events: Iterable[tuple[int, Event]]) -> None:
+        """Notes when these events were sent, each with the place of its record, from 1, within the piece. They stay
+        until it is counted."""
+        passed = self._passed()
+        self.dates.update((id(event), self.sent[passed + place - 1]) for place, event in events)
 
     def reject(self, place: int, breach: Breach, raw: bytes) -> None:
         """One can't be counted; `place` is its line or its place in the array, from 1, within the piece."""
@@ -135,6 +132,9 @@ class Places(Protocol):
     def __getitem__(self, event: int, /) -> tuple[int, bytes]:
         """The place, from 1, and the bytes of an event by its number among the decoded ones."""
 
+    def place(self, event: int) -> int:
+        """The place alone."""
+
 
 class LogRaws:
     """The lines of a log that events were made of. `numbers` has, for each that was kept, its number among all."""
@@ -155,6 +155,11 @@ class LogRaws:
         """As `first`, by the event's number among those that were kept."""
         return self.first(self.numbers[event])
 
+    def place(self, event: int) -> int:
+        """The place alone."""
+        lines = self._read.lines
+        return lines.place(lines.number(self._read.starts[self.numbers[event]]))
+
 
 class Raws:
     """The bytes of each event of a piece, looked for only when one has to be shown."""
@@ -170,8 +175,12 @@ class Raws:
             split = items_of(self._pieces) if self._array else self._pieces.split(b"\n")
             self._places = [place for place, raw in enumerate(split, start=1) if raw.strip()]
             self._pieces = split
-        place = self._places[event] if self._places is not None else event + 1
+        place = self.place(event)
         return place, bytes(self._pieces[place - 1]) if place <= len(self._pieces) else b""
+
+    def place(self, event: int) -> int:
+        """The place alone, of what came as records."""
+        return self._places[event] if self._places is not None else event + 1
 
 
 def items_of(body: bytes) -> list[bytes]:

@@ -125,6 +125,17 @@ async def test_every_message_is_counted_once_and_the_lag_goes_down_to_nothing(de
     )
 
 
+async def test_each_message_comes_with_the_time_at_which_it_was_sent(desk: Desk) -> None:
+    await desk.kafka.create(desk.topic)
+    began = time.time()
+    await Sender(desk.kafka.address).send(desk.topic, 100)
+    ended = time.time()
+    desk.read()
+    await desk.counted(100)
+    assert len(desk.tally.sent) == 100
+    assert began - 1 <= min(desk.tally.sent) <= max(desk.tally.sent) <= ended + 1
+
+
 async def test_the_groups_own_offsets_follow_for_others_to_see(desk: Desk) -> None:
     await desk.kafka.create(desk.topic)
     sender = Sender(desk.kafka.address)

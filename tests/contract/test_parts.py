@@ -406,14 +406,28 @@ async def test_an_events_own_time_is_believed_before_its_messages(world: World) 
     assert (await shown_text(exporter))['paid_seconds_sum{outcome="completed"}'] == 7
 
 
-async def test_lines_count_as_sent_with_the_last_of_their_messages(world: World) -> None:
+async def test_lines_count_as_sent_with_their_messages(world: World) -> None:
     logs = [{"name": "shop", "patterns": [{"event": "placed", "pattern": r"placed (?P<order>\w+)"}]}]
     exporter = await world.exporter(Usage.model_validate({"sequences": [PAID], "logs": logs}))
     hold = await exporter.hold(STREAM, [PART])
     world.now += 3600
-    await exporter.take("shop", b"placed a\nplaced b", "lines", part=PART, sent=[world.now - 3000, world.now - 2000])
-    hold.until = {PART: world.now - 2000 + 11 * MINUTE}
-    await told(exporter, {"missed": 2})
+    messages = [b"else\nplaced a", b"placed b\nplaced c"]
+    await exporter.take("shop", messages, "lines", part=PART, sent=[world.now - 3000, world.now - 2000])
+    for sent, missed in ((3000, 1), (2000, 3)):
+        hold.until = {PART: world.now - sent + 11 * MINUTE}
+        await told(exporter, {"missed": missed})
+
+
+async def test_an_event_that_waited_is_as_old_as_it_was_when_it_was_sent(world: World) -> None:
+    contract = {"name": "placed", "fields": {"at": {"type": "timestamp"}}, "time": {"field": "at", "lateness": "1h"}}
+    counts = {"name": "n", "metric": "n_total", "help": "N.", "event": "placed", "owner": "me"}
+    exporter = await world.exporter(Usage.model_validate({"events": [contract], "rules": [counts]}))
+    world.now += 24 * 3600
+    records = [json.dumps({"event": "placed", "at": at}).encode() for at in ("2023-11-14T22:13:20Z",) * 2]
+    sent = [world.now - 24 * 3600, world.now - 12 * 3600]
+    taken = await exporter.take("shop", records, "records", part=PART, sent=sent)
+    assert [reject.position for reject in taken.rejects] == [2]
+    assert (await shown_text(exporter))["n_total"] == 1
 
 
 async def test_many_parts_are_all_looked_at(world: World) -> None:

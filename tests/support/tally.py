@@ -30,6 +30,8 @@ class Tally:
         self.watched, self.held = False, dict[str, Hold]()
         self.records = 0
         """How many came, each apart from the others."""
+        self.sent = list[float]()
+        """When they were sent."""
         with self._connected() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
@@ -42,11 +44,12 @@ class Tally:
         positions: Sequence[Position] = (),
         *,
         part: str = "",  # noqa: ARG002 - keys are not remembered here
-        sent: Sequence[float] = (),  # noqa: ARG002 - nor when anything was sent
+        sent: Sequence[float] = (),
     ) -> Taken:
         """See Partitioned. An event is `{"event": ..., "n": ...}`; a line is an event of the source's name."""
         records = [body] if isinstance(body, bytes) else list(body)
         self.records += len(records)
+        self.sent += sent
         if form == "lines":
             found: list[tuple[str, int]] = [(source, 1) for record in records for line in record.splitlines() if line]
         else:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.usage.book import Book
-from exporter.usage.contract import json_schema
 from exporter.usage.engine import Engine
+from exporter.usage.jsonschema import json_schema
 from exporter.usage.lint import lint
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally

@@ -258,6 +258,44 @@ def test_an_event_keeps_to_its_contract_or_is_rejected(event: dict[str, Any], wh
         assert json.loads(tally.samples[why][0].raw) == event
 
 
+HOUR = 3600.0
+AT = "2023-11-14T22:13:20Z"
+"""NOW."""
+WAITED = [
+    ("it waited for longer than the lateness", [AT], [NOW], NOW + 2 * HOUR, {}),
+    ("it was late when it was sent", [AT], [NOW + 2 * HOUR], NOW + 2 * HOUR, {"late": 1}),
+    ("it was ahead when it was sent", [AT], [NOW - HOUR], NOW + 2 * HOUR, {"ahead": 1}),
+    ("each goes by its own message", [AT, AT, AT], [NOW, NOW + 2 * HOUR, NOW + HOUR], NOW + 9 * HOUR, {"late": 1}),
+    ("its message says that it is yet to be sent", [AT], [NOW + 9 * HOUR], NOW, {}),
+    ("both say so", ["2023-11-15T22:13:20Z"], [NOW + 24 * HOUR], NOW, {"ahead": 1}),
+    ("its message is of a year that is none", [AT], [1e15], NOW, {}),
+    ("nobody knows when it was sent", [AT], [], NOW + 2 * HOUR, {"late": 1}),
+]
+
+
+@pytest.mark.parametrize("form", ["records", "lines"])
+@pytest.mark.parametrize(
+    ("times", "sent", "now", "rejected"), [row[1:] for row in WAITED], ids=[row[0] for row in WAITED]
+)
+def test_what_waited_is_late_or_ahead_by_the_time_at_which_it_was_sent(
+    times: list[str], sent: list[float], now: float, rejected: dict[str, int], form: Format
+) -> None:
+    logs = [
+        {"name": "l", "patterns": [{"event": "buy", "pattern": r"(?P<user>\w+) buys (?P<plan>\w+) at (?P<at>\S+)"}]}
+    ]
+    one = engine(rule(), events=[CONTRACT], logs=logs)
+    if form == "records":
+        messages = [json.dumps({**GOOD, "at": at}).encode() for at in times]
+    else:
+        messages = [f"nothing\nu1 buys pro at {at}\n".encode() for at in times]
+    tally = one.begin("shop", now, "part", [0.0, *sent] if sent else [])
+    for piece in ([b"nothing"], messages):
+        one.count(tally, piece, form)
+        tally.before.append(piece)
+    tally.rejected.pop("not_json", None)  # the first of the records
+    assert (tally.rejected, tally.events) == (rejected, len(times) - sum(rejected.values()))
+
+
 LOGGED = {
     "events": [
         {

@@ -243,7 +243,7 @@ class Member:
 
     async def _deliver(self, part: Part, batch: Batch | None, position: Position) -> None:
         records = batch.records.get(part, ()) if batch else ()
-        sent = batch.sent.get(part, ()) if batch and self._hold.watched else ()
+        sent = batch.sent.get(part, ()) if batch else ()
         await self._retrying(
             self._intake.take,
             self._settings.name,
