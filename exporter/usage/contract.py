@@ -71,6 +71,8 @@ class Shape:
     """The one type that a field is decoded to, where it is one."""
     dimensions: tuple[str, ...]
     """The fields that a key is made of, `event` first: those that decide which series an event counts into."""
+    typed: tuple[str, ...]
+    """Those of them whose types are part of it as well, behind all values."""
     follow: "Follow"
 
     @property
@@ -94,8 +96,8 @@ class Shape:
 
     def structures(self, key: Key) -> Iterator[str]:
         """The fields of a key that are objects or lists, and so no values."""
-        types = key[len(self.dimensions) :]  # none, where each field is of one type
-        return (field for field, one in zip(self.dimensions, types, strict=False) if issubclass(one, _STRUCTURES))
+        types = key[len(self.dimensions) :]
+        return (field for field, one in zip(self.typed, types, strict=True) if issubclass(one, _STRUCTURES))
 
 
 def shape(usage: Usage) -> Shape:
@@ -113,11 +115,13 @@ def shape(usage: Usage) -> Shape:
     types |= {field: _type(field, kinds, ()) for field, kinds in of_logs.items() if field in types}
     into = decoded(types)
     dimensions = ("event", *sorted(decide - trusted - {"event"}))
-    strict = {field for field in types if types[field] not in (Any, SCALAR) and field not in into.objects}
-    strict -= {field for field in _unbound(usage) & declared.keys() if types[field] != _TEXT}
-    follow = _follow(dimensions, into, strict)
+    plain = {field for field in types if types[field] is not Any and field not in into.objects}
+    unsure = {field for field in types if types[field] == SCALAR}
+    unsure |= {field for field in _unbound(usage) & types.keys() if types[field] != _TEXT}
+    typed = tuple(field for field in dimensions[1:] if field in unsure or field not in plain)
+    follow = _follow(dimensions, typed, into, plain.issuperset(typed))
     texts: dict[str, type | None] = {field: str for field in fields if types[field] == _TEXT}
-    return Shape(into, texts, dimensions, follow)
+    return Shape(into, texts, dimensions, typed, follow)
 
 
 def _of_logs(usage: Usage) -> dict[str, frozenset[FieldType]]:
@@ -182,17 +186,20 @@ def _type(name: str, declared: frozenset[FieldType], contracts: Iterable[EventCo
     return _DECODED[one] | None | UnsetType
 
 
-def _follow(dimensions: tuple[str, ...], into: Decoded, strict: Container[str]) -> Follow:
-    # written out, a key takes a quarter less time than by a call
-    key = "".join(f"{into.reads[field]}, " for field in dimensions)
-    if all(field in strict or field == "event" for field in dimensions):
-        return compiled(f"lambda events, get: [get(({key})) for event in events]")
-    read = compiled(f"lambda event: ({key})")
+def _follow(dimensions: Sequence[str], typed: Sequence[str], into: Decoded, plain: bool) -> Follow:
+    """`plain`: nothing in the fields `typed` is an object or a list."""
+    # 1, 1.0 and true are equal to Python and not to JSON; written out, a key takes a quarter less time than by a call
+    values = "".join(f"{into.reads[field]}, " for field in dimensions)
+    if plain:
+        types = "".join(f"type({into.reads[field]}), " for field in typed)
+        return compiled(f"lambda events, get: [get(({values}{types})) for event in events]")
+    doubted = "".join(f"{into.reads[field]}, " for field in typed)
+    read = compiled(f"lambda event: (({values}), ({doubted}))")
 
     def loose(event: Event) -> Key:
-        # 1, 1.0 and true are equal to Python and not to JSON; lists and objects are no key, but their types are
-        values = read(event)
-        return (*(None if isinstance(value, _STRUCTURES) else value for value in values), *map(type, values))
+        # lists and objects are no key, but their types are
+        found, others = read(event)
+        return (*(None if isinstance(value, _STRUCTURES) else value for value in found), *map(type, others))
 
     return lambda events, get: [get(loose(event)) for event in events]
 

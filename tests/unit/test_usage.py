@@ -1,6 +1,7 @@
 """Events and rules: every row is a rule, an event and where it counts."""
 
 import json
+from collections import Counter
 from itertools import chain
 from typing import Any
 
@@ -243,6 +244,18 @@ def test_true_is_not_1_in_an_event_whose_contract_does_not_name_what_anothers_do
     one = engine(rule(labels={"n": ["1", "true"]}), events=contracts)
     tally = tallied(one, b"\n".join(b'{"event": "buy", "n": %s}' % n for n in (b"1", b"true", b"true")), ndjson=True)
     assert counted(one, tally) == {("1",): 1, ("true",): 2}
+
+
+@pytest.mark.parametrize("logged", ["buy", "sell"], ids=["the event itself", "another event"])
+@pytest.mark.parametrize("typed", ["integer", "number", "boolean"])
+def test_true_is_not_1_where_a_log_pattern_gives_the_field_a_type(typed: str, logged: str) -> None:
+    pattern = {"event": logged, "pattern": r"n=(?P<n>\w+)", "types": {"n": typed}}
+    one = engine(rule(labels={"n": ["1", "true"]}), logs=[{"name": "l", "patterns": [pattern]}])
+    tally = tallied(one, b"\n".join(b'{"event": "buy", "n": %s}' % n for n in (b"1", b"true", b"1.0", b"true")), True)
+    one.count(tally, b"n=true\nn=1\n", "lines")
+    lines = {("1",): 1, ("true",): 1} if typed != "boolean" else {("true",): 2}
+    expected = Counter({("1",): 2, ("true",): 2}) + Counter(lines if logged == "buy" else {})
+    assert counted(one, tally) == expected
 
 
 @pytest.mark.parametrize("among_others", [False, True], ids=["alone", "among good ones"])
