@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from traceback import extract_tb
 from typing import Any
 
 import structlog
@@ -61,6 +62,12 @@ def _clean(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
         if not isinstance(value, (int, float, bool, type(None))):
             event[key] = printable(_redact(str(value)))
     return event
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an error came up, as `file:line function`, the innermost last: its traceback without its message, which may
+    hold what somebody has sent."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
 
 
 def _drop_record(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

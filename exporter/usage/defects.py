@@ -11,7 +11,7 @@ from exporter.usage.engine import Engine
 from exporter.usage.sifting import Attempt, Sieve, reference, refused
 from exporter.usage.tally import Tally
 from exporter.usage.waiting import Waiting
-from toolkit.logs import Logger
+from toolkit.logs import Logger, frames
 
 Turn = Callable[[], AbstractAsyncContextManager[object]]
 """What has to be held while something is tried."""
@@ -25,7 +25,7 @@ class Defects:
         self._one_by_one = asyncio.Lock()
         """However many deliveries are sifted, one of them at a time has its turn."""
         self._known: set[str] = set()
-        """Those whose traceback is in the log."""
+        """Those of which the log says where they come up."""
 
     async def repaired(self, one: Waiting, error: Exception, attempt: Attempt, turn: Turn) -> Waiting:
         """A delivery without what can't be counted of it; where it was without that before, without all of it. Raises
@@ -52,14 +52,15 @@ class Defects:
         return sieve.tally
 
     def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
-        """Logs a defect; its traceback once."""
+        """Logs a defect, without its message, which may hold what an event does; where it comes up is told once."""
         name, rejected = reference(error), tally.rejected.get("defect", 0)
+        where = {} if name in self._known else {"frames": " > ".join(frames(error))}
         self._log.error(
             "a defect keeps events from being counted" if rejected else "counted again, after a defect",
             reference=name,
             source=delivery.source,
             rejected=rejected,
-            error=repr(error),
-            exc_info=None if name in self._known else error,
+            error=type(error).__name__,
+            **where,
         )
         self._known.add(name)

@@ -11,12 +11,12 @@ few, and n where they are many.
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from traceback import extract_tb
 
 from exporter.usage.contract import Breach
 from exporter.usage.delivery import Delivery, Fenced, Format
 from exporter.usage.engine import Engine
 from exporter.usage.tally import Tally
+from toolkit.logs import frames
 
 SPAN = 256
 """So many records are tried together at most."""
@@ -125,8 +125,8 @@ def refused(engine: Engine, delivery: Delivery, now: float, error: Exception) ->
 
 def reference(error: Exception) -> str:
     """What a defect is called in logs and answers: the same text for the same place in the program."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[-3:]]
-    return hashlib.blake2b(" ".join([type(error).__name__, *places]).encode(), digest_size=4).hexdigest()
+    places = " ".join([type(error).__name__, *frames(error)[-3:]])
+    return hashlib.blake2b(places.encode(), digest_size=4).hexdigest()
 
 
 def _reject(tally: Tally, raw: bytes, error: Exception) -> None:

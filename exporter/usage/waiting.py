@@ -18,7 +18,7 @@ class Broken(Exception):
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-        super().__init__(repr(error))
+        super().__init__(type(error).__name__)
 
 
 @dataclass(eq=False)
