@@ -6,20 +6,20 @@ is with one that brings a defect to light: what of it can't be counted is reject
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from exporter.ledger.usage import Astray, Entry, Repeated, UsageLedger
-from exporter.usage.book import Book, Exemplar, Series
+from exporter.usage.book import Book
 from exporter.usage.defects import Defects
-from exporter.usage.delivery import Delivery, Fenced, Format, Hold, Position, Taken
+from exporter.usage.delivery import OWN, Delivery, Fenced, Format, Hold, Position, Taken
 from exporter.usage.engine import PIECE_BYTES, Engine
-from exporter.usage.keeping import OWN, Keeping
+from exporter.usage.findings import Findings, findings
+from exporter.usage.keeping import Keeping
 from exporter.usage.logs.reader import LogReader
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.settings import Usage
@@ -57,18 +57,6 @@ class CountingMetrics(Protocol):
 
     def committed(self, deliveries: int, seconds: float) -> None:
         """A commit took so long."""
-
-
-class _Found(NamedTuple):
-    """What some deliveries hold."""
-
-    deltas: dict[Series, Any]
-    sightings: Mapping[str, Iterable[Seen]]
-    """For rules about keys, by part."""
-    unusable: Mapping[str, int]
-    unplaced: Mapping[str, int]
-    shown: Mapping[Series, Exemplar]
-    """What is to be shown beside series from now on."""
 
 
 class Counting:
@@ -311,7 +299,7 @@ class Counting:
         else:
             self._done(group, found)
 
-    def _done(self, group: Sequence[Waiting], found: _Found) -> None:
+    def _done(self, group: Sequence[Waiting], found: Findings) -> None:
         """Answers those that are stored."""
         self._metrics.unusable(found.unusable)
         self._metrics.unplaced(found.unplaced)
@@ -321,7 +309,7 @@ class Counting:
         for one in group:
             self._told(one)
 
-    async def _entered(self, group: Sequence[Waiting]) -> _Found:
+    async def _entered(self, group: Sequence[Waiting]) -> Findings:
         engine = group[0].engine
         positions = [position for one in group for position in one.positions]
         keyed = [one for one in group if one.key]
@@ -330,16 +318,9 @@ class Counting:
             raise Repeated(answers)  # the defect came after them
         keys = [one.keyed for one in keyed if one.named not in refused]
         async with self._between_commits():
-            found = self._found(engine, [one.tally for one in group])
+            found = findings(engine, [one.tally for one in group], self.watching, self.shared)
             await self._stored(Entry(found.deltas, positions, keys), found.sightings)
         return found
-
-    def _found(self, engine: Engine, tallies: Sequence[Tally]) -> _Found:
-        deltas, unusable = engine.deltas(tallies)
-        shown = engine.exemplars(tallies)
-        sightings = _sightings(engine, tallies, self.watching) if engine.usage.sequences else {}
-        unplaced = Counter(rule for rule, *_ in sightings.pop(OWN, ())) if self.shared else Counter[str]()
-        return _Found(deltas, sightings, unusable, unplaced, shown)
 
     async def _stored(self, entry: Entry, sightings: Mapping[str, Iterable[Seen]], *, empty: bool = False) -> None:
         """Stores `entry` with what is decided about keys; what is empty, only if that is asked for."""
@@ -383,7 +364,7 @@ class Counting:
 
     def _rehearse(self, engine: Engine, tally: Tally) -> None:
         """What a commit does with a tally, undone. Between two commits."""
-        self._keeping.rehearse(self._found(engine, [tally]).sightings)
+        self._keeping.rehearse(findings(engine, [tally], self.watching, self.shared).sightings)
 
     # --- time
 
@@ -402,15 +383,3 @@ class Counting:
             begin = ", ".join(position.begin for position in one.positions[:MOST_PLACES])
             self._rejects.note(one.tally.rejected, one.tally.unknown, one.tally.samples, begin)
         one.answer(one.tally.taken)
-
-
-def _sightings(engine: Engine, tallies: Sequence[Tally], watching: Watching) -> dict[str, Iterable[Seen]]:
-    """What the tallies hold for the rules about keys in force, by part."""
-    parts: dict[str, list[Tally]] = {}
-    for tally in tallies:
-        parts.setdefault(tally.part, []).append(tally)
-    if engine.usage.sequences == watching.settings:
-        return {part: engine.sightings(same) for part, same in parts.items()}
-    # tallied before a reload: what rules saw that are gone or have changed says nothing now
-    kept = watching.of_same_version(engine.usage.sequences)
-    return {part: [seen for seen in engine.sightings(same) if seen[0] in kept] for part, same in parts.items()}

@@ -8,6 +8,9 @@ import msgspec
 
 from exporter.bodies import Reject
 
+OWN = ""
+"""The part of all that comes in no parts: over HTTP, from files. Its keys need a ledger that nobody shares."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -90,7 +93,7 @@ class Delivery(NamedTuple):
     body: bytes | Sequence[bytes]
     form: Format
     log: str = ""
-    part: str = ""
+    part: str = OWN
     sent: Sequence[float] = ()
 
     @property

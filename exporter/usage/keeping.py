@@ -15,15 +15,13 @@ from typing import Any
 
 from exporter.ledger.usage import Entry, UsageLedger
 from exporter.usage.book import Book
-from exporter.usage.delivery import Fenced, Hold, Position
+from exporter.usage.delivery import OWN, Fenced, Hold, Position
 from exporter.usage.sequences import Row
 from exporter.usage.sequences.settings import SequenceSettings
 from exporter.usage.watching import Seen, Watching
 from toolkit.clock import Now
 
 STREAM = "keys"
-OWN = ""
-"""The part of all that comes in no parts: over HTTP, from files. It needs a ledger that nobody shares."""
 PARTS_AT_ONCE = 4
 """So many parts without events are looked at between two commits, so that many of them stop nobody for long."""
 
