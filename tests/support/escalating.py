@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from receiver.alerts import AlertEvent, Status
-from receiver.delivery.outbox import Receipt, after
+from receiver.delivery.outbox import Claimed, Receipt, after
 from receiver.desk import Desk
 from receiver.incidents import Incident
 from receiver.message import Message
@@ -143,14 +143,19 @@ class Replica:
         assert not await self.pipeline.process()
 
     async def deliver(self) -> None:
-        """Sends what is due."""
+        """Sends what is due. As a receiver does it, which asks again where another one was choosing at that moment."""
         for target in TARGETS:
-            while (row := await self.store.outbox.claim(target, "me", self.time())) is not None:
-                outcome = self.sinks.outcomes.get(target, "ok")
-                if outcome == "ok":
-                    self.sinks.arrived.append((self.time.passed, target, row.message))
-                following = after(row, RECEIPTS[outcome], self.time(), self._chance)
-                await self.store.outbox.finish(row, RECEIPTS[outcome], following, self.time(), self.time())
+            while (due := await self.store.outbox.next_due(target)) is not None and due <= self.time():
+                row = await self.store.outbox.claim(target, "me", self.time())
+                if row is not None:
+                    await self._send(target, row)
+
+    async def _send(self, target: str, row: Claimed) -> None:
+        outcome = self.sinks.outcomes.get(target, "ok")
+        if outcome == "ok":
+            self.sinks.arrived.append((self.time.passed, target, row.message))
+        following = after(row, RECEIPTS[outcome], self.time(), self._chance)
+        await self.store.outbox.finish(row, RECEIPTS[outcome], following, self.time(), self.time())
 
     async def tick(self) -> None:
         await self.pipeline.process()
