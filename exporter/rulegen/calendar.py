@@ -77,12 +77,11 @@ def _changes(name: str, timezone: str) -> Iterator[Record]:
     size = _stepped(0, list(zip(times, _steps([by for _, by in found]), strict=True)))
     yield Record("calendar:clock_changed:timestamp_seconds", f"vector(\n  {when}\n)", labels)
     yield Record("calendar:clock_changed:seconds", f"vector(\n  {size}\n)", labels)
+    note = "There while the clocks were others then: what was normal at this hour lay an hour off."
     for back in WEEKS:
-        note = "There while the clocks were others then: what was normal at this hour lay an hour off." * (
-            back == WEEKS[0]
-        )
         lookback = {**labels, "lookback": duration(back)}
         yield Record("calendar:clock_shift:seconds", f"{by} and {at} > time() - {back}", lookback, note)
+        note = ""
 
 
 def shift(name: str, back: int) -> str:

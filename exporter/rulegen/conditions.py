@@ -167,8 +167,8 @@ def drifting(signal: Signal, one: Watched) -> Condition:
 
 def untold(drift: Condition, one: Watched, below: Mask, above: Mask) -> Condition:
     """SignalDrifted, where for weeks no alert told of too little (`below`) before a fall, of too much before a rise."""
-    lately = (lasting(told, DRIFT_SHADOW - STEP) for told in (below, above))
-    return replace(drift, is_true=drift.is_true & ~np.where(one.recorded.drift < 1, *lately))
+    told = np.where(one.recorded.drift < 1, lasting(below, DRIFT_SHADOW - STEP), lasting(above, DRIFT_SHADOW - STEP))
+    return replace(drift, is_true=drift.is_true & ~told)
 
 
 def gone(series: Sequence[Watched], size: int) -> Condition:

@@ -184,25 +184,30 @@ def _mean(values: Values, samples: int) -> Values:
 
 
 def _expected(seen: _Seen, week: Values, times: _Times, model: Model) -> _Expected:
-    factor = _factor(seen.level, week, times.pasts, model)
-    learnt, quantile = times.expected(seen.learnt), model.sensitivity.quantile
-    if not model.lookbacks:
-        unit = _unit((1 + WEEKLY_SHARE) * seen.week, model)
-        deviation = (learnt - seen.week) / unit
-        weekly, enough = _stray(times, deviation, quantile), _enough(times, deviation)
-        stray = Sides(np.where(enough, weekly.up, np.nan), np.where(enough, weekly.down, np.nan))
-        forecast = np.where(np.isnan(times.learnt(factor * stray.up)), np.nan, seen.week)
-    else:
-        season = _season(seen, times.forecasts, model)
-        unit = _unit(season + WEEKLY_SHARE * seen.week, model)
-        weekly, seasonal = (_stray(times, (learnt - one) / unit, quantile) for one in (seen.week, season))
-        share = 1 / (1 + ((seasonal.up + seasonal.down + FAINT) / (weekly.up + weekly.down + FAINT)) ** 2)
-        share = np.where(_enough(times, learnt - season), share, np.nan)
-        stray = Sides(share * seasonal.up + (1 - share) * weekly.up, share * seasonal.down + (1 - share) * weekly.down)
-        forecast = seen.week + times.learnt(share) * (season - seen.week)
-    least = _least(forecast, model.sensitivity.factor)
+    unit, forecast, stray = (_of_two if model.lookbacks else _of_the_week)(seen, times, model)
+    factor, least = _factor(seen.level, week, times.pasts, model), _least(forecast, model.sensitivity.factor)
     up, down = (times.learnt(factor * side) * unit + least for side in (stray.up, stray.down))
     return _Expected(unit, forecast, Sides(up, down))
+
+
+def _of_the_week(seen: _Seen, times: _Times, model: Model) -> tuple[Values, Values, Sides]:
+    """The unit, the forecast and how far it strayed, where no hours are looked back to."""
+    unit = _unit((1 + WEEKLY_SHARE) * seen.week, model)
+    deviation = (times.expected(seen.learnt) - seen.week) / unit
+    stray, enough = _stray(times, deviation, model.sensitivity.quantile), _enough(times, deviation)
+    known = Sides(np.where(enough, stray.up, np.nan), np.where(enough, stray.down, np.nan))
+    return unit, np.where(np.isnan(times.learnt(known.up)), np.nan, seen.week), known
+
+
+def _of_two(seen: _Seen, times: _Times, model: Model) -> tuple[Values, Values, Sides]:
+    """The same of two forecasts: this hour on other days and weeks, and the week."""
+    learnt, season = times.expected(seen.learnt), _season(seen, times.forecasts, model)
+    unit = _unit(season + WEEKLY_SHARE * seen.week, model)
+    week, hour = (_stray(times, (learnt - one) / unit, model.sensitivity.quantile) for one in (seen.week, season))
+    share = 1 / (1 + ((hour.up + hour.down + FAINT) / (week.up + week.down + FAINT)) ** 2)
+    share = np.where(_enough(times, learnt - season), share, np.nan)
+    stray = Sides(share * hour.up + (1 - share) * week.up, share * hour.down + (1 - share) * week.down)
+    return unit, seen.week + times.learnt(share) * (season - seen.week), stray
 
 
 def _least(forecast: Values, factor: float) -> Values:
@@ -239,7 +244,6 @@ def _factor(level: Values, week: Values, places: Places, model: Model) -> Values
 def _stray(times: _Times, deviation: Values, quantile: float) -> Sides:
     """How far up and down deviations went, each at least `OTHER_SIDE` of the other."""
     width, ends = LEARN // FORECAST_STEP, times.span()
-
     up, down = (np.maximum(sliding.high_quantile(one, quantile, width, ends), 0.0) for one in (deviation, -deviation))
     return Sides(np.maximum(up, OTHER_SIDE * down), np.maximum(down, OTHER_SIDE * up))
 

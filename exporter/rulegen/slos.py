@@ -17,6 +17,8 @@ from exporter.rulegen.settings import Maintenance, Severity, Signals, Slo
 INTERVAL = 60.0
 SLOW_INTERVAL = 300.0
 HOURS = 3600.0
+RATE = 300.0
+"""Seconds that errors and requests are rates of: so long after planned work they still know of it."""
 KEEP_SECONDS = 600.0
 PAGE_HOLD, TICKET_HOLD = 120.0, 900.0
 SPENT_HOLD, UNMEASURED_HOLD = 900.0, 1800.0
@@ -33,7 +35,7 @@ class Burn:
 
 
 BURNS = (
-    Burn("page", 14.4, HOURS / 12, HOURS),
+    Burn("page", 14.4, RATE, HOURS),
     Burn("page", 6, HOURS / 2, 6 * HOURS),
     Burn("ticket", 3, 2 * HOURS, 24 * HOURS),
     Burn("ticket", 1, 6 * HOURS, 72 * HOURS),
@@ -71,7 +73,7 @@ def _measured(slo: Slo, planned: Sequence[Maintenance]) -> Iterator[Record]:
 
 def _counted(expr: str, planned: Sequence[Maintenance]) -> str:
     """Not what planned work made: neither while it lasts, nor while a rate of five minutes knows of it."""
-    gates = calendar.gates("", None, holidays=False, maintenance=planned, settle=HOURS / 12)
+    gates = calendar.gates("", None, holidays=False, maintenance=planned, settle=RATE)
     return "\n".join([f"(\n  {expr}\n)", *gates]) if planned else expr
 
 
@@ -103,7 +105,7 @@ def _ratio(here: Mapping[str, str], window: float) -> str:
 
 
 def _sum(name: str, here: Mapping[str, str], window: float) -> str:
-    if window <= HOURS / 12:
+    if window <= RATE:
         return selector(name, here)
     return f"sum_over_time({selector(name, here)}[{duration(window)}])"
 
@@ -209,7 +211,8 @@ class _Alerts:
         left, asked, bad = (
             self._of(name) for name in ("slo:error_budget_left:ratio", "slo:requests:rate5m", "slo:errors:rate5m")
         )
-        gates = calendar.gates("", None, holidays=False, maintenance=self._file.planned, settle=HOURS / 6)
+        settle = RATE + SLOW_INTERVAL
+        gates = calendar.gates("", None, holidays=False, maintenance=self._file.planned, settle=settle)
         message = Message(
             summary=f"{self._slo.name}: its objective isn't measured",
             description=(
