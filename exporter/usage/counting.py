@@ -7,7 +7,7 @@ is with one that brings a defect to light: what of it can't be counted is reject
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +24,16 @@ from exporter.usage.logs.reader import LogReader
 from exporter.usage.rejects import Rejects, Shown
 from exporter.usage.settings import Usage
 from exporter.usage.tally import Tally
-from exporter.usage.waiting import Broken, Waiting, answered, fail, once_each, without
+from exporter.usage.waiting import (
+    Broken,
+    Waiting,
+    all_counted,
+    answered,
+    count_in_pieces,
+    fail,
+    once_each,
+    without,
+)
 from exporter.usage.watching import Seen, Watching
 from toolkit.clock import Now
 from toolkit.logs import Logger
@@ -32,9 +41,11 @@ from toolkit.storage import StorageUnavailable
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """More than this is not taken in before something was stored: the sender hears that it should come again."""
+SMALL_BYTES = 4096
+"""What is smaller is counted when its turn comes, many in a row: each takes longer where requests come between."""
 LOOK_SECONDS = 1.0
 """How long nobody looks at keys where nothing comes."""
-PACE_SECONDS = 0.008
+PACE_SECONDS = 0.005
 """Commits begin no faster than this: each costs the same, however much it holds."""
 MOST_PLACES = 3
 """So many beginnings of a delivery's parts are told of its rejects."""
@@ -144,8 +155,10 @@ class Counting:
             raise StorageUnavailable("overloaded")
         self._bytes += size
         try:
-            engine = self.engine
-            waiting = Waiting(delivery, engine, await self._tallied(engine, delivery, size), positions, key)
+            tally = self.engine.begin(source, self._now(), part, sent)
+            waiting = Waiting(delivery, self.engine, tally, positions, key)
+            if size > SMALL_BYTES:
+                waiting = await self._counted(waiting, size)
             while not self._ended:
                 self._waiting.append(waiting)
                 self._some.set()
@@ -157,26 +170,16 @@ class Counting:
         finally:
             self._bytes -= size
 
-    async def _tallied(self, engine: Engine, delivery: Delivery, size: int) -> Tally:
-        tally = engine.begin(delivery.source, self._now(), delivery.part, delivery.sent)
+    async def _counted(self, waiting: Waiting, size: int) -> Waiting:
+        """Counts what a delivery holds, before its turn comes."""
         try:
             if size <= PIECE_BYTES:
-                engine.count(tally, delivery.body, delivery.form, delivery.log)
+                waiting.count()
             else:
-                await self._in_pieces(engine, tally, delivery)
+                await count_in_pieces(waiting)
         except Exception as error:  # noqa: BLE001 - a defect: see decision 0028
-            defect = error
-        else:
-            return tally
-        # nothing more can be tried before the delivery's turn comes
-        return await self._defects.sifted(engine, delivery, tally.now, defect, lambda _: None, nullcontext)
-
-    async def _in_pieces(self, engine: Engine, tally: Tally, delivery: Delivery) -> None:
-        """Counts a large body, and lets others have their turn meanwhile."""
-        for piece in engine.pieces(delivery.body, delivery.form, delivery.log):
-            engine.count(tally, piece, delivery.form, delivery.log)
-            tally.before.append(piece)
-            await asyncio.sleep(0)
+            return await self._repaired(waiting, error)
+        return waiting
 
     async def positions(self, stream: str) -> Mapping[str, str]:
         """How far each part of `stream` was read."""
@@ -233,9 +236,10 @@ class Counting:
         except BaseException as error:  # a stop too: whoever posted must not wait for ever
             fail(group, error if isinstance(error, Exception) else StorageUnavailable("io"))
             raise
+        took = loop.time() - began
         if group:
-            self._metrics.committed(len(group), loop.time() - began)
-        await asyncio.sleep(max(0.0, began + PACE_SECONDS - loop.time()))
+            self._metrics.committed(len(group), took)
+        await asyncio.sleep(max(0.0, PACE_SECONDS - took))
 
     async def _awaited(self) -> None:
         """Waits for a delivery; where keys are watched, not for long: time decides about them as well."""
@@ -246,8 +250,8 @@ class Counting:
 
     async def _go_through(self, group: Sequence[Waiting]) -> None:
         """Commits what came, or else what time has decided."""
-        # what was tallied before a reload is counted by the rules of then
-        for _, same in groupby(group, attrgetter("engine")):
+        # what came before a reload is counted by the rules of then
+        for _, same in groupby(await all_counted(group), attrgetter("engine")):
             await self._commit(list(same))
         if not group:
             await self._tick()

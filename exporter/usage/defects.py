@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 from exporter.usage.delivery import Delivery
-from exporter.usage.engine import Engine
 from exporter.usage.sifting import Attempt, Sieve, reference, refused
 from exporter.usage.tally import Tally
 from exporter.usage.waiting import Waiting
@@ -31,24 +30,20 @@ class Defects:
         """A delivery without what can't be counted of it; where it was without that before, without all of it. Raises
         Fenced where `attempt` does."""
         if not one.failures:
-            tally = await self.sifted(one.engine, one.delivery, one.tally.now, error, attempt, turn)
+            tally = await self._sifted(one, error, attempt, turn)
         else:
             tally = refused(one.engine, one.delivery, one.tally.now, error)
             self._tell(error, one.delivery, tally)
         done = asyncio.get_running_loop().create_future()
         return replace(one, tally=tally, failures=one.failures + 1, done=done)
 
-    async def sifted(
-        self, engine: Engine, delivery: Delivery, now: float, error: Exception, attempt: Attempt, turn: Turn
-    ) -> Tally:
-        """The tally of what of `delivery` can be counted, though `error` keeps the whole from it; `now` is Unix time.
-        Raises Fenced where `attempt` does."""
-        sieve, goes_on = Sieve(engine, delivery, now, attempt), True
+    async def _sifted(self, one: Waiting, error: Exception, attempt: Attempt, turn: Turn) -> Tally:
+        sieve, goes_on = Sieve(one.engine, one.delivery, one.tally.now, attempt), True
         while goes_on:
             async with self._one_by_one, turn():
                 goes_on = sieve.step()
             await asyncio.sleep(0)
-        self._tell(sieve.failed or error, delivery, sieve.tally)
+        self._tell(sieve.failed or error, one.delivery, sieve.tally)
         return sieve.tally
 
     def _tell(self, error: Exception, delivery: Delivery, tally: Tally) -> None:
