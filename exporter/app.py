@@ -166,6 +166,7 @@ def run(options: Options) -> int:
     disable_created_metrics()  # they double the scrape, and few read them
     with lock:
         asyncio.run(_run(options, configure(options.log_level, options.log_format)))
+    gc.unfreeze()  # or what is left in cycles is found at the exit, and a library complains of its sketches
     return 0
 
 

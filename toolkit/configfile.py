@@ -191,8 +191,10 @@ def _problem(path: Path, model: type[Model], positions: Positions, detail: Error
     location = _in_file(tuple(detail["loc"]), positions, model)
     where = _dotted(location) or "the file"
     if detail["type"] == "extra_forbidden":
-        hint = nearest(str(location[-1]), _fields(model, location[:-1]))
-        return _at(path, positions, location, f"{where}: unknown key{hint}")
+        known = _fields(model, location[:-1])
+        told = "can't stand beside the other keys here" if location[-1] in known else "unknown key"
+        hint = "" if location[-1] in known else nearest(str(location[-1]), known)
+        return _at(path, positions, location, f"{where}: {told}{hint}")
     if detail["type"] == "missing":
         return _at(path, positions, location, f"{where}: required, but missing")
     return _at(path, positions, location, f"{where}: {_words(detail)}")
@@ -213,6 +215,9 @@ def _words(detail: ErrorDetails) -> str:
         return _PLAIN[detail["type"]]
     message = detail["msg"].removeprefix("Value error, ")
     hint = _network(str(detail["input"])) if detail["type"] == "ip_any_network" else ""
+    if detail["type"] == "literal_error" and isinstance(detail["input"], str):
+        close = difflib.get_close_matches(detail["input"], re2.findall("'([^']+)'", detail["ctx"]["expected"]), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"{message[:1].lower()}{message[1:]}{hint}"
 
 

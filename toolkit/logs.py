@@ -7,6 +7,7 @@ from traceback import extract_tb
 from typing import Any
 
 import structlog
+from aiohttp.http import HttpProcessingError
 
 from toolkit.redaction import Redactor, printable
 
@@ -44,6 +45,7 @@ def configure(level: str, style: str) -> Logger:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=processors, processors=[_drop_record, renderer])
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("aiohttp.server").addFilter(_is_ours)
     logger: Logger = structlog.get_logger()
     return logger
 
@@ -68,6 +70,11 @@ def frames(error: BaseException) -> list[str]:
     """Where an error came up, as `file:line function`, the innermost last: its traceback without its message, which may
     hold what somebody has sent."""
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether it is no mistake of a client's: aiohttp answers these with 400, and logs each as an error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _drop_record(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

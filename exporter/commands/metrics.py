@@ -11,6 +11,7 @@ from rich.table import Table
 
 from exporter import config
 from exporter.usage.collector import SERIES
+from exporter.usage.sequences.settings import Timed
 from exporter.usage.settings import UsageRule, good_name
 from toolkit.cli import Extra, add_config_file
 from toolkit.httpclient import bearer
@@ -31,17 +32,26 @@ def _flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    rules = config.load(arguments.config_file).usage.rules
+    usage = config.load(arguments.config_file).usage
     now = asyncio.run(_series(arguments.url, arguments.token_file)) if arguments.url else {}
     table = Table(box=None, pad_edge=False)
+    console = Console()
     for heading in ("METRIC", "KIND", "LABELS", "SERIES", "RULE", "EVENT", "OWNER"):
-        table.add_column(heading, overflow="fold")
-    for rule in rules:
+        table.add_column(heading, overflow="fold", no_wrap=not console.is_terminal)
+    for rule in usage.rules:
         labels, event = ", ".join(rule.labels), printable(rule.event)
         series = f"{now.get(rule.name, '-')} of {rule.max_series}"
         for metric in _metrics(rule):
             table.add_row(metric, rule.kind, labels, series, rule.name, event, rule.owner)
-    Console().print(table if rules else "No usage rule is configured.")
+    for one in usage.sequences:
+        events = printable(", ".join(dict.fromkeys(event for _, event in one.mentions())))
+        labels = ", ".join((*one.labels, one.label))
+        table.add_row(one.metric, "keys", labels, "-", one.name, events, one.owner)
+        if isinstance(one, Timed):
+            table.add_row(one.histogram, "histogram", ", ".join(one.labels), "-", one.name, events, one.owner)
+    if not console.is_terminal:
+        console = Console(width=max(console.measure(table).maximum, 1))  # whoever reads a pipe wants whole names
+    console.print(table if table.rows else "No usage rule is configured.")
     return 0
 
 

@@ -11,7 +11,6 @@ from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from exporter import config
 from exporter.usage.book import Book
@@ -20,6 +19,7 @@ from exporter.usage.delivery import Format
 from exporter.usage.engine import Engine
 from exporter.usage.rejects import Rejects
 from exporter.usage.settings import Usage, fields_of_logs
+from exporter.usage.sources.http import ANYBODY
 from exporter.usage.tally import Tally
 from toolkit.cli import Extra, add_config_file
 from toolkit.configfile import nearest
@@ -35,13 +35,14 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     add_config_file(parser, "exporter")
     parser.add_argument("--log", default="", metavar="NAME", help="read the lines as this entry of usage.logs")
     parser.add_argument(
-        "--source", default="http", metavar="NAME", help="as if this producer sent them (default: %(default)s)"
+        "--source", default=ANYBODY, metavar="NAME", help="as if this producer sent them (default: %(default)s)"
     )
     parser.add_argument("rule", nargs="?", metavar="RULE", help="by this rule alone (default: all)")
 
 
 def _run(arguments: argparse.Namespace) -> int:
     usage = _chosen(config.load(arguments.config_file).usage, arguments.rule)
+    _refuse_unknown(arguments.source, usage)
     form = _form(usage, arguments.log)
     book, rejects, now = Book(), Rejects(), time.time()
     engine = Engine(usage, book, now)
@@ -63,9 +64,17 @@ def _chosen(usage: Usage, rule: str | None) -> Usage:
     if rule is None:
         return usage
     rules = {one.name: one for one in usage.rules}
+    if rule in [one.name for one in usage.sequences]:
+        raise ValueError(f"{rule!r} is a rule about keys, which tells of what comes later: only `run` counts by it")
     if rule not in rules:
         raise ValueError(f"no usage rule is named {rule!r}{nearest(rule, rules)}")
     return usage.model_copy(update={"rules": (rules[rule],)})
+
+
+def _refuse_unknown(source: str, usage: Usage) -> None:
+    known = {ANYBODY, *usage.trusted}
+    if source not in known:
+        raise ValueError(f"no producer or source is named {source!r}{nearest(source, known)}")
 
 
 def _form(usage: Usage, log: str) -> Format:
@@ -115,19 +124,17 @@ def _totals(tally: Tally) -> dict[str, int]:
 
 def _show(console: Console, engine: Engine, totals: Counter[str], rejects: Rejects, now: float) -> None:
     console.print(", ".join(f"{number:,} {what}" for what, number in totals.items() if number) or "Nothing was read.")
-    table = Table(box=None, pad_edge=False, show_header=False)
     for family, lines in UsageCollector(tuple(engine.rules)).metrics(now):
-        shown = [line.decode(errors="replace").strip().rpartition(" ") for line in lines]
-        grown = [(name, value) for name, _, value in shown if value != "0"]
-        for name, value in grown[:MOST_SHOWN]:
-            table.add_row(printable(name), value)
+        samples = b"".join(lines).decode(errors="replace").split("\n")
+        grown = [sample for sample in samples if sample and not sample.endswith(" 0")]
+        for sample in grown[:MOST_SHOWN]:
+            console.print(printable(sample), markup=False, highlight=False, soft_wrap=True)
         if len(grown) > MOST_SHOWN:
-            table.add_row(f"{family.name}: {len(grown) - MOST_SHOWN} more", "")
-    console.print(table)
+            console.print(f"{family.name}: {len(grown) - MOST_SHOWN} more", markup=False)
     for reason, found in rejects.shown().items():
         console.print(f"{reason}: {found['count']:,}", markup=False)
-        for sample in found["samples"][:3]:
-            console.print(f"  {sample['detail']}: {sample['sample']}", markup=False)
+        for one in found["samples"][:3]:
+            console.print(f"  {one['detail']}: {one['sample']}", markup=False, soft_wrap=True)
 
 
 TRY = Extra("try", "count events or log lines from standard input, and show what would come of it", _flags, _run)

@@ -39,6 +39,8 @@ _TYPES: Mapping[FieldType, frozenset[type]] = {
 }
 _TEXT: Any = str | None | UnsetType
 _ANY_TYPE: frozenset[FieldType] = frozenset({"string", "number", "boolean"})
+MOST_NAMED = 8
+"""So many allowed values are named in a reject."""
 MAX_INTEGER = 2**63
 """An integer is smaller than this."""
 _STRUCTURES = (list, dict, msgspec.Struct)
@@ -320,7 +322,7 @@ def _breach(wanted: Mapping[str, FieldContract], fields: Mapping[str, Any]) -> B
         if not _fits(fields[name], _TYPES[field.type]):
             return _wrong_type(name, field.type)
         if field.values and fields[name] not in field.values:
-            return Breach("not_allowed", f"the field '{name}' has a value that is not allowed")
+            return Breach("not_allowed", f"the field '{name}' is none of {_named(field.values)}")
     return None
 
 
@@ -341,7 +343,14 @@ def _wrong(name: str, value: object) -> Breach:
 
 
 def _wrong_type(name: str, wanted: FieldType) -> Breach:
-    return Breach("wrong_type", f"the field '{name}' is no {wanted}")
+    said = "timestamp (RFC 3339, with its zone)" if wanted == "timestamp" else wanted
+    return Breach("wrong_type", f"the field '{name}' is no {said}")
+
+
+def _named(values: Sequence[Any]) -> str:
+    more = len(values) - MOST_NAMED
+    named = msgspec.json.encode(values[:MOST_NAMED]).decode()
+    return f"{named} and {more} more" if more > 0 else named
 
 
 # --- for who writes them

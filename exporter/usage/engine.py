@@ -185,7 +185,8 @@ class Engine:
             return Breach("no_event", "not a JSON object")
         name = event.get("event")
         if not isinstance(name, str):
-            return Breach("no_event", "the field 'event' is missing or no text")
+            hint = "; CloudEvents come as application/cloudevents+json" if "specversion" in event else ""
+            return Breach("no_event", f"the field 'event' is missing or no text{hint}")
         return self._built(name, event, source)
 
     def _built(self, name: str, fields: Mapping[str, Any], source: str) -> Event | Breach:
@@ -351,5 +352,7 @@ def _plain(value: Any, decoded: Any) -> Any:
 
 
 def _not_json(error: Exception) -> Breach:
-    nested = isinstance(error, RecursionError)
-    return Breach("not_json", "not JSON: nested too deeply" if nested else f"not JSON: {error}")
+    if isinstance(error, RecursionError):
+        return Breach("not_json", "not JSON: nested too deeply")
+    hint = "; an object a line is application/x-ndjson" if "trailing characters" in str(error) else ""
+    return Breach("not_json", f"not JSON: {error}{hint}")

@@ -6,14 +6,17 @@ Every problem comes as (location, message); locations start in `usage`.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from exporter.usage import contract, sequences
+from exporter.usage.condition import Match, Scalar
 from exporter.usage.logs import settings as logs
 from exporter.usage.logs.examples import failing
+from exporter.usage.rules import text_of
 from exporter.usage.sequences.settings import SequenceSettings, Timed
 from exporter.usage.settings import (
     RESERVED_LABELS,
     RESERVED_PREFIXES,
     TOTALS,
     FieldContract,
+    FieldType,
     Usage,
     UsageRule,
     fields_of_logs,
@@ -30,6 +33,10 @@ _UNTIMELY: Mapping[str, str] = {
     "identity": "and no identity",
     "exemplar": "and no trace's name",
 }
+_SCALARS: Mapping[type, str] = {str: "text", bool: "boolean", int: "number", float: "number"}
+_TAKES: Mapping[FieldType, Collection[type]] = {
+    "string": (str,), "integer": (int, float), "number": (int, float), "boolean": (bool,)
+}  # fmt: skip
 Problems = Iterator[tuple[Location, str]]
 Known = Mapping[str, Collection[str] | None]
 """The fields of each event that a contract or a pattern declares; None where it may have any."""
@@ -103,6 +110,8 @@ def _rules(usage: Usage, known: Known) -> Problems:
         yield from _fields(rule, known, at)
         yield from _of_sources(rule, usage, at)
         yield from _of_types(rule, contracts.get(rule.event, {}), at)
+        own = {field: one for field, one in contracts.get(rule.event, {}).items() if field not in usage.trusted_fields}
+        yield from _impossible(rule, own, at)
         shape = (rule.kind, rule.help, tuple(rule.labels), rule.buckets)
         if shapes.setdefault(rule.metric, shape) != shape:
             others = "with another kind, help text, labels or buckets"
@@ -120,6 +129,31 @@ def _of_types(rule: UsageRule, fields: Mapping[str, FieldContract], at: Location
             yield location, f"it is a {kind}; a {rule.kind} needs a number"
         elif use != "value" and kind == "timestamp":
             yield location, f"'{field}' is a timestamp, {_UNTIMELY[use]}"
+
+
+def _impossible(rule: UsageRule, fields: Mapping[str, FieldContract], at: Location) -> Problems:
+    """Values that a rule asks for, and a contract doesn't allow."""
+    for use in ("where", "good"):
+        for field, wanted in getattr(rule, use).items():
+            if field in fields and not isinstance(wanted, Match):
+                yield from _never(field, wanted, fields[field], (*at, use, field))
+    for name, label in rule.labels.items():
+        source = fields.get(rule.source_of(name))
+        if source and source.values:
+            texts = {text_of(value) for value in source.values}
+            possible = {label.map.get(text, text) for text in texts}
+            for value in label.values:
+                if value not in possible:
+                    yield (*at, "labels", name), f"'{name}' is never '{value}'{nearest(value, possible)}"
+
+
+def _never(field: str, wanted: Scalar, contract: FieldContract, at: Location) -> Problems:
+    """A value that a field never has: of another type, or none of those that are allowed."""
+    said = text_of(wanted)
+    if type(wanted) not in _TAKES.get(contract.type, _SCALARS):
+        yield at, f"'{field}' is a {contract.type}, and never the {_SCALARS[type(wanted)]} '{said}'"
+    elif contract.values and wanted not in contract.values:
+        yield at, f"'{field}' is never '{said}'{nearest(said, map(text_of, contract.values))}"
 
 
 def _named(rule: UsageRule, at: Location) -> Problems:
@@ -219,6 +253,7 @@ def _sequences(usage: Usage, known: Known) -> Problems:
         metrics.add(one.metric)
         yield from _not_ours(one.metric, one.labels, (index,))
         yield from _key(one, known, (index,))
+        yield from _labels(one, known, usage.trusted_fields, (index,))
         yield from _untimely(one, usage, (index,))
     if usage.sequences and usage.ledger and not usage.sources.kafka:
         # a key is remembered by one exporter, and over HTTP its events may come to any of several
@@ -242,6 +277,17 @@ def _key(one: SequenceSettings, known: Known, at: Location) -> Problems:
         fields = known.get(event)
         if fields is not None and one.key not in fields:
             yield (*at, "key"), f"the event {event} has no field '{one.key}'{nearest(one.key, fields)}"
+
+
+def _labels(one: SequenceSettings, known: Known, trusted: Collection[str], at: Location) -> Problems:
+    """A label has to be a field of one of the events."""
+    events = [known.get(event) for _, event in one.mentions()]
+    fields = {field for found in events if found is not None for field in found}
+    if None in events:  # of one of them nobody knows what it may have
+        return
+    for label in one.labels:
+        if label not in fields and label not in trusted:
+            yield (*at, "labels", label), f"none of its events has a field '{label}'{nearest(label, fields)}"
 
 
 # --- queries

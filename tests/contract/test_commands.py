@@ -393,3 +393,17 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:
             command("exporter", "vendors"), cwd=tmp_path, stdout=closed, stderr=subprocess.PIPE, timeout=60, check=False
         )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_exporter_stops_without_a_word_and_a_clients_mistakes_are_no_errors_of_its(tmp_path: Path) -> None:
+    rule = "{name: u, kind: distinct, metric: users, help: U., event: buy, owner: me, identity: user}"
+    (tmp_path / "exporter.yml").write_text(f"usage:\n  rules: [{rule}]\n")
+    one = Process("exporter", tmp_path, "--log.level=warn")
+    try:
+        one.ready()
+        assert one.get("/v1/events", b'{"event": "buy", "user": "ana"}')[0] == 200
+        assert one.get("/v1/events", b"x", **{"Content-Encoding": "br"})[0] == 400
+    finally:
+        one.process.terminate()
+        assert one.process.wait(timeout=30) == 0
+    assert one.log.read_text() == ""

@@ -83,9 +83,43 @@ EXPORTER = [
         "has no field 'plam'; did you mean 'plan'?",
     ),
     (
+        "a label's value that the contract forbids",
+        "usage:\n  events: [{name: a, fields: {plan: {values: [free, pro]}}}]\n"
+        + RULE.removeprefix("usage:\n")
+        + "labels: {▶plan: [free, proo]}}\n",
+        "'plan' is never 'proo'; did you mean 'pro'?",
+    ),
+    (
+        "a condition on a value that the contract forbids",
+        "usage:\n  events: [{name: a, fields: {plan: {values: [free, pro]}}}]\n"
+        + RULE.removeprefix("usage:\n")
+        + "where: {▶plan: fre}}\n",
+        "'plan' is never 'fre'; did you mean 'free'?",
+    ),
+    (
+        "a condition on a value of another type",
+        "usage:\n  events: [{name: a, fields: {ok: {type: boolean}}}]\n"
+        + RULE.removeprefix("usage:\n")
+        + 'where: {▶ok: "true"}}\n',
+        "'ok' is a boolean, and never the text 'true'",
+    ),
+    (
+        "a label of a rule about keys that no event has",
+        "usage:\n  events: [{name: a, fields: {user: {}, plan: {}}}]\n  sequences:\n"
+        "    - {name: s, metric: s_total, help: S., owner: me, key: user, silent: a, for: 1h, labels: {▶plam: [x]}}\n",
+        "none of its events has a field 'plam'; did you mean 'plan'?",
+    ),
+    (
+        "a rule about keys of two kinds",
+        "usage:\n  sequences:\n"
+        "    - {name: s, metric: s_total, help: S., owner: me, key: u, after: a, expect: b, within: 1m, ▶never: c}\n",
+        "never: can't stand beside the other keys here",
+    ),
+    ("a kind that is almost there", RULE + "▶kind: distinkt}\n", "did you mean 'distinct'?"),
+    (
         "a sample against its own contract",
         "usage:\n  events:\n    - {name: a, fields: {plan: {values: [x]}}, ▶sample: {plan: y}}\n",
-        "a value that is not allowed",
+        'is none of ["x"]',
     ),
     (
         "a time that is a text",

@@ -121,7 +121,8 @@ class EventEndpoints:
             return unauthorized()
         body, log = await read_body(request), request.query.get("log", "")
         if not self._counting.reads(log):
-            return web.Response(status=400, text="say in ?log=NAME how the lines are read: an entry of usage.logs\n")
+            wanted = f"usage.logs has no entry {log!r}" if log else "say in ?log=NAME how the lines are read"
+            return web.Response(status=400, text=f"{wanted}: an entry of usage.logs\n")
         return await self._counted(request, source, body, "lines", log=log)
 
     @proves_itself
