@@ -107,6 +107,10 @@ def _arguments() -> argparse.Namespace:
     for name in ("exporter", "receiver"):
         path: Path | None = getattr(arguments, f"{name}_config")
         if path is not None:
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                parser.exit(1, f"{name.upper()}_CONFIG: {path}: {error.strerror}\n")
             setattr(arguments, f"{name}_config", path.resolve())
     return arguments
 
