@@ -27,6 +27,7 @@ SUITES = ("native", "bookworm", "trixie")
 BLACKBOX = "prometheus-blackbox-exporter"
 MTAIL = "mtail"
 _RENAMED = {"prometheus-alertmanager": "alertmanager"}
+_SHARED = b"/usr/share/prometheus/"
 _POSTGRES_ADVICE = "Install PostgreSQL 14 or newer so that postgres and initdb are on PATH or below /usr/lib/postgresql, then try again."
 _MARIADB_ADVICE = "It is wanted for the tests of queries on MySQL; they run on Debian."
 _ADVICE = (
@@ -156,13 +157,17 @@ def _fill(ready: Path, folder: Path, suite: str) -> None:
 
 
 def _relocated(program: Path, root: Path) -> Path:
-    """A copy of `program` that looks for its templates and pages below `root`, where we unpacked them.
+    """A copy of `program` that looks for its templates and pages below `root`, where we unpacked them; `program`
+    itself where it has none.
 
-    Debian's builds open /usr/share/prometheus/..., so they don't start from a private folder. The copy holds a
+    Debian's servers open /usr/share/prometheus/..., so they don't start from a private folder. The copy holds a
     relative path of the same length, and a script starts it there; configuration files need absolute paths.
     """
+    held = program.read_bytes()
+    if _SHARED not in held:
+        return program
     copy = program.with_name(f"{program.name}.relocated")
-    copy.write_bytes(program.read_bytes().replace(b"/usr/share/prometheus/", b"usr/share/prometheus//"))
+    copy.write_bytes(held.replace(_SHARED, b"usr/share/prometheus//"))
     copy.chmod(0o755)
     script = program.with_name(f"{program.name}.here")
     script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(root))} && exec {shlex.quote(str(copy))} "$@"\n')
