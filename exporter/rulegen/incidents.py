@@ -41,6 +41,9 @@ def read(path: Path, signals: Sequence[str], now: float) -> list[Incident]:
 
 
 def _check(path: Path, header: Sequence[str]) -> None:
+    if not set(header) & set(COLUMNS):
+        text = "the first line has to be 'start,end' (and, where known, 'signal,name')"
+        raise ConfigError([Problem(path, 1, 1, text)])
     for column, name in enumerate(header, start=1):
         if name not in COLUMNS:
             raise ConfigError([Problem(path, 1, column, f"unknown column '{name}'{nearest(name, COLUMNS)}")])
@@ -68,7 +71,10 @@ def _time(text: str, name: str) -> float:
         moment = _moment(text)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{name}: {text!r} is no time; write it like 2026-11-02T14:30:00Z") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    if moment.tzinfo is None:
+        form = "2026-11-13T02:45:00Z or 2026-11-13T02:45:00+01:00"
+        raise ValueError(f"{name}: {text!r} has no zone; write it like {form}")
+    return moment.timestamp()
 
 
 def _moment(text: str) -> datetime.datetime:

@@ -56,6 +56,14 @@ def _instant(value: object) -> float:
         raise ValueError(f"{value} is no instant with its zone; write it like 2026-12-24T20:00:00Z") from None
 
 
+def _sensitivity(value: object, read: pydantic.ValidatorFunctionWrapHandler) -> object:
+    """One mistake is one line: pydantic has one for each member of a union."""
+    try:
+        return read(value)
+    except pydantic.ValidationError:
+        raise ValueError(f"should be 'standard', 'quiet', or a number above 0, at most {MOST_FACTOR:g}") from None
+
+
 Zone = Annotated[str, pydantic.PlainValidator(_zone)]
 """A time zone of the IANA database."""
 TimeOfDay = Annotated[int, pydantic.PlainValidator(_time_of_day)]
@@ -156,7 +164,10 @@ class Signal(Owned):
     unit: str = ""
     kind: Kind
     direction: Direction = "both"
-    sensitivity: Literal["quiet", "standard"] | Annotated[float, Field(gt=0, le=MOST_FACTOR)] = "standard"
+    sensitivity: Annotated[
+        Literal["quiet", "standard"] | Annotated[float, Field(gt=0, le=MOST_FACTOR)],
+        pydantic.WrapValidator(_sensitivity),
+    ] = "standard"
     seasonality: Seasonality = "weekly"
     minimum: Minimum | None = None
     severity: Severity = "ticket"

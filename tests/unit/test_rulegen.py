@@ -106,6 +106,14 @@ def test_a_file_is_refused_with_its_place_for(case: str, tmp_path: Path) -> None
     assert re.match(r".*shop\.yml:\d+:\d+: ", str(refused.value))
 
 
+@pytest.mark.parametrize("value", ["20", "0", "quite", "[1]"])
+def test_a_sensitivity_that_there_isnt_is_refused_in_one_line(value: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(tmp_path, f"signals: [{{name: a, kind: count, metric: x_total, sensitivity: {value}}}]")
+    says = "signals[0].sensitivity: should be 'standard', 'quiet', or a number above 0, at most 10"
+    assert [problem.message for problem in refused.value.problems] == [says]
+
+
 # --- local time
 
 

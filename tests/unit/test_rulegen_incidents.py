@@ -29,7 +29,22 @@ def test_rows_are_read_in_the_order_of_time_whatever_way_a_time_is_written(tmp_p
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        pytest.param("", "1:1: the first line names the columns, and 'start' is not among them", id="empty"),
+        pytest.param("", "1:1: the first line has to be 'start,end'", id="empty"),
+        pytest.param(
+            "2026-09-02T10:00:00Z,2026-09-02T11:00:00Z\n",
+            "1:1: the first line has to be 'start,end' (and, where known, 'signal,name')",
+            id="no header",
+        ),
+        pytest.param(
+            "start,signal\n1788000000,orders\n",
+            "1:1: the first line names the columns, and 'end' is not among them",
+            id="a column is missing",
+        ),
+        pytest.param(
+            "start,end\n1788000000,2026-09-02T11:00:00\n",
+            "2:1: end: '2026-09-02T11:00:00' has no zone; write it like 2026-11-13T02:45:00Z or 2026-11-13T02:45:00+01:00",
+            id="a time without its zone",
+        ),
         pytest.param("start,ende\n", "1:2: unknown column 'ende'; did you mean 'end'?", id="a column misspelt"),
         pytest.param("start,end\nsoon,1788000000\n", "2:1: start: 'soon' is no time", id="no time"),
         pytest.param("start,end\n1788000000,\n", "2:1: end: '' is no time", id="a time is missing"),
