@@ -136,6 +136,11 @@ class Prometheus:
         """The names of all metrics that it knows."""
         return _decoded(await self._asked("label/__name__/values", {}, "GET"), list[str])
 
+    async def labels(self, selector: str, start: float, end: float) -> list[str]:
+        """The names of the labels of a selector's series from `start` to `end` (seconds since the epoch)."""
+        asked = {"match[]": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
+        return _decoded(await self._asked("labels", asked, "GET"), list[str])
+
     async def kinds(self, metric: str) -> frozenset[str]:
         """As what those who expose a metric declare it: `counter`, `gauge`...; empty where nobody does now."""
         found = _decoded(await self._asked("metadata", {"metric": metric}, "GET"), dict[str, list[_Metadata]])

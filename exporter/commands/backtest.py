@@ -54,8 +54,7 @@ def _test(file: Signals, read: Read, span: Span, known: Sequence[Incident], budg
     for one in found:
         said += findings.young(one.signal, one.series, read.past.grid, span.start)
         said += findings.blind(one.signal, one.told, told.GONE)
-    fatal = {one.signal for one in said if one.fatal}
-    return _Tested([one for one in found if one.signal.name not in fatal], said)
+    return _Tested(past.judged(found, said), said)
 
 
 def _tell(arguments: argparse.Namespace, span: Span, tests: Sequence[_Tested], known: Sequence[Incident]) -> None:

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import datetime
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from exporter.rulegen import settings
-from exporter.rulegen.backtest import WARM_UP, Span
+from exporter.rulegen.backtest import WARM_UP, Backtested, Span
+from exporter.rulegen.findings import Finding
 from exporter.rulegen.history import Grid
 from exporter.rulegen.reading import Read, Reader, points
 from exporter.rulegen.settings import Signals
@@ -71,6 +72,9 @@ def grid(judged: Span) -> Grid:
 
 def read(arguments: argparse.Namespace, files: Sequence[Signals], judged: Span) -> list[Read]:
     """The past of each file's signals, with a bar of how far it is. Raises ValueError with the next step."""
+    address: str = arguments.prometheus
+    if not address.lower().startswith(("http://", "https://")):
+        raise ValueError(f"--prometheus: '{address}' has to begin with http:// or https://")
     return asyncio.run(_read(arguments, files, grid(judged)))
 
 
@@ -96,6 +100,12 @@ def _told(error: QueryFailed, arguments: argparse.Namespace) -> str:
     if "answered 401" in text or "answered 403" in text:
         return f"{text}; it wants a token: give a file that holds it with --token-file"
     return f"{text}; try the query in Prometheus itself, or a shorter time with --from"
+
+
+def judged(found: Iterable[Backtested], said: Iterable[Finding]) -> list[Backtested]:
+    """The signals of which nothing fatal was said."""
+    fatal = {one.signal for one in said if one.fatal}
+    return [one for one in found if one.signal.name not in fatal]
 
 
 def now() -> float:

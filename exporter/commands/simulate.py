@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     for one in found:
         said += findings.young(one.signal, one.series, read.past.grid, span.start)
     outcomes = simulate(file, read.past, span, arguments.seed)
-    _tell(arguments, span, found, outcomes, said)
+    _tell(arguments, span, past.judged(found, said), outcomes, said)
     return 1 if any(one.fatal for one in said) else 0
 
 
@@ -54,6 +54,9 @@ def _tell(
         return
     console = Console(highlight=False)
     show_findings(console, said)
+    if not found:
+        console.print("No signal could be judged.")
+        return
     console.print(f"{format_utc(span.start)} to {format_utc(span.end)}")
     for one in found:
         console.print(f"\n{one.signal.name}: {words.as_it_is(one)}", markup=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exporter.rulegen.conditions import Watched
-from exporter.rulegen.history import Grid, History
+from exporter.rulegen.history import Grid, History, Labels
 from exporter.rulegen.model import STEP
 from exporter.rulegen.settings import Signal
 from exporter.rulegen.sliding import Values
@@ -22,8 +22,10 @@ FALLEN = 0.1
 """A counter that begins anew falls below this share of what it had."""
 LEAST_RISES = 24
 RARE = 0.02
+"""A counter falls less often than this share of its rises, and of its samples."""
 LEAST_GAP = 1800.0
 """Seconds without data below which nobody is told."""
+LEAST_PAST = "rules tell after three days and a half"
 _WORD = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 MINUTE_FORM = "%Y-%m-%d %H:%M UTC"
@@ -38,14 +40,17 @@ class Finding:
     fatal: bool = False
 
 
-def absent(signal: Signal, names: Sequence[str], grid: Grid) -> Finding:
-    """About a signal whose query returned nothing; `names`: the metrics that the server knows."""
+def absent(signal: Signal, names: Sequence[str], grid: Grid, is_new: bool) -> Finding:
+    """About a signal whose query returned nothing; `names`: the metrics that the server knows. One that `is_new` has
+    values now, and had none an hour ago."""
     times = grid.times()
     when = f"from {format_utc(times[0], MINUTE_FORM)} to {format_utc(times[-1], MINUTE_FORM)}"
     if signal.metric is None:
         text = f"its query returned nothing {when}; try it in Prometheus{_unknown(signal.query or '', names)}"
     elif signal.metric not in names:
         text = f"the server has no metric '{signal.metric}'{nearest(signal.metric, names)}"
+    elif is_new:
+        text = f"'{signal.metric}' is there for less than an hour; there is nothing to do but wait: {LEAST_PAST}"
     elif signal.match:
         match = ", ".join(f'{name}="{value}"' for name, value in signal.match.items())
         text = f"'{signal.metric}' is there, but nothing {when} with {match}; look at 'match'"
@@ -94,9 +99,41 @@ def unusable(signal: Signal, series: History) -> Iterator[Finding]:
         yield Finding(signal.name, text)
 
 
-def restarted(signal: Signal, resets: float) -> Iterator[Finding]:
-    """Counters that began anew."""
-    if resets >= 1:
+def divided(signal: Signal, series: History, labels: Iterable[str]) -> Iterator[Finding]:
+    """Labels of `by` that no series has, and labels beyond it that tell a query's series apart; `labels` are those that
+    `by` could name."""
+    known = set(labels)
+    for label in signal.by:
+        if not any(label == name for row in series for name, _ in row):
+            whose = f"no series of '{signal.metric}' has the" if signal.metric is not None else "its query returns no"
+            hint = nearest(label, known - set(signal.by))
+            yield Finding(signal.name, f"{whose} label '{label}', which 'by' names{hint}")
+    beyond = sorted(_beyond(signal, series))
+    if beyond:
+        which = ", ".join(f"'{name}'" for name in beyond)
+        text = f"series of its query differ in {which} too: put that into 'by', or sum it away in the query"
+        yield Finding(signal.name, text)
+
+
+def _beyond(signal: Signal, series: History) -> set[str]:
+    """The labels beyond `by` in which series differ that have the same values of `by` at the same time."""
+    alike: dict[Labels, list[Labels]] = {}
+    for row in series:
+        alike.setdefault(tuple(label for label in row if label[0] in signal.by), []).append(row)
+    return {
+        name
+        for rows in alike.values()
+        if np.max(np.sum([np.isfinite(series[row]) for row in rows], axis=0)) > 1
+        for name, _ in set().union(*rows) - set(rows[0]).intersection(*rows)
+    }
+
+
+def restarted(signal: Signal, resets: float, samples: float) -> Iterator[Finding]:
+    """Counters that began anew; what falls too often for that is none."""
+    if resets > RARE * samples:
+        text = f"{signal.metric} falls in {resets / samples:.0%} of its samples, as a gauge does, and kind is count"
+        yield Finding(signal.name, f"{text}: its rate means nothing; say 'kind: gauge'", fatal=True)
+    elif resets >= 1:
         often = "once" if resets < 2 else f"{resets:,.0f} times"
         text = f"its counters began anew {often}; rate() makes up for that, but for what was counted last before"
         yield Finding(signal.name, text)
@@ -127,7 +164,7 @@ def young(signal: Signal, series: Sequence[Watched], grid: Grid, start: float) -
     first = min((int(places[0]) for places in known if len(places)), default=None)
     began = format_utc(grid.start + int(min(begins)) * STEP, MINUTE_FORM) if begins else ""
     if first is None:
-        text = f"has values from {began} on, which is too little to learn from: rules tell after three days and a half"
+        text = f"has values from {began} on, which is too little to learn from: {LEAST_PAST}"
         yield Finding(signal.name, text, fatal=True)
     elif grid.start + first * STEP > start:
         tells = format_utc(grid.start + first * STEP, MINUTE_FORM)

@@ -57,11 +57,13 @@ class Reader:
 
     async def _looked(self, signal: Signal, series: History) -> list[Finding]:
         if not any(np.any(np.isfinite(row)) for row in series.values()):
-            return [findings.absent(signal, await self._metrics(), self._grid)]
+            return [findings.absent(signal, await self._metrics(), self._grid, await self._is_new(signal))]
         kinds = await self._prometheus.kinds(signal.metric) if signal.metric is not None else frozenset[str]()
         found = [*findings.miscounted(signal, series, kinds), *findings.unusable(signal, series)]
-        if signal.metric is not None and signal.kind == "count":
-            found += findings.restarted(signal, await self._resets(signal.metric, signal))
+        found += findings.divided(signal, series, await self._labels(signal, series))
+        if signal.metric is not None and signal.kind == "count" and not any(one.fatal for one in found):
+            resets, samples = [await self._counted(name, signal) for name in ("resets", "count_over_time")]
+            found += findings.restarted(signal, resets, samples)
         return [*found, *findings.patchy(signal, series, self._grid)]
 
     async def _metrics(self) -> Sequence[str]:
@@ -69,10 +71,26 @@ class Reader:
             self._names = await self._prometheus.names()
         return self._names
 
-    async def _resets(self, metric: str, signal: Signal) -> float:
-        """How often the counters fell, by the days of the grid."""
+    async def _is_new(self, signal: Signal) -> bool:
+        """Whether its metric has values now and had none an hour ago."""
+        if signal.metric is None:
+            return False
+        source = selector(signal.metric, signal.match)
+        return bool(await self._prometheus.query(f"count({source}) unless count({source} offset 1h)"))
+
+    async def _labels(self, signal: Signal, series: History) -> Iterable[str]:
+        """What `by` could name: the labels of the metric, or those that the query returns."""
+        found = {name for row in series for name, _ in row}
+        if signal.metric is None or found.issuperset(signal.by):
+            return found
         times = self._grid.times()
-        expression = f"sum(resets({selector(metric, signal.match)}[1d]))"
+        labels = await self._prometheus.labels(selector(signal.metric, signal.match), times[0], times[-1])
+        return set(labels) - {"__name__"}
+
+    async def _counted(self, function: str, signal: Signal) -> float:
+        """The sum of a function of the metric's days, over all series and the days of the grid."""
+        times = self._grid.times()
+        expression = f"sum({function}({selector(signal.metric or '', signal.match)}[1d]))"
         days = await self._prometheus.query_range(expression, times[0] + DAY, times[-1], DAY)
         return sum(value for one in days for _, value in one.points)
 

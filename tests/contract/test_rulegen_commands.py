@@ -3,6 +3,8 @@
 import argparse
 import asyncio
 import json
+import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name, row in series.items():
         there = ~np.isnan(row)
         server.store(name, {(): (times[there], row[there])})
+    server.store("shop_stock", {(): (times, 500 + np.round(chance.normal(0, 40, len(times))))})
+    orders = {(("plan", plan), ("pod", pod)): series["shop_orders_total"] for plan in ("free", "pro") for pod in "ab"}
+    server.store("shop_plans_total", {labels: (times, row) for labels, row in orders.items()})
+    born = time.time() + np.arange(-30.0, 1800.0, 15.0)
+    server.store("newborn_total", {(): (born, np.arange(len(born), dtype=np.float64))})
     server.store("short", {(): (times[-600:], series["queue_depth"][-600:])})
     server.store("fresh", {(): (times[-5 * PER_DAY :], series["queue_depth"][-5 * PER_DAY :])})
     with prometheus(binaries(), folder, flags=FLAGS) as found:
@@ -221,6 +228,16 @@ def test_the_same_seed_gives_the_same_simulation(
             id="a query of a counter that began anew, given as a gauge",
         ),
         pytest.param(
+            {"name": "a", "metric": "shop_stock", "kind": "count"},
+            "% of its samples, as a gauge does, and kind is count: its rate means nothing; say 'kind: gauge'",
+            id="a gauge given as a count",
+        ),
+        pytest.param(
+            {"name": "a", "metric": "newborn_total", "kind": "count"},
+            "'newborn_total' is there for less than an hour; there is nothing to do but wait: rules tell after",
+            id="a counter that was scraped for the first time just now",
+        ),
+        pytest.param(
             {"name": "a", "metric": "short", "kind": "gauge"},
             "has values from 2025-04-07 22:00 UTC on, which is too little to learn from",
             id="history that is too short to learn from",
@@ -232,8 +249,63 @@ def test_a_signal_that_cant_be_judged_is_named_with_the_next_step(
 ) -> None:
     assert _backtest(written(signal, ORDERS), "--prometheus", url, *SPAN) == 1
     told = capsys.readouterr().out
-    assert f"not judged a: {said}" in told
+    assert re.search(f"^not judged a: .*{re.escape(said)}", told, re.MULTILINE)
+    assert "note a: its counters began anew" not in told
     assert "orders" in told
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"),
+    [
+        pytest.param(
+            {"metric": "shop_plans_total", "by": ["plam"]},
+            "note a: no series of 'shop_plans_total' has the label 'plam', which 'by' names; did you mean 'plan'?",
+            id="a label that no series has",
+        ),
+        pytest.param(
+            {"query": "sum by (plan) (rate(shop_plans_total[5m]))", "by": ["plam"]},
+            "note a: its query returns no label 'plam', which 'by' names; did you mean 'plan'?",
+            id="a label that the query doesn't return",
+        ),
+        pytest.param(
+            {"query": "sum by (plan, pod) (rate(shop_plans_total[5m]))", "by": ["plan"]},
+            "note a: series of its query differ in 'pod' too: put that into 'by', or sum it away in the query",
+            id="a label of the query that 'by' doesn't name",
+        ),
+    ],
+)
+def test_labels_that_dont_divide_a_signal_as_its_file_says_are_noted(
+    signal: dict[str, Any], said: str, url: str, written: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _backtest(written({"name": "a", "kind": "count", **signal}), "--prometheus", url, *SPAN) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_labels_that_divide_a_signal_as_its_file_says_are_not_noted(
+    url: str, written: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    query = 'label_replace(sum by (plan) (rate(shop_plans_total[5m])), "owner", "shop-$1", "plan", "(.*)")'
+    signals = [
+        {"name": "a", "kind": "count", "query": query},
+        {"name": "b", "kind": "count", "metric": "shop_plans_total"},
+    ]
+    assert _backtest(written(*({**one, "by": ["plan"]} for one in signals)), "--prometheus", url, *SPAN) == 0
+    assert "'by'" not in capsys.readouterr().out
+
+
+def test_a_simulation_leaves_out_what_cant_be_judged(
+    url: str, written: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"name": "short", "metric": "short", "kind": "gauge"}
+    page = tmp_path / "out.html"
+    assert _simulate(written(short, ORDERS), "--prometheus", url, *SPAN, "--json", "--html", page) == 1
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)["signals"]] == ["orders"]
+    assert "short" not in page.read_text()
+    assert _simulate(written(short), "--prometheus", url, *SPAN) == 1
+    said = capsys.readouterr().out
+    assert "not judged short: " in said
+    assert "No signal could be judged." in said
+    assert "Injected" not in said
 
 
 def test_history_shorter_than_the_warm_up_is_judged_from_when_on_rules_tell(
@@ -277,6 +349,13 @@ def test_a_prometheus_that_cant_be_reached_is_told_with_what_to_try(written: Cal
     address = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(ValueError, match=r"can't be reached .*; does it run, and does `curl .*/-/ready` answer"):
         _backtest(written(ORDERS), "--prometheus", address, *SPAN)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9090", "localhost:9090", "/prometheus"])
+def test_an_address_without_its_scheme_is_refused(address: str, written: Callable[..., Path]) -> None:
+    for command in (_backtest, _simulate):
+        with pytest.raises(ValueError, match=rf"--prometheus: '{address}' has to begin with http:// or https://"):
+            command(written(ORDERS), "--prometheus", address, *SPAN)
 
 
 REFUSALS = {
