@@ -14,6 +14,7 @@ from exporter.rulegen import sliding
 from exporter.rulegen.model import (
     AHEAD,
     DRIFT_SPAN,
+    ENOUGH_WEEKS,
     FAINT,
     FAST_QUANTILE,
     FAST_SAMPLES,
@@ -223,7 +224,12 @@ def _season(seen: _Seen, places: Places, model: Model) -> Values:
         if clock is not None and back % WEEK == 0:
             read = read + np.where(clock.ago < back, clock.by, 0)[places] // STEP
         rows.append(np.where(read >= 0, seen.learnt[np.maximum(read, 0)], np.nan))
-    return sliding.median(np.stack(rows))
+    hours = np.stack(rows)
+    if model.weeks_outvote:
+        is_week = np.array([back % WEEK == 0 for back in model.lookbacks])
+        weeks = np.count_nonzero(~np.isnan(hours[is_week]), axis=0)
+        hours[np.ix_(~is_week, (weeks > 0) & (weeks < ENOUGH_WEEKS))] = np.nan
+    return sliding.median(hours)
 
 
 def _unit(mean: Values, model: Model) -> Values:

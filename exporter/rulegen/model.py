@@ -27,6 +27,8 @@ AHEAD = 2400
 """A level is the mean of an hour, so its middle is half an hour ago, and a forecast holds for as long: what is
 looked at is the hour around the middle of these."""
 WEEKS = (WEEK, 2 * WEEK, 3 * WEEK, 4 * WEEK)
+ENOUGH_WEEKS = 3
+"""Of so many weeks the median is theirs, whatever two days say."""
 LOOKBACKS: Mapping[Seasonality, tuple[int, ...]] = {
     "weekly": (DAY, 2 * DAY, 3 * DAY, *WEEKS),
     "daily": (DAY, 2 * DAY, 3 * DAY, 4 * DAY, 5 * DAY, 6 * DAY, WEEK),
@@ -96,8 +98,11 @@ class Model:
 
     @property
     def lookbacks(self) -> Sequence[int]:
-        """How far back the hours lie whose median is a forecast (seconds). For counts, whose weekends are others, weeks
-        outvote days also where one of them is missing."""
-        if self.kind == "count" and self.seasonality == "weekly":
-            return DAY, 2 * DAY, *WEEKS
-        return LOOKBACKS[self.seasonality]
+        """How far back the hours lie whose median is a forecast (seconds)."""
+        return (DAY, 2 * DAY, *WEEKS) if self.weeks_outvote else LOOKBACKS[self.seasonality]
+
+    @property
+    def weeks_outvote(self) -> bool:
+        """Whether days are looked back to only where at least ENOUGH_WEEKS or no weeks are known: of a count, whose
+        weekends are others. A holiday and a gap would else make Monday's normal that of a Sunday."""
+        return self.kind == "count" and self.seasonality == "weekly"

@@ -12,6 +12,7 @@ from exporter.rulegen import calendar
 from exporter.rulegen.model import (
     AHEAD,
     DRIFT_SPAN,
+    ENOUGH_WEEKS,
     FAINT,
     FAST_QUANTILE,
     FAST_SAMPLES,
@@ -124,7 +125,10 @@ class Normal:
         """What is expected of the next `FORECAST_STEP` seconds, and how far what was expected was off."""
         learnt, week = self._of(self._learnt), self._past("signal:week")
         if self._is_seasonal:
-            yield self._record("signal:season", self._season(), "The same hour of other days and weeks.")
+            if self._model.weeks_outvote:
+                hours = "\nor ".join(self._hours(back) for back in self._model.lookbacks if back % WEEK == 0)
+                yield self._record("signal:weeks", hours, "The same hour of other weeks.")
+            yield self._record("signal:season", self._season(), "The median of the same hour of other days and weeks.")
         if self._is_count:
             yield self._record("signal:unit", self._unit(), "What counts stray by.")
         per_unit = f" / {self._of('signal:unit')}" if self._is_count else ""
@@ -149,15 +153,21 @@ class Normal:
 
     def _season(self) -> str:
         """The median of the hours that the model looks back to."""
-        lines = []
-        for back in self._model.lookbacks:
-            name = duration(back)
-            read = f'label_replace({self._at(back)}, "lookback", "{name}", "", "")'
-            if self._days.shifts and back % WEEK == 0:
-                read = f'label_replace(\n{self._by_the_clock(back)},\n    "lookback", "{name}", "", "")'
-            lines.append(read)
-        median = "\n  or ".join(lines)
-        return f"quantile without (lookback) (0.5,\n  {median}\n)"
+        if not self._model.weeks_outvote:
+            hours = "\n  or ".join(map(self._hours, self._model.lookbacks))
+            return f"quantile without (lookback) (0.5,\n  {hours}\n)"
+        weeks = self._of("signal:weeks")
+        days = "\n    or ".join(self._hours(back) for back in self._model.lookbacks if back % WEEK)
+        few = f"count without (lookback) ({weeks}) < {ENOUGH_WEEKS}"
+        days = f"(\n    {days}\n  ) unless ignoring (lookback) ({few})"
+        return f"quantile without (lookback) (0.5,\n  {weeks}\n  or {days}\n)"
+
+    def _hours(self, back: int) -> str:
+        """The hour so many seconds ago, with the label `lookback`."""
+        name = duration(back)
+        if self._days.shifts and back % WEEK == 0:
+            return f'label_replace(\n{self._by_the_clock(back)},\n    "lookback", "{name}", "", "")'
+        return f'label_replace({self._at(back)}, "lookback", "{name}", "", "")'
 
     def _at(self, back: int, later: int = 0) -> str:
         return f"{self._of(self._learnt)} offset {duration(back - AHEAD - later)}"

@@ -118,3 +118,18 @@ def test_what_is_not_learnt_from_leaves_no_trace() -> None:
 def test_of_no_values_nothing_is_said() -> None:
     found = _evaluated(np.full(3 * PER_DAY, np.nan))
     assert np.isnan(found.score).all()
+
+
+@pytest.mark.parametrize(
+    ("monday", "unlearnt"),
+    [
+        pytest.param(42, [35, 28], id="two weeks of four are missing"),
+        pytest.param(14, [], id="two weeks are all that is known"),
+    ],
+)
+def test_a_mondays_normal_is_no_weekends_where(monday: int, unlearnt: list[int]) -> None:
+    days = np.arange((monday + 1) * PER_DAY) // PER_DAY
+    values = np.where(days % 7 >= 5, 0.4, 1.0) * np.random.default_rng(1).normal(1, 0.03, len(days))
+    found = evaluate(Signal(values, START, learnt=~np.isin(days, unlearnt)), Model("count"))
+    noon = slice(-PER_DAY // 2, None)
+    assert np.abs(found.normal[noon] / found.level[noon] - 1).max() < 0.1
